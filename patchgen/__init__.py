@@ -1,0 +1,3 @@
+"""Generate, build, boot, check and package a Linux kernel patch series from templates."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,246 @@
+"""The one place that starts programs.
+
+Every call names its working directory and its time limit, and starts from an environment that is built
+here, not inherited: a user's `GIT_DIR`, `MAKEFLAGS`, `LC_ALL` or `TZ` must not reach what we run. A program
+that outlives its limit or our Ctrl-C is ended with its whole process group.
+
+git is the exception by design: GitPython starts it, with the same environment (repository.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen.errors import CommandError, MachineError, TimeoutExpiredError, ToolMissingError
+
+# What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+_EVIDENCE_LINES = 40
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished program left.
+
+    Attributes:
+        argv: the command.
+        status: exit status, or minus the signal's number.
+        stdout: its standard output.
+        stderr: its standard error ("" where both went to stdout).
+        seconds: wall time.
+    """
+
+    argv: list[str]
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment that programs get: the few inherited names, C locale, UTC, then `extra`."""
+    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    env.setdefault("PATH", os.defpath)
+    env.update({"LC_ALL": "C.UTF-8", "LANGUAGE": "C", "TZ": "UTC"})
+    env.update(extra or {})
+    return env
+
+
+def find(program: str) -> str:
+    """Return the path of `program`.
+
+    Raises:
+        ToolMissingError: it is not installed.
+    """
+    path = shutil.which(program)
+    if path is None:
+        raise ToolMissingError(f"{program} is not installed", hint="run 'patchgen doctor' to see what installs it")
+    return path
+
+
+def tail(text: str, lines: int = _EVIDENCE_LINES) -> str:
+    """Return the last `lines` lines of `text`, which is where programs say what went wrong."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process started with its own session, and everything it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(timeout=3)
+        except subprocess.TimeoutExpired:
+            continue
+        # The leader is gone; what it left behind in its group goes as well.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return
+
+
+@contextlib.contextmanager
+def started(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    stdout: int | None = subprocess.PIPE,
+    stderr: int | None = subprocess.PIPE,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program and make sure it and its children are gone when the block is left by an exception.
+
+    Args:
+        argv: the command.
+        cwd: its working directory.
+        env: variables on top of `environment()`.
+        stdin: as for subprocess.Popen; nothing to read unless given.
+        stdout: as for subprocess.Popen.
+        stderr: as for subprocess.Popen.
+
+    Raises:
+        ToolMissingError: the program does not exist.
+        MachineError: it cannot be started.
+    """
+    words = [str(word) for word in argv]
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=environment(env),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if error.filename == str(cwd):
+            raise MachineError(f"the directory {cwd} is gone") from error
+        raise ToolMissingError(f"{words[0]} is not installed", hint="run 'patchgen doctor'") from error
+    except OSError as error:
+        raise MachineError(f"cannot start {words[0]}: {error.strerror}") from error
+    try:
+        yield process
+    except BaseException:
+        end_group(process)
+        raise
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    stdin: str | bytes | None = None,
+    check: bool = True,
+    merge: bool = False,
+) -> Result:
+    """Run a program to its end.
+
+    Args:
+        argv: the command.
+        cwd: its working directory.
+        timeout: seconds until it is ended.
+        env: variables on top of `environment()`.
+        stdin: what it reads; nothing unless given.
+        check: a non-zero status is an error.
+        merge: standard error goes to where standard output goes.
+
+    Raises:
+        CommandError: non-zero status, with `check`.
+        TimeoutExpiredError: it did not end in time.
+        ToolMissingError: it does not exist.
+    """
+    words = [str(word) for word in argv]
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    begin = time.monotonic()
+    with started(
+        words,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE if data is not None else None,
+        stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+    ) as process:
+        try:
+            out, err = process.communicate(data, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutExpiredError(f"{words[0]} did not end within {timeout:g} s: {' '.join(words)}") from error
+    stdout, stderr = out.decode(errors="replace"), (err or b"").decode(errors="replace")
+    if check and process.returncode:
+        raise CommandError(words, process.returncode, tail(stdout + stderr))
+    return Result(words, process.returncode, stdout, stderr, time.monotonic() - begin)
+
+
+def follow(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    timeout: float,
+    on_line: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+) -> Result:
+    """Run a long program and hand over each line of its output (both streams) as it comes.
+
+    Args:
+        argv: the command.
+        cwd: its working directory.
+        timeout: seconds until it is ended.
+        on_line: called with each line, without its newline.
+        env: variables on top of `environment()`.
+
+    Returns:
+        The result; its status is not checked, its stdout holds all lines.
+
+    Raises:
+        TimeoutExpiredError: it did not end in time.
+        ToolMissingError: it does not exist.
+    """
+    words = [str(word) for word in argv]
+    begin = time.monotonic()
+    lines: list[str] = []
+    with started(words, cwd=cwd, env=env, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            end_group(process)
+
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            for raw in process.stdout:
+                line = raw.decode(errors="replace").rstrip("\n")
+                lines.append(line)
+                on_line(line)
+            process.wait()
+        finally:
+            timer.cancel()
+    if expired.is_set():
+        raise TimeoutExpiredError(
+            f"{words[0]} did not end within {timeout:g} s: {' '.join(words)}", evidence="\n".join(lines[-20:])
+        )
+    return Result(words, process.returncode, "\n".join(lines), "", time.monotonic() - begin)

@@ -1,0 +1,105 @@
+"""What a user sees of long work: bars with time left on a terminal, plain lines elsewhere. All on stderr.
+
+Standard output belongs to results, so that `--json` can be piped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+_PLAIN_SECONDS = 10.0  # Without a terminal, a line about running work at most this often.
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Show nothing but errors (or everything again)."""
+    global _quiet  # noqa: PLW0603 - one terminal, one switch
+    _quiet = quiet
+
+
+def note(text: str) -> None:
+    """Print one line about what is being done."""
+    if not _quiet:
+        console.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """Print one warning; not silenced by set_quiet."""
+    console.print(f"warning: {text}", markup=False, style="yellow")
+
+
+class Step(Protocol):
+    """Long work under way: tell it how far it is."""
+
+    def update(self, done: float, total: float | None = None) -> None:
+        """Say that `done` units are done, of `total` if that is now known."""
+
+
+class _Nothing:
+    def update(self, done: float, total: float | None = None) -> None:
+        pass
+
+
+class _Plain:
+    def __init__(self, title: str, total: float | None) -> None:
+        self._title, self._total = title, total
+        self._begin = self._last = time.monotonic()
+        note(f"{title} ...")
+
+    def update(self, done: float, total: float | None = None) -> None:
+        self._total = total or self._total
+        now = time.monotonic()
+        if now - self._last < _PLAIN_SECONDS:
+            return
+        self._last = now
+        if not self._total or not done:
+            note(f"{self._title}: {now - self._begin:.0f} s")
+            return
+        left = (now - self._begin) * max(self._total - done, 0) / done
+        note(f"{self._title}: {100 * min(done / self._total, 1):.0f} %, about {left:.0f} s left")
+
+    def finish(self) -> None:
+        note(f"{self._title}: done in {time.monotonic() - self._begin:.1f} s")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, title: str, total: float | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=total)
+
+    def update(self, done: float, total: float | None = None) -> None:
+        if total is not None:
+            self._progress.update(self._task, total=total)
+        self._progress.update(self._task, completed=done)
+
+
+@contextlib.contextmanager
+def step(title: str, total: float | None = None, *, counted: bool = False) -> Iterator[Step]:
+    """Show one piece of long work while the block runs.
+
+    Args:
+        title: what is done, e.g. "building the kernel".
+        total: how many units there are, None if not known yet.
+        counted: show "done/total" rather than a percentage.
+    """
+    if _quiet:
+        yield _Nothing()
+    elif console.is_terminal:
+        amount = MofNCompleteColumn() if counted else TaskProgressColumn()
+        columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+        begin = time.monotonic()
+        with Progress(*columns, console=console, transient=True) as progress:
+            yield _Bar(progress, title, total)
+        note(f"{title}: done in {time.monotonic() - begin:.1f} s")
+    else:
+        plain = _Plain(title, total)
+        yield plain
+        plain.finish()

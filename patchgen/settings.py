@@ -1,0 +1,130 @@
+"""Settings: `patchgen.toml` for what belongs to a submission, the environment for what belongs to a machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from platformdirs import user_cache_path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from patchgen.errors import UsageError
+
+FILE_NAME = "patchgen.toml"
+_IDENTITY = re.compile(r"^(?P<name>[^<>\n]*\S) <(?P<email>[^<>@\s]+@[^<>@\s]+)>$")
+PLACEHOLDER = "Your Name <you@example.com>"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _identity(text: str) -> str:
+    if not _IDENTITY.match(text):
+        raise ValueError("must look like 'First Last <name@host>'")
+    return text
+
+
+Identity = Annotated[str, AfterValidator(_identity)]
+
+
+class Submission(_Model):
+    """Who hands in, and what the report says of the work.
+
+    Attributes:
+        authors: "Name <mail>" of each; the first is the author of the commits.
+        date: author and committer date of the first commit; each further one is a minute later.
+        hours: hours spent, None while nobody has filled it in.
+        difficulties: the main difficulties, one paragraph each.
+    """
+
+    authors: list[Identity] = Field(default_factory=lambda: [PLACEHOLDER], min_length=1)
+    date: datetime = datetime.fromisoformat("2023-04-01T12:00:00+00:00")
+    hours: float | None = Field(default=None, ge=0)
+    difficulties: list[str] = Field(default_factory=list)
+
+
+class SeriesChoice(_Model):
+    """Which series to make, and with which parameters.
+
+    Attributes:
+        name: a directory of templates/, or a path to one elsewhere.
+        parameters: values that replace those of series.toml; `--set` goes on top.
+    """
+
+    name: str = "pf_stat"
+    parameters: dict[str, str | int] = Field(default_factory=dict)
+
+
+class Settings(_Model):
+    """Everything that can be set, with its default.
+
+    Attributes:
+        submission: who hands in.
+        series: what is generated.
+        linux_src: where linux-4.15 is (LINUX_SRC); None: the cache, else the download.
+        linux_base: the commit in it that is the base (LINUX_BASE); None: found by its tree.
+        test_program: the course's test program (TEST_PROGRAM), instead of ours.
+        fork_program: the program to be tracked (FORK_PROGRAM), instead of ours.
+        cache: directory of everything kept between runs (PATCHGEN_CACHE).
+        jobs: parallel compiler processes (PATCHGEN_JOBS).
+    """
+
+    submission: Submission = Submission()
+    series: SeriesChoice = SeriesChoice()
+    linux_src: Path | None = None
+    linux_base: str | None = None
+    test_program: Path | None = None
+    fork_program: Path | None = None
+    cache: Path = Field(default_factory=lambda: user_cache_path("patchgen"))
+    jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+
+
+_ENVIRONMENT = {
+    "LINUX_SRC": "linux_src",
+    "LINUX_BASE": "linux_base",
+    "TEST_PROGRAM": "test_program",
+    "FORK_PROGRAM": "fork_program",
+    "PATCHGEN_CACHE": "cache",
+    "PATCHGEN_JOBS": "jobs",
+}
+
+
+def split_identity(identity: str) -> tuple[str, str]:
+    """Return name and mail address of "Name <mail>"."""
+    match = _IDENTITY.match(identity)
+    assert match is not None, "checked when the settings were read"
+    return match["name"], match["email"]
+
+
+def load(directory: Path) -> Settings:
+    """Read `patchgen.toml` in `directory`, if there is one, and the environment on top of it.
+
+    Relative paths from the environment are made absolute here, once.
+
+    Raises:
+        UsageError: the file is not TOML, or has an unknown name or a value of the wrong kind.
+    """
+    path = directory / FILE_NAME
+    data: dict[str, object] = {}
+    if path.is_file():
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} is not valid TOML: {error}") from error
+    for name, field in _ENVIRONMENT.items():
+        value = os.environ.get(name)
+        if value:
+            is_path = field in ("linux_src", "test_program", "fork_program", "cache")
+            data[field] = Path(value).expanduser().absolute() if is_path else value
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        origin = next((n for n, f in _ENVIRONMENT.items() if f == where and os.environ.get(n)), str(path))
+        raise UsageError(f"{origin}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
