@@ -1,0 +1,91 @@
+"""The kernel's own style checker, `scripts/checkpatch.pl --strict`, from the pristine tree.
+
+It is never the submission's copy that judges the submission, and it runs in an empty directory. A result is
+kept under the hash of the patch, so an unchanged patch is not checked twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from patchgen import proc
+from patchgen.cache import Cache, digest, write_text
+from patchgen.errors import MachineError
+from patchgen.patches import PatchFile
+
+_SECONDS = 120.0
+_TOTAL = re.compile(r"^total: (\d+) errors, (\d+) warnings, (\d+) checks, (\d+) lines checked$", re.M)
+_REMARK = re.compile(r"^(?:ERROR|WARNING|CHECK):", re.M)
+
+
+@dataclass(frozen=True)
+class Style:
+    """What checkpatch says of one patch.
+
+    Attributes:
+        patch: the patch's file name.
+        errors: how many.
+        warnings: how many.
+        checks: how many.
+        lines: lines it looked at.
+        remarks: its words, "" if it has none.
+    """
+
+    patch: str
+    errors: int
+    warnings: int
+    checks: int
+    lines: int
+    remarks: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether it has nothing to say."""
+        return not (self.errors or self.warnings or self.checks)
+
+
+def check(patches: Sequence[PatchFile], pristine: Path, base_tree: str, cache: Cache) -> list[Style]:
+    """Run checkpatch on patches, at the same time.
+
+    Args:
+        patches: what to check.
+        pristine: the base's files.
+        base_tree: its git tree id: the version of checkpatch, as far as results are kept.
+        cache: where they are kept.
+
+    Raises:
+        MachineError: checkpatch itself failed.
+    """
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda patch: _check_one(patch, pristine, base_tree, cache), patches))
+
+
+def totals(styles: Sequence[Style]) -> str:
+    """Return the sums in checkpatch's own words."""
+    sums = (sum(style.errors for style in styles), sum(style.warnings for style in styles))
+    return f"{sums[0]} errors, {sums[1]} warnings, {sum(style.checks for style in styles)} checks"
+
+
+def _check_one(patch: PatchFile, pristine: Path, base_tree: str, cache: Cache) -> Style:
+    kept = cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
+    if kept.is_file():
+        return Style(**json.loads(kept.read_text()))
+    with cache.scratch("checkpatch") as scratch:
+        # A name of our own: what the file is called must not matter.
+        (scratch / "0001.patch").write_bytes(patch.data)
+        script = pristine / "scripts" / "checkpatch.pl"
+        command = [proc.find("perl"), str(script), "--strict", "--show-types", f"--root={pristine}", "0001.patch"]
+        result = proc.run(command, cwd=scratch, timeout=_SECONDS, check=False, merge=True)
+    match = _TOTAL.search(result.stdout)
+    if match is None:
+        raise MachineError(f"checkpatch failed on {patch.name}", evidence=proc.tail(result.stdout))
+    remarks = result.stdout[: match.start()].strip() if _REMARK.search(result.stdout) else ""
+    errors, warnings, checks, lines = (int(group) for group in match.groups())
+    style = Style(patch.name, errors, warnings, checks, lines, remarks)
+    write_text(kept, json.dumps(asdict(style)))
+    return style

@@ -1,0 +1,66 @@
+"""The `patchgen` command: exit status 0 ok, 1 the thing checked is wrong, 2 usage, 3 the machine failed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from pathlib import Path
+
+import typer
+
+from patchgen import progress
+from patchgen.cli import common, host_commands, kernel_commands, series_commands
+from patchgen.errors import PatchgenError, UsageError
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="patchgen",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Generate a Linux patch series from templates, build and boot it, check it and package it.",
+)
+host_commands.register(app)
+series_commands.register(app)
+kernel_commands.register(app)
+
+
+def _crash_log() -> Path | None:
+    """Write the traceback of a bug of ours to a file, and return where it is."""
+    with contextlib.suppress(OSError, PatchgenError):
+        path = common.load_settings().cache / "crash.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc())
+        return path
+    return None
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        status = app(standalone_mode=False)
+    except PatchgenError as error:
+        status = common.show_error(error)
+    except typer.Abort:
+        status = _INTERRUPTED
+    except typer.TyperException as error:
+        # Of these only the usage errors have a text of their own, but the class does not say so.
+        getattr(error, "show", lambda: None)()
+        status = getattr(error, "exit_code", UsageError.exit_status)
+    except KeyboardInterrupt:
+        progress.note("interrupted; nothing is left half-done")
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; Python must not complain about it at exit.
+        sys.stdout = None
+        status = 0
+    except Exception as error:
+        path = _crash_log()
+        common.show_error(PatchgenError(f"internal error: {type(error).__name__}: {error}"))
+        if path:
+            progress.console.print(f"This is a bug in patchgen. The traceback is in {path}", markup=False)
+        status = PatchgenError.exit_status
+    sys.exit(status or 0)

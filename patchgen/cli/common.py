@@ -1,0 +1,94 @@
+"""What all commands share: options, settings, and how results and errors are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from patchgen import progress, settings
+from patchgen.errors import PatchgenError, UsageError
+
+OUTPUT = Path("dist")
+
+
+def _remember_json(value: bool) -> bool:
+    """Note that results, and errors too, go out as JSON."""
+    if value:
+        _State.json = True
+    return value
+
+
+class _State:
+    """Whether --json was given; an error may come before any command runs."""
+
+    json = False
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.", callback=_remember_json)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter of the series. Can be given many times."),
+]
+SeriesName = Annotated[
+    str | None, typer.Option("--series", metavar="NAME|DIR", help="The series; default: pf_stat, or patchgen.toml's.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are written.")]
+
+
+def load_settings() -> settings.Settings:
+    """Return the settings of the current directory.
+
+    Raises:
+        UsageError: patchgen.toml or a variable of the environment is wrong.
+    """
+    return settings.load(Path.cwd())
+
+
+def parse_set(pairs: list[str] | None) -> dict[str, str]:
+    """Return the overrides of `--set`.
+
+    Raises:
+        UsageError: one is not NAME=VALUE.
+    """
+    found = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {pair}: must be NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def emit(data: Mapping[str, Any]) -> None:
+    """Print a result as JSON."""
+    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+
+
+def show_error(error: PatchgenError) -> int:
+    """Print an error and return the exit status it stands for."""
+    if _State.json:
+        emit(
+            {
+                "error": {
+                    "kind": type(error).__name__,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "evidence": error.evidence,
+                }
+            }
+        )
+        return error.exit_status
+    console = progress.console
+    console.print(f"error: {error.message}", style="bold red", markup=False)
+    if error.evidence:
+        for line in error.evidence.rstrip().splitlines():
+            console.print(f"  | {line}", markup=False)
+    if error.hint:
+        console.print(f"hint: {error.hint}", markup=False)
+    return error.exit_status

@@ -1,0 +1,61 @@
+"""What checks have to say, and the verdict that it adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding weighs: only an error makes the thing checked wrong."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has to say.
+
+    Attributes:
+        check: which check.
+        severity: how much it weighs.
+        message: what was found.
+        where: the patch or file, "" for the whole submission.
+        evidence: text that shows it.
+    """
+
+    check: str
+    severity: Severity
+    message: str
+    where: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All findings on a submission, and the figures that were measured on the way.
+
+    Attributes:
+        findings: in the order of the checks.
+        facts: short measured facts by name, for the report and for people.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the verdict for JSON."""
+        return {"ok": self.ok, "findings": [asdict(finding) for finding in self.findings], "facts": self.facts}
+
+
+def count(findings: Sequence[Finding], severity: Severity) -> int:
+    """Return how many findings have that severity."""
+    return sum(finding.severity is severity for finding in findings)

@@ -1,0 +1,146 @@
+"""Compile the guest's programs for i386, and find the shared libraries that they need.
+
+A compiled program is kept in the cache under a hash of everything that it is made of: its source and the
+headers beside it, the flags, the compiler and its C library.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from patchgen import cache as caching
+from patchgen import proc, resources
+from patchgen.cache import Cache
+from patchgen.errors import CommandError, MachineError, ToolMissingError, UsageError
+
+Link = Literal["static", "dynamic", "bare"]
+
+SOURCES = resources.QEMU / "guest"
+COMPILER = "gcc"
+_SECONDS = 120
+_COMMON = ("-m32", "-O2", "-std=gnu11")
+# Ours must be clean; a user's old program need not be.
+_STRICT = ("-Wall", "-Wextra", "-Werror")
+# Without PIE a program lies at 0x8048000, as in the assignment's example. "bare": nolibc.h, exact memory maps.
+_LINK: dict[Link, tuple[str, ...]] = {
+    "static": ("-static",),
+    "dynamic": ("-no-pie", "-fno-pie"),
+    "bare": ("-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie"),
+}
+_HINT = "install a 32-bit C compiler (Debian and Ubuntu: apt install gcc gcc-multilib)"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a program is made.
+
+    Attributes:
+        source: the C file.
+        link: "static" and "dynamic" are against glibc, "bare" is without any C library.
+        ours: our own source, which must compile without a warning.
+    """
+
+    source: Path
+    link: Link
+    ours: bool = True
+
+
+def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None) -> Path:
+    """Return the compiled program, an ELF32 i386 executable in the cache.
+
+    Args:
+        cache: where it is kept.
+        recipe: what to compile and how.
+        defines: macros, for pf.h for example.
+
+    Raises:
+        UsageError: a user's program cannot be read or does not compile.
+        MachineError: one of ours does not.
+        ToolMissingError: there is no compiler.
+    """
+    try:
+        source = recipe.source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {recipe.source}: {error.strerror}") from error
+    flags = [*_COMMON, *(_STRICT if recipe.ours else ()), *_LINK[recipe.link]]
+    flags += [f"-D{name}={value}" for name, value in sorted((defines or {}).items())]
+    headers = {path.name: caching.file_digest(path) for path in sorted(recipe.source.parent.glob("*.h"))}
+    headers |= {path.name: caching.file_digest(path) for path in sorted(SOURCES.glob("*.h"))}
+    key = caching.digest("program", source.hex(), headers, flags, compiler_identity(cache))
+    target = cache.directory("guest", "programs") / key
+    if not target.is_file():
+        with caching.replacing(target) as fresh:
+            _compile([COMPILER, *flags, "-I", str(SOURCES), str(recipe.source), "-o", str(fresh)], recipe)
+    return target
+
+
+def _compile(argv: list[str], recipe: Recipe) -> None:
+    proc.find(COMPILER)
+    try:
+        proc.run(argv, cwd=recipe.source.parent, timeout=_SECONDS, merge=True)
+    except CommandError as error:
+        # "bits/..." headers or "-lgcc" missing: the compiler has no 32-bit side.
+        if any(mark in error.output for mark in ("bits/libc-header-start.h", "cannot find -lgcc", "sys/cdefs.h")):
+            raise ToolMissingError(f"{COMPILER} cannot make 32-bit programs", hint=_HINT, evidence=error.output) from error
+        if recipe.ours:
+            raise MachineError(f"{recipe.source} does not compile", evidence=error.output) from error
+        raise UsageError(f"{recipe.source} does not compile for i386", evidence=error.output) from error
+
+
+def libraries(cache: Cache, program: Path) -> dict[str, Path]:
+    """Return the shared libraries and the loader that a program needs, by their path in the guest.
+
+    The loader has to be at the path that the program names; libraries are found by it in /lib.
+
+    Raises:
+        MachineError: one of them cannot be found beside the compiler's own.
+    """
+    found: dict[str, Path] = {}
+    queue = [program]
+    while queue:
+        elf = queue.pop()
+        interpreter, needed = _dynamic_section(elf.resolve())
+        wanted = {f"/lib/{name}": name for name in needed}
+        if interpreter:
+            wanted[interpreter] = Path(interpreter).name
+        for guest_path, name in wanted.items():
+            if guest_path not in found:
+                found[guest_path] = compiler_file(cache, name)
+                queue.append(found[guest_path])
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _dynamic_section(elf: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the loader ("" if none) and the names of the libraries that an ELF file asks for."""
+    proc.find("readelf")
+    text = proc.run(["readelf", "--wide", "--program-headers", "--dynamic", elf], cwd=elf.parent, timeout=_SECONDS).stdout
+    lines = text.splitlines()
+    marker = "Requesting program interpreter: "
+    loaders = [line.split(marker)[1].rstrip("]") for line in lines if marker in line]
+    needed = [line.split("[")[1].rstrip("]") for line in lines if "(NEEDED)" in line]
+    return (loaders[0] if loaders else ""), tuple(needed)
+
+
+def compiler_file(cache: Cache, name: str) -> Path:
+    """Return a file of the compiler's 32-bit C library, "libc.so.6" for example.
+
+    Raises:
+        MachineError: it has none.
+    """
+    paths = _compiler_files(cache, (name,))
+    if paths[name] is None:
+        raise MachineError(f"{COMPILER} -m32 knows no {name}", hint=_HINT)
+    return paths[name]
+
+
+def compiler_identity(cache: Cache) -> list[object]:
+    """Return values that change when the compiler or its 32-bit C library does."""
+    path = Path(proc.find(COMPILER)).resolve()
+    files = (path, *(compiler_file(cache, name) for name in ("libc.so.6", "libc.a")))
+    return [_identity(file) for file in files]

@@ -1,0 +1,331 @@
+"""Building a kernel: configuration with proof, an incremental build, and a cache of what was built."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import re
+import shutil
+import time
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from patchgen import proc, progress, resources, tree
+from patchgen.cache import Cache, digest, file_digest, machine_faults, replacing
+from patchgen.errors import BuildError, UsageError
+from patchgen.source import Source
+
+KERNELS = resources.QEMU / "kernel"
+_MAKE_SECONDS = 3600.0
+_CONFIG_SECONDS = 300.0
+_SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
+_STEP = re.compile(r"^  (?:[A-Z][A-Z0-9_]*(?: \[M\])?|HOST\w+|\[M\])\s+\S")
+_WARNING = re.compile(r"^(?P<file>[^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(?P<text>.*)$")
+_ERROR = re.compile(r"error:|Error \d|\*\*\*|undefined reference|No rule to make")
+
+
+class Config(BaseModel):
+    """A way to configure a kernel, from `qemu/kernel/kernels.toml`.
+
+    Attributes:
+        name: its name there.
+        title: for people.
+        arch: make's ARCH=.
+        start: the make target that the configuration starts from.
+        fragments: files of settings put on top, in order.
+        cflags: added to every compilation (make's KCFLAGS).
+        steps: about how many steps a first build has.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    arch: str
+    start: str
+    fragments: tuple[str, ...]
+    cflags: tuple[str, ...] = ()
+    steps: int = Field(gt=0)
+
+    def settings(self) -> dict[str, str]:
+        """Return what the fragments ask for: option to value, "n" where it must be off."""
+        wanted: dict[str, str] = {}
+        for fragment in self.fragments:
+            wanted.update(parse_config((KERNELS / fragment).read_text()))
+        return wanted
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that was built.
+
+    Attributes:
+        image: its bzImage.
+        tree: git tree id it was built from.
+        config: name of its configuration.
+        key: what it was built from, as a hash.
+        warnings: the compiler's warnings, without line numbers, sorted.
+        seconds: how long the build took.
+    """
+
+    image: Path
+    tree: str
+    config: str
+    key: str
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def load_config(name: str) -> Config:
+    """Return the configuration of that name.
+
+    Raises:
+        UsageError: there is none, or the file is wrong.
+    """
+    path = KERNELS / "kernels.toml"
+    data = tomllib.loads(path.read_text())
+    if name not in data:
+        raise UsageError(f"there is no kernel configuration {name}", hint=f"known: {', '.join(data)}")
+    try:
+        return Config(name=name, **data[name])
+    except ValidationError as error:
+        raise UsageError(f"{path} is wrong: {error}") from error
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """Return the settings of a .config or fragment: option to value, "n" for `# CONFIG_X is not set`."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _SETTING.match(line)
+        if match:
+            found[match[1] or match[3]] = match[2] if match[1] else "n"
+    return found
+
+
+@functools.cache
+def compiler() -> str:
+    """Return the first line that `gcc --version` prints: part of what a kernel is made from.
+
+    Raises:
+        ToolMissingError: gcc is not installed.
+    """
+    return proc.run([proc.find("gcc"), "--version"], cwd=Path("/"), timeout=30).stdout.splitlines()[0]
+
+
+def key_of(config: Config, tree_id: str, source: Source) -> str:
+    """Return the hash of everything that a kernel is made from."""
+    return digest(config.model_dump(), config.settings(), tree_id, sorted(source.missing), compiler())
+
+
+def cached(config: Config, tree_id: str, source: Source, cache: Cache) -> Kernel | None:
+    """Return the kernel if it has been built."""
+    directory = cache.directory("kernels") / key_of(config, tree_id, source)
+    if not (directory / "kernel.json").is_file():
+        return None
+    data = json.loads((directory / "kernel.json").read_text())
+    return Kernel(directory / "bzImage", **{**data, "warnings": tuple(data["warnings"])})
+
+
+def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: str, jobs: int) -> Kernel:
+    """Build a kernel, unless the cache has it.
+
+    Args:
+        config: how.
+        tree_id: git tree id of its source in the source's repository.
+        source: the base.
+        cache: where it is built and kept.
+        slot: the workspace; trees that follow each other there are built incrementally.
+        jobs: parallel compilers.
+
+    Raises:
+        BuildError: the configuration cannot be had, or it does not compile; with the compiler's lines.
+        MachineError: a tool is missing or the disk is full.
+    """
+    kernel = cached(config, tree_id, source, cache)
+    if kernel:
+        return kernel
+    with cache.lock(tree.workspace_lock(source, slot)):
+        kernel = cached(config, tree_id, source, cache)
+        if kernel:
+            return kernel
+        space = tree.workspace(source, slot, cache)
+        begin = time.monotonic()
+        _switch(space, source, tree_id, config)
+        maker = _Maker(space, config, cache, jobs)
+        maker.configure()
+        log = maker.compile()
+        key = key_of(config, tree_id, source)
+        target = cache.directory("kernels") / key
+        fields = {
+            "tree": tree_id,
+            "config": config.name,
+            "key": key,
+            "warnings": warnings(log.splitlines(), space.files),
+            "seconds": round(time.monotonic() - begin, 1),
+        }
+        with replacing(target) as fresh, machine_faults("cannot keep the kernel"):
+            fresh.mkdir()
+            output = space.output(config.name)
+            for file, name in (("arch/x86/boot/bzImage", "bzImage"), ("System.map",) * 2, (".config", "config")):
+                shutil.copyfile(output / file, fresh / name)
+            (fresh / "build.log").write_text(log)
+            (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
+    kernel = cached(config, tree_id, source, cache)
+    assert kernel is not None, "it was written just now"
+    return kernel
+
+
+def _switch(space: tree.Workspace, source: Source, tree_id: str, config: Config) -> None:
+    """Bring the workspace to the tree; what an unfinished build may have compiled counts as changed."""
+    unfinished = space.output(config.name) / ".patchgen-unfinished"
+    tree.switch(space, source, tree_id)
+    if unfinished.is_file():
+        changed = json.loads((space.root / "changed.json").read_text())
+        for path in changed:
+            with contextlib.suppress(FileNotFoundError):
+                (space.files / path).touch()
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.touch()
+
+
+def warnings(lines: Iterable[str], files: Path) -> list[str]:
+    """Return the compiler's warnings in a build log, without line numbers and sorted, so that two builds compare."""
+    found = set()
+    for line in lines:
+        match = _WARNING.match(line)
+        if match:
+            name = match["file"].removeprefix(f"{files}/")
+            found.add(f"{name}: {match['text']}")
+    return sorted(found)
+
+
+class _Maker:
+    """Calls make for one workspace and configuration."""
+
+    def __init__(self, space: tree.Workspace, config: Config, cache: Cache, jobs: int) -> None:
+        self._space, self._config, self._jobs = space, config, jobs
+        self._output = space.output(config.name)
+        self._output.mkdir(parents=True, exist_ok=True)
+        self._env = {
+            "ARCH": config.arch,
+            "KBUILD_BUILD_USER": "patchgen",
+            "KBUILD_BUILD_HOST": "patchgen",
+            "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
+            "LOCALVERSION": "",
+            "KCFLAGS": " ".join(config.cflags),
+        }
+        if shutil.which("ccache"):
+            self._env |= {
+                "CCACHE_DIR": str(cache.directory("ccache")),
+                "CCACHE_BASEDIR": str(space.root),
+                "CCACHE_NOHASHDIR": "1",
+                "CCACHE_MAXSIZE": "2G",
+            }
+
+    def _make(self, *targets: str) -> list[str]:
+        cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
+        return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *targets]
+
+    def configure(self) -> None:
+        """Write .config and prove that every setting that was asked for is in it.
+
+        Raises:
+            BuildError: a setting did not survive, with the dependencies that Kconfig names for it.
+        """
+        wanted = self._config.settings()
+        stamp = digest(self._config.model_dump(), wanted)
+        seen = self._output / ".patchgen-config"
+        if not (seen.is_file() and seen.read_text() == stamp and (self._output / ".config").is_file()):
+            self._run_config(self._config.start)
+            with (self._output / ".config").open("a") as file:
+                for fragment in self._config.fragments:
+                    file.write((KERNELS / fragment).read_text())
+        # Each time: the series may have changed Kconfig.
+        self._run_config("olddefconfig")
+        have = parse_config((self._output / ".config").read_text())
+        lost = [name for name, value in wanted.items() if have.get(name, "n") != value]
+        if lost:
+            why = "\n".join(
+                f"{name}: asked for {wanted[name]}, got {have.get(name, 'n')}{depends_on(self._space.files, name)}"
+                for name in lost
+            )
+            raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
+        seen.write_text(stamp)
+
+    def _run_config(self, target: str) -> None:
+        result = proc.run(
+            self._make(target), cwd=self._space.files, env=self._env, timeout=_CONFIG_SECONDS, check=False, merge=True
+        )
+        if result.status:
+            raise BuildError(f"make {target} failed", evidence=proc.tail(result.stdout))
+
+    def compile(self) -> str:
+        """Run the build with its progress shown.
+
+        Returns:
+            Its whole output.
+
+        Raises:
+            BuildError: it failed, with the compiler's lines.
+        """
+        counted = self._output / ".patchgen-steps"
+        first = not counted.is_file()
+        total = self._config.steps if first else None
+        done = 0
+        with progress.step(f"building the {self._config.title}", total) as step:
+
+            def on_line(line: str) -> None:
+                nonlocal done
+                if _STEP.match(line):
+                    done += 1
+                    step.update(done)
+
+            result = proc.follow(
+                self._make(f"-j{self._jobs}", "bzImage"),
+                cwd=self._space.files,
+                env=self._env,
+                timeout=_MAKE_SECONDS,
+                on_line=on_line,
+            )
+        if result.status:
+            lines = result.stdout.splitlines()
+            told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
+            shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
+            raise BuildError(f"the {self._config.title} does not build", evidence="\n".join(shown))
+        counted.write_text(str(done))
+        (self._output / ".patchgen-unfinished").unlink(missing_ok=True)
+        return result.stdout
+
+
+def depends_on(files: Path, option: str) -> str:
+    """Return what Kconfig says an option depends on, for a message; "" if it says nothing."""
+    symbol = option.removeprefix("CONFIG_")
+    head = re.compile(rf"^\s*(?:menu)?config {symbol}$")
+    for path in sorted(files.rglob("Kconfig*")):
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        for number, line in enumerate(lines):
+            if head.match(line):
+                entry = []
+                for following in lines[number + 1 :]:
+                    if re.match(r"^\s*(?:menu)?config |^(?:choice|endmenu|menu|if|endif|source)\b", following):
+                        break
+                    if following.strip().startswith("depends on"):
+                        entry.append(following.strip())
+                if entry:
+                    return f" ({'; '.join(entry)}: {path.relative_to(files)})"
+    return ""
+
+
+def image_digest(image: Path) -> str:
+    """Return the SHA-256 of a bzImage, by which saved guests know it."""
+    return file_digest(image)
+
+
+def as_dict(kernel: Kernel) -> dict[str, object]:
+    """Return a kernel for JSON."""
+    return {**asdict(kernel), "image": str(kernel.image)}

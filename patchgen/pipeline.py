@@ -1,0 +1,153 @@
+"""The way from templates to `dist/`: each stage's result is the next one's input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import apply, base, bundle, compose, patches, report, series, source
+from patchgen.cache import Cache, replacing, write_bytes
+from patchgen.errors import SubmissionError
+from patchgen.patches import PatchFile
+from patchgen.series import Series
+from patchgen.settings import Settings
+from patchgen.source import Source
+
+ARCHIVE = "patch.tar.gz"
+
+
+@dataclass(frozen=True)
+class Project:
+    """What every command starts from.
+
+    Attributes:
+        settings: as read.
+        cache: where things are kept.
+        series: the series, parameters applied.
+    """
+
+    settings: Settings
+    cache: Cache
+    series: Series
+
+    def source(self) -> Source:
+        """Return the base, brought into the cache if need be.
+
+        Raises:
+            BaseError: what was given is not the base.
+            MachineError: it cannot be had.
+        """
+        return source.obtain(base.load(), self.settings, self.cache, self.series.edited)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A series that was made.
+
+    Attributes:
+        composed: its commits.
+        patches: its patch files, parsed.
+        files: content of everything that belongs into dist/patch, by name.
+        placeholders: what the author has yet to fill in.
+    """
+
+    composed: compose.Composed
+    patches: tuple[PatchFile, ...]
+    files: dict[str, bytes]
+    placeholders: tuple[str, ...]
+
+
+def open_project(settings: Settings, overrides: Mapping[str, str], name: str | None = None) -> Project:
+    """Load the series that the settings, or the command line, choose.
+
+    Raises:
+        SeriesError: its data is wrong.
+        UsageError: there is none of that name, or an override is wrong.
+    """
+    parameters = {**settings.series.parameters, **overrides}
+    found = series.load(series.find(name or settings.series.name), parameters)
+    return Project(settings, Cache(settings.cache), found)
+
+
+def commit(project: Project, origin: Source) -> compose.Composed:
+    """Render the series and make its commits.
+
+    Raises:
+        SeriesError: a template or an anchor is wrong.
+    """
+    submission = project.settings.submission
+    return compose.commit(origin, compose.render_series(project.series, origin, submission), submission)
+
+
+def generate(project: Project) -> Generated:
+    """Make the whole submission in memory.
+
+    Raises:
+        SeriesError: a template or an anchor is wrong.
+        SubmissionError: the report is too long.
+        MachineError: git failed.
+    """
+    origin = project.source()
+    composed = commit(project, origin)
+    with project.cache.scratch("patches") as scratch:
+        paths = compose.format_patch(composed, scratch)
+        made = tuple(patches.read_all(paths, project.cache))
+    files = {patch.name: patch.data for patch in made}
+    written = report.render(
+        project.series.directory / "report", project.settings.submission, facts_of(project.series, made)
+    )
+    files["report.pdf"], files["report.txt"] = written.pdf, written.text.encode()
+    return Generated(composed, made, files, written.placeholders)
+
+
+def facts_of(of: Series, made: Sequence[PatchFile]) -> report.Facts:
+    """Return what the program measured on a series, for the report."""
+    rows = tuple(
+        report.PatchFact(number, patch.subject, len(patch.files), patch.added, patch.removed)
+        for number, patch in enumerate(made, 1)
+    )
+    measured = {
+        "files touched": str(len({path for patch in made for path in patch.paths if path != "/dev/null"})),
+        "lines added": str(sum(patch.added for patch in made)),
+        "lines removed": str(sum(patch.removed for patch in made)),
+    }
+    return report.Facts(rows, of.parameters, {}, measured)
+
+
+def pack(files: Mapping[str, bytes], settings: Settings) -> bundle.Bundle:
+    """Pack what is handed in: the patches, and the report as PDF or, without one, as text.
+
+    Raises:
+        SubmissionError: there is no report.
+    """
+    chosen = "report.pdf" if "report.pdf" in files else "report.txt"
+    if chosen not in files:
+        raise SubmissionError("there is no report.pdf or report.txt to hand in")
+    wanted = {name: data for name, data in files.items() if name.endswith(".patch") or name == chosen}
+    return bundle.pack(wanted, int(settings.submission.date.timestamp()))
+
+
+def verify(made: Sequence[PatchFile], origin: Source, cache: Cache) -> apply.Applied:
+    """Make sure that what is packed applies to the base with `git am`, cleanly.
+
+    Raises:
+        SubmissionError: it does not, or git complains about white space.
+    """
+    applied = apply.apply(origin, made, cache)
+    for name, said in applied.complaints.items():
+        raise SubmissionError(f"git am complains about white space in {name}", evidence=said)
+    return applied
+
+
+def write(generated: Generated, packed: bundle.Bundle, output: Path) -> None:
+    """Write `patch/` and `patch.tar.gz` below `output`, each in one rename.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    with replacing(output / bundle.DIRECTORY) as fresh:
+        fresh.mkdir()
+        for name, data in generated.files.items():
+            (fresh / name).write_bytes(data)
+    write_bytes(output / ARCHIVE, packed.data)

@@ -1,0 +1,90 @@
+"""A submission as it is handed in: `patch.tar.gz`, or the directory that it would unpack to.
+
+An archive comes from a stranger: it is read in memory with limits, member by member, never unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from patchgen.cache import Cache
+from patchgen.errors import SubmissionError, UsageError
+from patchgen.patches import MAX_BYTES, PatchFile, read
+
+MAX_MEMBERS = 200
+MAX_TOTAL = 64 * 1024 * 1024
+_REPORTS = ("report.pdf", "report.txt")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was handed in.
+
+    Attributes:
+        origin: the file or directory.
+        patches: parsed, in order of their names.
+        reports: report.pdf and report.txt, as far as there, by name.
+        others: names of everything else in it.
+    """
+
+    origin: Path
+    patches: tuple[PatchFile, ...]
+    reports: dict[str, bytes]
+    others: tuple[str, ...]
+
+
+def load(origin: Path, cache: Cache) -> Submission:
+    """Read a submission.
+
+    Args:
+        origin: a .tar.gz, or a directory of patches.
+        cache: for scratch space.
+
+    Raises:
+        UsageError: there is nothing at that path.
+        SubmissionError: it cannot be read as a submission.
+    """
+    if origin.is_dir():
+        files = {path.name: path.read_bytes() for path in sorted(origin.iterdir()) if path.is_file()}
+    elif origin.is_file():
+        files = _read_archive(origin)
+    else:
+        raise UsageError(f"{origin} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
+    patches = tuple(read(name, data, cache) for name, data in sorted(files.items()) if name.endswith(".patch"))
+    if not patches:
+        raise SubmissionError(f"{origin} holds no .patch file", hint="they belong in a directory called patch")
+    reports = {name: files[name] for name in _REPORTS if name in files}
+    others = tuple(sorted(name for name in files if not name.endswith(".patch") and name not in reports))
+    return Submission(origin, patches, reports, others)
+
+
+def _read_archive(origin: Path) -> dict[str, bytes]:
+    """Return the files below patch/ by name, and what lies elsewhere by its whole path."""
+    files: dict[str, bytes] = {}
+    total = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(origin.read_bytes()), mode="r:gz") as archive:
+            for number, member in enumerate(archive, 1):
+                if number > MAX_MEMBERS:
+                    raise SubmissionError(f"{origin} has more than {MAX_MEMBERS} members")
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    raise SubmissionError(f"{origin}: member {member.name!r} would be unpacked elsewhere")
+                if member.isdir():
+                    continue
+                if not member.isreg():
+                    raise SubmissionError(f"{origin}: member {member.name!r} is not a plain file")
+                total += member.size
+                if member.size > 4 * MAX_BYTES or total > MAX_TOTAL:
+                    raise SubmissionError(f"{origin} unpacks to more than {MAX_TOTAL} bytes")
+                data = archive.extractfile(member)
+                assert data is not None, "it is a plain file"
+                name = path.name if path.parent == PurePosixPath("patch") else str(path)
+                files[name] = data.read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise SubmissionError(f"{origin} is not a gzipped tar archive: {error}") from error
+    return files

@@ -1,0 +1,164 @@
+"""Kernel trees on disk: the pristine one, and one per kind of kernel under test that is changed in place.
+
+make rebuilds what is newer than its objects. So a workspace is never laid out anew: going from one series to
+the next writes only the files whose content differs. Its files are hard links to the pristine tree, 62,290
+of them in two seconds; a changed one is always written as a new file, so the pristine tree stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import progress
+from patchgen.cache import Cache, machine_faults, write_text
+from patchgen.repository import answer, bare_repository, git_errors
+from patchgen.source import Source
+
+_MODES = {"100755": 0o755, "100644": 0o644}
+
+
+def pristine(source: Source, cache: Cache) -> Path:
+    """Return the directory with the base's files, laid out on first use. Nothing may be written there.
+
+    Files whose content the source does not have are left out.
+
+    Raises:
+        MachineError: git failed, or the disk is full.
+    """
+    target = cache.directory("trees") / source.tree
+    if target.is_dir():
+        return target
+    with cache.lock(f"tree-{source.tree}"):
+        if target.is_dir():
+            return target
+        repo = bare_repository(source.repository)
+        with cache.scratch("tree") as scratch, progress.step("laying out the kernel tree"):
+            index = {"GIT_INDEX_FILE": str(scratch / "index")}
+            with git_errors("cannot lay out the kernel tree"):
+                repo.git.read_tree(source.tree, env=index)
+                gone = "".join(f"0 {'0' * 40}\t{path}\n" for path in sorted(source.missing)).encode()
+                answer(repo, "update_index", "--index-info", data=gone, env=index)
+                # The repository is bare, so the files go out under a prefix rather than to a worktree.
+                repo.git(c=["core.bare=false", "checkout.workers=0"]).checkout_index(
+                    "-a", "-q", f"--prefix={scratch}/files/", env={**index, "GIT_WORK_TREE": str(scratch)}
+                )
+            with machine_faults("cannot lay out the kernel tree"):
+                (scratch / "files").rename(target)
+    return target
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A kernel tree that kernels are built from, with its build directories beside it.
+
+    Attributes:
+        root: its directory in the cache.
+    """
+
+    root: Path
+
+    @property
+    def files(self) -> Path:
+        """Where the kernel's files are."""
+        return self.root / "src"
+
+    def output(self, name: str) -> Path:
+        """Return the build directory (make's O=) of one configuration; it must not be shared with another tree."""
+        return self.root / f"out-{name}"
+
+
+def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
+    """Return the workspace of that name on a base, made from hard links on first use.
+
+    The caller holds the lock `workspace_lock(source, slot)`.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    root = cache.directory("work", source.tree[:12]) / slot
+    if not (root / "src").is_dir():
+        origin = pristine(source, cache)
+        with cache.scratch("work") as scratch, progress.step(f"linking the {slot} tree"):
+            with machine_faults("cannot link the kernel tree"):
+                shutil.copytree(origin, scratch / "src", symlinks=True, copy_function=os.link)
+                root.mkdir(parents=True, exist_ok=True)
+                (scratch / "src").rename(root / "src")
+    return Workspace(root)
+
+
+def workspace_lock(source: Source, slot: str) -> str:
+    """Return the name of the lock under which a workspace may be changed."""
+    return f"work-{source.tree[:12]}-{slot}"
+
+
+def switch(space: Workspace, source: Source, tree: str) -> list[str]:
+    """Make a workspace's files those of `tree`, writing only what differs.
+
+    Args:
+        space: the workspace.
+        source: the base it was made from.
+        tree: git tree id in the source's repository.
+
+    Returns:
+        The paths written or removed.
+
+    Raises:
+        MachineError: git failed, or the disk is full.
+    """
+    repo = bare_repository(source.repository)
+    ours = space.root / "changed.json"
+    before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
+    wanted = _changes(source, tree)
+    # Written down first: after an interruption these paths are looked at again.
+    write_text(ours, json.dumps(sorted(before | set(wanted))))
+    written = []
+    for path in sorted(before | set(wanted)):
+        mode, blob = wanted.get(path) or _entry(source, source.tree, path)
+        with machine_faults("cannot write the kernel tree"):
+            data = None if blob is None else answer(repo, "cat_file", "blob", blob, data=b"")
+            if _put(space.files / path, mode, data):
+                written.append(path)
+    write_text(ours, json.dumps(sorted(wanted)))
+    return written
+
+
+def _changes(source: Source, tree: str) -> dict[str, tuple[str, str | None]]:
+    """Return mode and blob of each path in which `tree` differs from the base (None: it is not there)."""
+    with git_errors("cannot compare the trees"):
+        out = bare_repository(source.repository).git.diff_tree("-r", "-z", "--no-renames", source.tree, tree)
+    fields = str(out).split("\0")
+    changes: dict[str, tuple[str, str | None]] = {}
+    for meta, path in zip(fields[0::2], fields[1::2], strict=False):
+        _, mode, _, blob, _ = meta.lstrip(":").split()
+        changes[path] = (mode, None if set(blob) == {"0"} else blob)
+    return changes
+
+
+def _entry(source: Source, tree: str, path: str) -> tuple[str, str | None]:
+    with git_errors("cannot read the tree"):
+        out = str(bare_repository(source.repository).git.ls_tree(tree, path))
+    if not out:
+        return "000000", None
+    mode, _, blob = out.split("\t", maxsplit=1)[0].split()
+    return mode, blob
+
+
+def _put(path: Path, mode: str, data: bytes | None) -> bool:
+    """Write or remove one file unless it is that way already; return whether anything was done."""
+    if data is None:
+        there = path.is_symlink() or path.exists()
+        path.unlink(missing_ok=True)
+        return there
+    if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A new file in the old one's place: the old one's content is shared with the pristine tree.
+    fresh = path.with_name(f".{path.name}.patchgen")
+    fresh.write_bytes(data)
+    fresh.chmod(_MODES.get(mode, 0o644))
+    fresh.rename(path)
+    return True
