@@ -15,7 +15,7 @@ from patchgen import proc
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError
 from patchgen.patches import PatchFile
-from patchgen.repository import Repository, answer, bare_repository, environment, git_errors
+from patchgen.repository import Repository, answer, bare_repository, environment, feeding, git_errors
 from patchgen.source import Source
 
 _AM_SECONDS = 120.0
@@ -50,15 +50,13 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied
     repo = bare_repository(source.repository)
     named = sorted({path for patch in patches for path in patch.paths if path != "/dev/null"})
     entries = _present(repo, source.tree, named)
-    trees: list[str] = []
-    complaints: dict[str, str] = {}
     with cache.scratch("am") as scratch:
         env = {
             **_IDENTITY,
             "GIT_DIR": str(scratch / "git"),
             "GIT_WORK_TREE": str(scratch / "files"),
-            "GIT_OBJECT_DIRECTORY": str(scratch / "git" / "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(source.repository / "objects"),
+            # What git am makes goes straight to the cache's objects, from where whole trees are put together.
+            "GIT_OBJECT_DIRECTORY": str(source.repository / "objects"),
         }
         (scratch / "files").mkdir()
         small = bare_repository(scratch / "git")
@@ -70,14 +68,12 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied
             git.update_ref("HEAD", start)
             git.checkout_index("-a", "-f")
             git.update_index("--refresh", "-q")
-        base = source.tree
-        for patch in patches:
-            said = _am(scratch, patch, env)
-            if _WHITESPACE.search(said):
-                complaints[patch.name] = said
-            with git_errors("cannot read what git am made"):
-                base = _graft(repo, small, base, scratch)
-            trees.append(base)
+        said = _am(scratch, patches, env)
+        with git_errors("cannot read what git am made"):
+            commits = str(git.rev_list("--reverse", f"{start}..HEAD"))
+            raw = answer(small, "diff_tree", "-r", "--stdin", "--no-renames", data=f"{commits}\n".encode()).decode()
+        trees = _graft(repo, source, raw, scratch.name)
+    complaints = {patch.name: words for patch, words in zip(patches, said, strict=True) if _WHITESPACE.search(words)}
     return Applied(tuple(trees), complaints)
 
 
@@ -101,44 +97,59 @@ def _present(repo: Repository, tree: str, paths: Sequence[str]) -> list[str]:
     return [f"{line}\n" for line in listed.splitlines()]
 
 
-def _am(scratch: Path, patch: PatchFile, env: dict[str, str]) -> str:
-    """Apply one patch and return what git said on the way.
+def _am(scratch: Path, patches: Sequence[PatchFile], env: dict[str, str]) -> list[str]:
+    """Apply the patches and return what git said while it applied each.
 
     Raises:
-        ApplyError: it does not apply.
+        ApplyError: one does not apply.
     """
-    mail = scratch / "mail"
-    mail.write_bytes(patch.data)
+    names = [f"{number:04}" for number in range(len(patches))]
+    for name, patch in zip(names, patches, strict=True):
+        (scratch / name).write_bytes(patch.data)
     result = proc.run(
-        [proc.find("git"), "am", "--no-3way", "--keep-cr", str(mail)],
+        [proc.find("git"), "am", "--no-3way", "--keep-cr", *(str(scratch / name) for name in names)],
         cwd=scratch / "files",
         env=environment(env),
         timeout=_AM_SECONDS,
         check=False,
         merge=True,
     )
-    said = "\n".join(line for line in result.stdout.splitlines() if not line.startswith(("Applying:", "hint:")))
-    if result.status:
-        cut = "\n".join(line for line in said.splitlines() if "git am --" not in line)
-        raise ApplyError(f"{patch.name} does not apply", evidence=cut.replace(str(scratch), "..."))
-    return said
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("hint:") and "git am --" not in line]
+    said: list[list[str]] = []
+    for line in lines:
+        if line.startswith("Applying: "):
+            said.append([])
+        elif said:
+            said[-1].append(line)
+    words = ["\n".join(part).replace(str(scratch), "...") for part in said]
+    if result.status or len(words) != len(patches):
+        failed = patches[max(len(words) - 1, 0)].name
+        raise ApplyError(f"{failed} does not apply", evidence=words[-1] if words else "\n".join(lines))
+    return words
 
 
-def _graft(repo: Repository, small: Repository, base: str, scratch: Path) -> str:
-    """Return the whole kernel's tree with the last commit of the small repository in it."""
-    out = str(small.git.diff_tree("-r", "-z", "--no-renames", "--no-commit-id", "HEAD^", "HEAD"))
-    fields = out.split("\0")
-    lines, blobs = [], []
-    for meta, path in zip(fields[0::2], fields[1::2], strict=False):
-        _, mode, _, blob, _ = meta.lstrip(":").split()
-        lines.append(f"{mode} {blob}\t{path}\n" if mode != "000000" else f"0 {blob}\t{path}\n")
-        if mode != "000000":
-            blobs.append(blob)
-    if blobs:
-        # The new blobs are in the small repository; from there they are packed over.
-        pack = answer(small, "pack_objects", "--stdout", "-q", data="".join(f"{b}\n" for b in blobs).encode())
-        answer(repo, "unpack_objects", "-q", data=pack)
-    index = {"GIT_INDEX_FILE": str(scratch / "whole-index")}
-    repo.git.read_tree(base, env=index)
-    answer(repo, "update_index", "--index-info", data="".join(lines).encode(), env=index)
-    return str(repo.git.write_tree(env=index))
+def _graft(repo: Repository, source: Source, raw: str, name: str) -> list[str]:
+    """Return the whole kernel's tree after each commit.
+
+    Args:
+        repo: the cache's repository.
+        source: the base.
+        raw: what `git diff-tree --stdin` says of the commits, oldest first.
+        name: a name that no other process uses at this time.
+    """
+    ref = f"refs/apply/{name}"
+    with feeding(repo, "fast_import", "--quiet", "--force") as stream:
+        stream.write(f"commit {ref}\ncommitter a <a> 0 +0000\ndata 0\n".encode())
+        # The base as a whole; each commit that follows changes some paths.
+        stream.write(f'M 040000 {source.tree} ""\n'.encode())
+        for line in raw.splitlines():
+            if not line.startswith(":"):
+                stream.write(f"commit {ref}\ncommitter a <a> 0 +0000\ndata 0\n".encode())
+                continue
+            meta, path = line.split("\t", 1)
+            _, mode, _, blob, _ = meta.lstrip(":").split()
+            gone = mode == "000000"
+            stream.write((f"D {path}\n" if gone else f"M {mode} {blob} {path}\n").encode())
+    trees = str(repo.git.log("--reverse", "--format=%T", ref)).split()
+    repo.git.update_ref("-d", ref)
+    return trees[1:]

@@ -46,12 +46,14 @@ class Generated:
     """A series that was made.
 
     Attributes:
+        origin: the base it was made on.
         composed: its commits.
         patches: its patch files, parsed.
         files: content of everything that belongs into dist/patch, by name.
         placeholders: what the author has yet to fill in.
     """
 
+    origin: Source
     composed: compose.Composed
     patches: tuple[PatchFile, ...]
     files: dict[str, bytes]
@@ -98,7 +100,7 @@ def generate(project: Project) -> Generated:
         project.series.directory / "report", project.settings.submission, facts_of(project.series, made)
     )
     files["report.pdf"], files["report.txt"] = written.pdf, written.text.encode()
-    return Generated(composed, made, files, written.placeholders)
+    return Generated(origin, composed, made, files, written.placeholders)
 
 
 def facts_of(of: Series, made: Sequence[PatchFile]) -> report.Facts:

@@ -8,10 +8,14 @@ repository in the cache only; a user's checkout is read, never written.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+# Where git is missing, GitPython would not even be imported; it is said when git is needed (_CleanGit.execute).
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from git import Git, Repo
 from git.exc import GitCommandError, GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
@@ -66,6 +70,7 @@ class _CleanGit(Git):
     def execute(self, command: str | Sequence[Any], *args: Any, **kwargs: Any) -> Any:
         """Run `command` as GitPython would, from a clean environment."""
         words = [command] if isinstance(command, str) else list(command)
+        proc.find(str(words[0]))  # env(1) would only say 127
         extra = {**self.environment(), **(kwargs.pop("env", None) or {})}
         assignments = [f"{name}={value}" for name, value in environment(extra).items()]
         if not kwargs.get("as_process"):
@@ -105,10 +110,10 @@ def bare_repository(path: Path) -> Repository:
     Raises:
         MachineError: it cannot be made.
     """
-    if not (path / "HEAD").is_file():
+    attributes = path / "info" / "attributes"
+    if not ((path / "HEAD").is_file() and attributes.is_file()):  # the latter is written last
         with git_errors(f"cannot make {path}"):
             Repository.init(path, bare=True, mkdir=True).close()
-        attributes = path / "info" / "attributes"
         attributes.parent.mkdir(exist_ok=True)
         attributes.write_text("*.[chS] diff=kernel\n")
     return Repository(path)

@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Generate a Linux patch series from templates, build and boot it, check it and package it.",
 )
 host_commands.register(app)

@@ -58,8 +58,7 @@ def patch(
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_), series)
     made = pipeline.generate(project)
-    origin = project.source()
-    pipeline.verify(made.patches, origin, project.cache)
+    pipeline.verify(made.patches, made.origin, project.cache)
     packed = pipeline.pack(made.files, project.settings)
     pipeline.write(made, packed, output)
     for placeholder in made.placeholders:
@@ -82,7 +81,7 @@ def patch(
     for row in rows:
         typer.echo(f"{row['name']}  {row['files']} files, +{row['added']} -{row['removed']}")
     added, removed = sum(one.added for one in made.patches), sum(one.removed for one in made.patches)
-    typer.echo(f"{len(rows)} patches, +{added} -{removed}; all apply to {origin.base.title} with git am")
+    typer.echo(f"{len(rows)} patches, +{added} -{removed}; all apply to {made.origin.base.title} with git am")
     typer.echo(f"{output / pipeline.ARCHIVE} (tar sha256 {packed.digest})")
 
 

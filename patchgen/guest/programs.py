@@ -7,8 +7,7 @@ headers beside it, the flags, the compiler and its C library.
 from __future__ import annotations
 
 import functools
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,7 +70,7 @@ def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None
     flags += [f"-D{name}={value}" for name, value in sorted((defines or {}).items())]
     headers = {path.name: caching.file_digest(path) for path in sorted(recipe.source.parent.glob("*.h"))}
     headers |= {path.name: caching.file_digest(path) for path in sorted(SOURCES.glob("*.h"))}
-    key = caching.digest("program", source.hex(), headers, flags, compiler_identity(cache))
+    key = caching.digest("program", source.hex(), headers, flags, compiler_identity())
     target = cache.directory("guest", "programs") / key
     if not target.is_file():
         with caching.replacing(target) as fresh:
@@ -86,13 +85,15 @@ def _compile(argv: list[str], recipe: Recipe) -> None:
     except CommandError as error:
         # "bits/..." headers or "-lgcc" missing: the compiler has no 32-bit side.
         if any(mark in error.output for mark in ("bits/libc-header-start.h", "cannot find -lgcc", "sys/cdefs.h")):
-            raise ToolMissingError(f"{COMPILER} cannot make 32-bit programs", hint=_HINT, evidence=error.output) from error
+            raise ToolMissingError(
+                f"{COMPILER} cannot make 32-bit programs", hint=_HINT, evidence=error.output
+            ) from error
         if recipe.ours:
             raise MachineError(f"{recipe.source} does not compile", evidence=error.output) from error
         raise UsageError(f"{recipe.source} does not compile for i386", evidence=error.output) from error
 
 
-def libraries(cache: Cache, program: Path) -> dict[str, Path]:
+def libraries(program: Path) -> dict[str, Path]:
     """Return the shared libraries and the loader that a program needs, by their path in the guest.
 
     The loader has to be at the path that the program names; libraries are found by it in /lib.
@@ -110,7 +111,7 @@ def libraries(cache: Cache, program: Path) -> dict[str, Path]:
             wanted[interpreter] = Path(interpreter).name
         for guest_path, name in wanted.items():
             if guest_path not in found:
-                found[guest_path] = compiler_file(cache, name)
+                found[guest_path] = compiler_file(name)
                 queue.append(found[guest_path])
     return dict(sorted(found.items()))
 
@@ -119,7 +120,9 @@ def libraries(cache: Cache, program: Path) -> dict[str, Path]:
 def _dynamic_section(elf: Path) -> tuple[str, tuple[str, ...]]:
     """Return the loader ("" if none) and the names of the libraries that an ELF file asks for."""
     proc.find("readelf")
-    text = proc.run(["readelf", "--wide", "--program-headers", "--dynamic", elf], cwd=elf.parent, timeout=_SECONDS).stdout
+    text = proc.run(
+        ["readelf", "--wide", "--program-headers", "--dynamic", elf], cwd=elf.parent, timeout=_SECONDS
+    ).stdout
     lines = text.splitlines()
     marker = "Requesting program interpreter: "
     loaders = [line.split(marker)[1].rstrip("]") for line in lines if marker in line]
@@ -127,20 +130,22 @@ def _dynamic_section(elf: Path) -> tuple[str, tuple[str, ...]]:
     return (loaders[0] if loaders else ""), tuple(needed)
 
 
-def compiler_file(cache: Cache, name: str) -> Path:
+@functools.cache
+def compiler_file(name: str) -> Path:
     """Return a file of the compiler's 32-bit C library, "libc.so.6" for example.
 
     Raises:
-        MachineError: it has none.
+        ToolMissingError: there is no compiler, or it has no such file.
     """
-    paths = _compiler_files(cache, (name,))
-    if paths[name] is None:
-        raise MachineError(f"{COMPILER} -m32 knows no {name}", hint=_HINT)
-    return paths[name]
+    proc.find(COMPILER)
+    argv = [COMPILER, "-m32", f"-print-file-name={name}"]
+    path = Path(proc.run(argv, cwd=SOURCES, timeout=_SECONDS).stdout.strip())
+    if not path.is_absolute():  # gcc answers with the bare name when it finds nothing
+        raise ToolMissingError(f"{COMPILER} -m32 knows no {name}", hint=_HINT)
+    return path.resolve()
 
 
-def compiler_identity(cache: Cache) -> list[object]:
-    """Return values that change when the compiler or its 32-bit C library does."""
-    path = Path(proc.find(COMPILER)).resolve()
-    files = (path, *(compiler_file(cache, name) for name in ("libc.so.6", "libc.a")))
-    return [_identity(file) for file in files]
+def compiler_identity() -> list[object]:
+    """Return values that change when the compiler or its 32-bit C library does; quicker than to ask for versions."""
+    files = (Path(proc.find(COMPILER)).resolve(), compiler_file("libc.so.6"), compiler_file("libc.a"))
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

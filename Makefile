@@ -1,0 +1,62 @@
+# Everything sets itself up: `make patch` and `make test` are all a user types. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PATCHGEN := $(BIN)/patchgen
+PYTEST := $(BIN)/python -m pytest
+JUNIT := dist/junit
+
+# Where linux-4.15 is, whose test program and fork to use: honoured by every target.
+export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
+
+.DEFAULT_GOAL := help
+.PHONY: help patch check test test-unit test-qemu lint bench clean host-patch host-test
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+patch: host-patch $(VENV)/.made ## write dist/patch/*.patch, dist/patch/report.*, dist/patch.tar.gz
+	@$(PATCHGEN) patch
+
+check: patch ## check dist/patch.tar.gz: git am, white space, checkpatch --strict, the report
+	@$(PATCHGEN) check
+
+test: host-test $(VENV)/.made-dev ## run every test: unit, integration, and on the real kernel in QEMU
+	@$(PYTEST) --junitxml=$(JUNIT)/test.xml $(PYTEST_ARGS)
+
+test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
+	@$(PYTEST) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
+
+test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot it in QEMU and test it
+	@$(PYTEST) --junitxml=$(JUNIT)/test-qemu.xml -m kernel $(PYTEST_ARGS)
+
+lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: host-test $(VENV)/.made-dev ## measure speed and memory; prints a table, judges nothing
+	@$(BIN)/python tests/bench.py
+
+clean: ## remove what was made here; the cache stays (patchgen doctor says where it is)
+	rm -rf dist $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+host-patch host-test: host-%:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; set PYTHON=" >&2; exit 3; }
+	@$(PYTHON) -m patchgen.host ensure $*
+
+# An environment is whole when its stamp is there; one that failed half-way is removed.
+$(VENV)/.made: pyproject.toml | host-patch
+	@echo "setting up $(VENV)" >&2
+	@{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } \
+	  && $(BIN)/python -m pip install -q --disable-pip-version-check -e . \
+	  && touch $@ || { rm -rf $(VENV); echo "error: cannot set up $(VENV)" >&2; exit 3; }
+
+$(VENV)/.made-dev: pyproject.toml | host-patch
+	@echo "setting up $(VENV) with the test tools" >&2
+	@{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } \
+	  && $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]' \
+	  && touch $(VENV)/.made $@ || { rm -rf $(VENV); echo "error: cannot set up $(VENV)" >&2; exit 3; }
