@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 5
 _TIMEOUT = (15.0, 60.0)  # seconds until a connection stands, and between two pieces of it
-_PIECE = 1 << 18
+_PIECE = 1 << 15  # what comes of a piece before the connection breaks is lost
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 

@@ -94,6 +94,13 @@ def repository_path(cache: Cache) -> Path:
 
 
 @contextlib.contextmanager
+def locked(cache: Cache) -> Iterator[None]:
+    """Hold the lock under which trees are imported: whoever had to wait looks again whether that is still needed."""
+    with cache.lock(_LOCK):
+        yield
+
+
+@contextlib.contextmanager
 def opened(cache: Cache) -> Iterator[Repository]:
     """Give the cache's bare repository; it must have been made."""
     with contextlib.closing(Repository(repository_path(cache))) as repo:
@@ -224,7 +231,9 @@ def borrowed(cache: Cache, git_dir: Path) -> Iterator[Repository]:
 
 @contextlib.contextmanager
 def _importing(cache: Cache, doing: str) -> Iterator[tuple[Path, dict[str, int]]]:
-    """Hold the lock and give a scratch directory with `known`, an objects directory of what the cache has already.
+    """Give a scratch directory with `known`, an objects directory of what the cache has already.
+
+    The caller holds the lock.
 
     Yields:
         The directory and the packs that `known` consists of.
@@ -233,7 +242,7 @@ def _importing(cache: Cache, doing: str) -> Iterator[tuple[Path, dict[str, int]]
         MachineError: full disk, also when it is git that says so.
     """
     try:
-        with cache.lock(_LOCK), caching.machine_faults(doing):
+        with caching.machine_faults(doing):
             for leftover in cache.directory("scratch").glob(f"{_SCRATCH}-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             bare_repository(repository_path(cache)).close()
@@ -325,7 +334,7 @@ def without(repo: Repository, tree: str, ignored: Collection[str]) -> str:
 
 
 def from_git(cache: Cache, view: Repository, tree: str, origin: str, required: Collection[str]) -> Stored:
-    """Copy a tree from a repository given by `borrowed` into the cache.
+    """Copy a tree from a repository given by `borrowed` into the cache. The caller holds the lock.
 
     Args:
         cache: where to.
@@ -406,7 +415,7 @@ def _pack(repo: Repository, ids: Collection[str], origin: str) -> None:
 
 
 def from_directory(cache: Cache, directory: Path, ignored: Collection[str], origin: str, accept: Accept) -> Stored:
-    """Import what `git add .` would take of an unpacked directory.
+    """Import what `git add .` would take of an unpacked directory. The caller holds the lock.
 
     Args:
         cache: where to.
@@ -508,7 +517,7 @@ def from_tarball(
     accept: Accept,
     look: Callable[[str, bytes], None] | None = None,
 ) -> Stored:
-    """Import a tarball with one top-level directory, member by member; nothing is extracted.
+    """Import a tarball with one top-level directory, member by member. The caller holds the lock.
 
     Args:
         cache: where to.

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -232,11 +232,23 @@ def _remember(memory: Path, **what: str) -> None:
     caching.write_text(memory, json.dumps(what, indent=1, sort_keys=True) + "\n")
 
 
-def _recalled_tree(memory: Path, state: str, cache: Cache) -> importer.Stored | None:
-    """Return the tree that was imported when the directory or tarball was in this state, if the cache has it all."""
-    known = _recall(memory)
-    kept = importer.stored(cache, known["tree"]) if known.get("state") == state and "tree" in known else None
-    return kept if kept is not None and kept.complete else None
+def _once(base: Base, path: Path, cache: Cache, bring: Callable[[], importer.Stored]) -> importer.Stored:
+    """Import a directory or tarball, unless that was done when it was in the state in which it is now."""
+    memory, state = _memory(base, path, cache), _state(path)
+
+    def recalled() -> importer.Stored | None:
+        known = _recall(memory)
+        kept = importer.stored(cache, known["tree"]) if known.get("state") == state and "tree" in known else None
+        return replace(kept, origin=str(path)) if kept is not None and kept.complete else None
+
+    if kept := recalled():
+        return kept
+    with importer.locked(cache):
+        if kept := recalled():
+            return kept
+        kept = bring()
+        _remember(memory, state=state, tree=kept.tree)
+    return kept
 
 
 def _state(path: Path) -> str:
@@ -268,7 +280,8 @@ def _from_download(base: Base, cache: Cache) -> importer.Stored:
             if tree != base.tree:
                 raise _refused(origin, f"its tree is {tree}, expected {base.tree}; the base's data is wrong")
 
-        kept = importer.from_tarball(cache, tarball, base.ignored, origin, accept)
+        with importer.locked(cache):
+            kept = importer.from_tarball(cache, tarball, base.ignored, origin, accept)
         tarball.unlink(missing_ok=True)
         return kept
 
@@ -277,21 +290,19 @@ def _from_tarball(base: Base, path: Path, cache: Cache, touched: Collection[str]
     """Import a tarball, unless that was done before."""
     origin = str(path)
     accept = _judge(base, touched, origin)
-    memory = _memory(base, path, cache)
-    state = _state(path)
-    kept = _recalled_tree(memory, state, cache)
-    if kept is not None:
-        with importer.opened(cache) as repo:
-            accept(repo, kept.tree)  # another series touches other files
-        return replace(kept, origin=origin)
 
     def look(name: str, data: bytes) -> None:
         # The Makefile comes early in the archive: no need to read all of another release.
         if name == "Makefile" and (why := _wrong_version(base, data.decode(errors="replace"))):
             raise _refused(origin, why)
 
-    kept = importer.from_tarball(cache, path, base.ignored, origin, accept, look)
-    _remember(memory, state=state, tree=kept.tree)
+    def bring() -> importer.Stored:
+        return importer.from_tarball(cache, path, base.ignored, origin, accept, look)
+
+    kept = _once(base, path, cache, bring)
+    if kept.tree != base.tree:
+        with importer.opened(cache) as repo:
+            accept(repo, kept.tree)  # if it was imported before, then perhaps for a series that touches other files
     return kept
 
 
@@ -306,13 +317,11 @@ def _from_directory(base: Base, path: Path, cache: Cache, touched: Collection[st
     text = makefile.read_text(encoding="utf-8", errors="replace") if makefile.is_file() else None
     if why := _objection(base, touched, text, blobs):
         raise _refused(origin, why)
-    memory = _memory(base, path, cache)
-    state = _state(path)
-    kept = _recalled_tree(memory, state, cache)
-    if kept is None:
-        kept = importer.from_directory(cache, path, base.ignored, origin, _judge(base, touched, origin))
-        _remember(memory, state=state, tree=kept.tree)
-    return replace(kept, origin=origin)
+
+    def bring() -> importer.Stored:
+        return importer.from_directory(cache, path, base.ignored, origin, _judge(base, touched, origin))
+
+    return _once(base, path, cache, bring)
 
 
 def _blob_on_disk(path: Path) -> str | None:
@@ -342,9 +351,10 @@ def _from_git(
             return replace(kept, origin=_origin(path, known["name"]))
         found, tree = _choose(base, path, view, linux_base, touched)
         origin = _origin(path, found.name)
-        kept = importer.stored(cache, tree)
-        if kept is None or _gives_more(view, kept):
-            kept = importer.from_git(cache, view, tree, origin, touched)
+        with importer.locked(cache):
+            kept = importer.stored(cache, tree)
+            if kept is None or _gives_more(view, kept):
+                kept = importer.from_git(cache, view, tree, origin, touched)
     _remember(memory, name=found.name, commit=found.commit, tree=tree)
     return replace(kept, origin=origin)
 

@@ -2,8 +2,229 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from patchgen.cli import common
+from patchgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from patchgen.guest.session import CommandResult
+    from patchgen.pipeline import Project
+    from patchgen.runner import Outcome
+    from patchgen.testbed import Testbed
+
+_COMMAND_SECONDS = 60.0
+
+ConfigName = Annotated[str, typer.Option("--config", help="The kernel's configuration: small, defconfig or x86_64.")]
+Vanilla = Annotated[bool, typer.Option("--vanilla", help="The base without any patch.")]
+KernelFile = Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel instead.")]
+Given = Annotated[
+    Path | None, typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="A submission; default: our series, as it is now.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    for command in (build, boot, run):
+        app.command()(command)
+    app.command("test")(run_scenarios)
+
+
+def _tree_of(project: Project, given: Path | None, vanilla: bool) -> tuple[str, str]:
+    """Return the tree to build, and the workspace that it is built in."""
+    from patchgen import apply, pipeline, submission
+
+    origin = project.source()
+    if vanilla:
+        return origin.tree, "vanilla"
+    if given:
+        loaded = submission.load(given, project.cache)
+        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
+    return pipeline.commit(project, origin).tree, "series"
+
+
+def _kernel_of(
+    project: Project, *, kernel: Path | None = None, given: Path | None = None, vanilla: bool = False
+) -> Path:
+    """Return the kernel under test: the file named, or one that is built now."""
+    from patchgen import kernel as building
+
+    if kernel:
+        if not kernel.is_file():
+            raise UsageError(f"there is no kernel {kernel}")
+        return kernel
+    tree, slot = _tree_of(project, given, vanilla)
+    config = building.load_config("small")
+    settings = project.settings
+    return building.build(config, tree, project.source(), project.cache, slot=slot, jobs=settings.jobs).image
+
+
+def _testbed(project: Project, kernel: Path) -> Testbed:
+    from patchgen import testbed
+
+    return testbed.make(kernel, project.settings, project.series.parameters, project.cache)
+
+
+def build(
+    submission: Given = None,
+    config: ConfigName = "small",
+    vanilla: Vanilla = False,
+    set_: common.Set = None,
+    json: common.Json = False,
+) -> None:
+    """Build the kernel with the series and say where its bzImage is."""
+    from patchgen import kernel as building
+    from patchgen import pipeline
+
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    tree, slot = _tree_of(project, submission, vanilla)
+    chosen = building.load_config(config)
+    jobs = project.settings.jobs
+    built = building.build(chosen, tree, project.source(), project.cache, slot=slot, jobs=jobs)
+    if json:
+        common.emit({**asdict(built), "image": str(built.image)})
+        return
+    typer.echo(str(built.image))
+
+
+def boot(kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set = None) -> None:
+    """Boot the kernel under test and open a shell in it; ./test and ./fork are there. Ctrl-] ends it."""
+    import sys
+
+    from patchgen import pipeline, progress
+
+    if not sys.stdin.isatty():
+        raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    bed = _testbed(project, _kernel_of(project, kernel=kernel, vanilla=vanilla))
+    with bed.ready() as guest:
+        progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
+        guest.interact()
+
+
+def run(
+    commands: Annotated[list[str], typer.Argument(metavar="-- 'COMMAND' …", help="Shell lines, run in order.")],
+    copy: Annotated[
+        list[str] | None,
+        typer.Option("--copy", metavar="FILE[:/PATH]", help="Copy a file into the guest; a .c file is compiled."),
+    ] = None,
+    kernel: KernelFile = None,
+    vanilla: Vanilla = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that each command may take.", min=0.1)] = _COMMAND_SECONDS,
+    set_: common.Set = None,
+    json: common.Json = False,
+) -> None:
+    """Boot the kernel under test, run commands in it, and print what came of each."""
+    from patchgen import pipeline
+
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    image = _kernel_of(project, kernel=kernel, vanilla=vanilla)
+    bed = _testbed(project, image)
+    files = dict(_copied(project, item) for item in copy or [])
+    results = []
+    with bed.booted(files) if files else bed.ready() as guest:
+        for command in commands:
+            results.append(guest.run(command, timeout=timeout))
+            if not json:
+                _show_result(results[-1])
+    if json:
+        common.emit({"kernel": str(image), "commands": [_as_dict(result) for result in results]})
+    raise typer.Exit(0 if all(result.status == 0 for result in results) else 1)
+
+
+def _copied(project: Project, item: str) -> tuple[str, Path]:
+    """Return where in the guest a `--copy FILE[:/PATH]` goes, and the file; a C file is compiled first."""
+    from patchgen.guest import programs
+
+    name, colon, target = item.partition(":/")
+    file = Path(name)
+    if not file.is_file():
+        raise UsageError(f"--copy {item}: there is no file {file}")
+    if file.suffix == ".c":
+        built = programs.build(project.cache, programs.Recipe(file, "dynamic", ours=False))
+        return (f"/{target}" if colon else f"/root/{file.stem}"), built
+    return (f"/{target}" if colon else f"/root/{file.name}"), file
+
+
+def _as_dict(result: CommandResult) -> dict[str, object]:
+    return {
+        "command": result.command,
+        "status": result.status,
+        "signal": result.signal,
+        "output": result.text,
+        "log": [{"level": line.level, "text": line.text} for line in result.log],
+    }
+
+
+def _show_result(result: CommandResult) -> None:
+    typer.echo(f"$ {result.command}")
+    typer.echo(result.text, nl=not result.text.endswith("\n") and bool(result.text))
+    for line in result.log:
+        typer.echo(f"[kernel {line.level}] {line.text}")
+    if result.timed_out:
+        typer.echo("[it did not end in time and was killed]")
+    elif result.signal:
+        typer.echo(f"[ended by signal {result.signal}]")
+    elif result.status:
+        typer.echo(f"[status {result.status}]")
+
+
+def run_scenarios(
+    submission: Given = None,
+    kernel: KernelFile = None,
+    vanilla: Vanilla = False,
+    only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
+    list_: Annotated[bool, typer.Option("--list", help="List the scenarios; run nothing.")] = False,
+    workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
+    set_: common.Set = None,
+    json: common.Json = False,
+) -> None:
+    """Run the scenarios on the kernel under test, each in a freshly booted guest."""
+    from patchgen import pipeline, runner
+    from patchgen.scenarios import SCENARIOS
+
+    chosen = [one for one in SCENARIOS if only in one.name]
+    if not chosen:
+        raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
+    if list_:
+        rows = [{"scenario": one.name, "demand": one.demand, "summary": one.summary} for one in chosen]
+        if json:
+            common.emit({"scenarios": rows})
+        else:
+            for row in rows:
+                typer.echo(f"{row['scenario']:42} {row['demand']:28} {row['summary']}")
+        return
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    image = _kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
+    prefix = str(project.series.parameters["log_prefix"])
+    outcomes = runner.run_all(chosen, _testbed(project, image), prefix, workers or project.settings.jobs)
+    if junit:
+        runner.write_junit(outcomes, junit, str(image))
+    passed = sum(outcome.passed for outcome in outcomes)
+    if json:
+        common.emit(
+            {
+                "kernel": str(image),
+                "passed": passed,
+                "failed": len(outcomes) - passed,
+                "scenarios": [outcome.as_dict() for outcome in outcomes],
+            }
+        )
+    else:
+        _show_outcomes(outcomes)
+        typer.echo(f"{passed} passed, {len(outcomes) - passed} failed")
+    raise typer.Exit(0 if passed == len(outcomes) else 1)
+
+
+def _show_outcomes(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        typer.echo(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.scenario.name} ({outcome.scenario.demand})")
+        for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
+            typer.echo(f"       | {line}")
+        if not outcome.passed:
+            typer.echo(f"       again: patchgen test --only {outcome.scenario.name}")

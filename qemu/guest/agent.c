@@ -15,6 +15,7 @@
  *	in	bytes for the shell
  *	size	COLUMNS ROWS
  *	put	MODE OFFSET PATH bytes			ack | error
+ *	ping						ack
  *	off						(the guest resets)
  *
  * Words in a frame end with NUL; COUNT is the number of ENV words. "exit" holds "exited N" or "killed N" and
@@ -627,6 +628,8 @@ static void __attribute__((noreturn)) serve(void)
 			shell();
 		else if (!strcmp(frame.kind, "put"))
 			put();
+		else if (!strcmp(frame.kind, "ping"))
+			send_text("ack", "ping");
 		else if (!strcmp(frame.kind, "off"))
 			reboot(RB_AUTOBOOT);	/* QEMU runs with -no-reboot */
 		else if (strcmp(frame.kind, "in") && strcmp(frame.kind, "size"))

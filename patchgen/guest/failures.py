@@ -1,0 +1,84 @@
+"""Say what a dead or silent guest died of: the kernel under test, or the machine around it.
+
+The signs, first that fits: QEMU ended with an error of its own or by a signal (the machine's fault); the kernel
+printed a panic, BUG or oops; the machine reset without any such line (a triple fault); nothing comes any more.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from patchgen.errors import GuestError, MachineError, PatchgenError
+from patchgen.guest import kernel_log
+
+Kind = Literal["panic", "reset", "never-boots", "hang", "garbled"]
+
+
+class KernelFailedError(GuestError):
+    """The kernel under test died or went silent.
+
+    Args:
+        message: what happened, and when.
+        kind: "panic" (or BUG, oops), "reset" without a word, "never-boots", "hang", "garbled" control channel.
+        console: everything that the kernel printed.
+
+    The evidence is the console's part that shows it.
+    """
+
+    def __init__(self, message: str, *, kind: Kind, console: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint, evidence=kernel_log.excerpt(console))
+        self.kind = kind
+        self.console = console
+
+
+def ended(status: int, said: str, console: str, doing: str) -> PatchgenError:
+    """Return the error for a guest whose QEMU has ended by itself.
+
+    Args:
+        status: QEMU's exit status, minus the signal's number if one ended it.
+        said: what QEMU printed.
+        console: what the kernel printed.
+        doing: when it happened, such as "at boot" or "during 'ls'".
+    """
+    if status < 0:
+        return MachineError(f"QEMU was ended by signal {-status} {doing}", evidence=said)
+    if status > 0:
+        return MachineError(f"QEMU failed with status {status} {doing}", evidence=said)
+    cause = kernel_log.fatal(console)
+    if cause is not None:
+        return KernelFailedError(f"the kernel died {doing}: {cause}", kind="panic", console=console)
+    if not console.strip():
+        return KernelFailedError(
+            f"the kernel never boots: the machine reset {doing} before a line was printed (a triple fault)",
+            kind="never-boots",
+            console=console,
+        )
+    return KernelFailedError(
+        f"the machine reset {doing} without a panic (a triple fault)", kind="reset", console=console
+    )
+
+
+def silent(seconds: float, console: str, doing: str) -> KernelFailedError:
+    """Return the error for a guest that does not answer any more.
+
+    Args:
+        seconds: how long it was waited for.
+        console: what the kernel printed.
+        doing: when it happened.
+    """
+    cause = kernel_log.fatal(console)
+    if cause is not None:
+        return KernelFailedError(f"the kernel died {doing} and hung: {cause}", kind="panic", console=console)
+    if not console.strip():
+        return KernelFailedError(
+            f"the kernel never boots: nothing was printed within {seconds:g} s",
+            kind="never-boots",
+            console=console,
+            hint="is its console on the first serial line (CONFIG_SERIAL_8250_CONSOLE)?",
+        )
+    return KernelFailedError(f"the guest hangs {doing}: no answer for {seconds:g} s", kind="hang", console=console)
+
+
+def garbled(why: str, console: str, doing: str) -> KernelFailedError:
+    """Return the error for a guest that answers with something that is not an answer."""
+    return KernelFailedError(f"the guest answers nonsense {doing}: {why}", kind="garbled", console=console)

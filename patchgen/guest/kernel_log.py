@@ -1,0 +1,88 @@
+"""Read what a kernel says: records of /dev/kmsg, and a console's text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# The eight of syslog(2), as the kernel names them in KERN_ERR and so on.
+LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
+
+# "prio,sequence,timestamp,flags[,...];text", Documentation/ABI/testing/dev-kmsg. `prio` is facility * 8 + level.
+_RECORD = re.compile(r"(?P<prio>\d+),\d+,\d+,(?P<flag>[^,;]*)[^;]*;(?P<text>.*)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+_STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
+
+# How a kernel announces trouble. What starts with "fatal" ends the kernel here (oops=panic).
+_FATAL = re.compile(
+    r"Kernel panic - not syncing|BUG: unable to handle|kernel BUG at|Oops: |general protection fault|double fault|"
+    r"Unable to mount root fs"
+)
+_COMPLAINT = re.compile(
+    rf"{_FATAL.pattern}|WARNING: |BUG: |INFO: (?:rcu\w* |task |possible |inconsistent |suspicious |trying to register )|"
+    r"Bad page state|soft lockup|hard LOCKUP|=\[ BUG|possible (?:circular|recursive) locking|kmemleak: \d+ new|"
+    r"unreferenced object|detected stalls?|scheduling while atomic|Out of memory: Kill|suspicious RCU usage"
+)
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One printk() of the kernel.
+
+    Attributes:
+        level: one of LEVELS; "err" is KERN_ERR.
+        text: its text without the level and the final newline. A newline in it is one that the kernel code wrote.
+    """
+
+    level: str
+    text: str
+
+
+def parse_records(data: bytes) -> tuple[LogLine, ...]:
+    """Return the messages of records read from /dev/kmsg.
+
+    The kernel writes bytes that do not print, and backslashes, as \\xNN; they are put back. Lines that begin with
+    a space are a record's key-value pairs and left out. A record flagged "c" continues the one before.
+    """
+    lines: list[LogLine] = []
+    for raw in data.split(b"\n"):
+        if not raw or raw.startswith(b" "):
+            continue
+        text = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), raw).decode(errors="replace")
+        match = _RECORD.match(text)
+        if match is None:
+            lines.append(LogLine("info", text))
+        elif match["flag"] == "c" and lines:
+            lines[-1] = LogLine(lines[-1].level, lines[-1].text + match["text"])
+        else:
+            lines.append(LogLine(LEVELS[int(match["prio"]) % 8], match["text"]))
+    return tuple(lines)
+
+
+def complaints(console: str) -> tuple[str, ...]:
+    """Return the console's lines in which the kernel says that something is wrong: panic, BUG, WARNING, stalls, ..."""
+    return tuple(unstamped(line) for line in console.splitlines() if _COMPLAINT.search(line))
+
+
+def fatal(console: str) -> str | None:
+    """Return the first line that tells of the kernel's end, None if there is none."""
+    return next((unstamped(line) for _, line in _fatal_lines(console.splitlines())), None)
+
+
+def excerpt(console: str, lines: int = 25) -> str:
+    """Return the part of a console that shows what went wrong: from just before the first fatal line, else the end."""
+    every = [line for line in console.splitlines() if line.strip()]
+    first = next((index for index, _ in _fatal_lines(every)), None)
+    begin = len(every) - lines if first is None else min(first - 3, len(every) - lines)
+    begin = max(begin, 0)
+    return "\n".join(every[begin : begin + lines])
+
+
+def unstamped(line: str) -> str:
+    """Return a console line without the time before it."""
+    return _STAMP.sub("", line)
+
+
+def _fatal_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
+    return ((index, line) for index, line in enumerate(lines) if _FATAL.search(line))

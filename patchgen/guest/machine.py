@@ -1,0 +1,86 @@
+"""The virtual machine that a kernel is booted on, as data: `qemu/machine.toml` read into one frozen object.
+
+Variants (another accelerator, one CPU, an instruction-counting clock) are `dataclasses.replace` of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import cache as caching
+from patchgen import proc, resources
+from patchgen.cache import Cache
+from patchgen.errors import MachineError
+
+DESCRIPTION = resources.QEMU / "machine.toml"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What QEMU emulates, and what the kernel and its first process are told.
+
+    Attributes:
+        binary: the QEMU program.
+        cpu: its -cpu.
+        cpus: how many.
+        memory: MiB.
+        arguments: further arguments.
+        cmdline: the kernel's command line, word by word.
+        directory: where commands in the guest run.
+        environment: their environment.
+        accelerator: its -accel, "tcg" or "kvm" with options.
+    """
+
+    binary: str
+    cpu: str
+    cpus: int
+    memory: int
+    arguments: tuple[str, ...]
+    cmdline: tuple[str, ...]
+    directory: str
+    environment: tuple[tuple[str, str], ...]
+    accelerator: str = "tcg"
+
+    def argv(self) -> list[str]:
+        """Return QEMU's command line, without what differs from one start to the next (kernel, channels)."""
+        # One core per socket: the BIOS puts one processor per socket into the MP table, from which kernels without
+        # ACPI know their CPUs.
+        size = ["-cpu", self.cpu, "-smp", f"{self.cpus},sockets={self.cpus}", "-m", str(self.memory)]
+        return [proc.find(self.binary), "-accel", self.accelerator, *size, *self.arguments]
+
+    def digest(self) -> str:
+        """Return a hash of everything that makes one machine unlike another."""
+        return caching.digest("machine", dataclasses.asdict(self))
+
+
+def load(path: Path = DESCRIPTION) -> Machine:
+    """Read the description.
+
+    Raises:
+        MachineError: it is wrong (it comes with patchgen).
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        environment = tuple(sorted(data.pop("environment").items()))
+        lists = {name: tuple(data.pop(name)) for name in ("arguments", "cmdline")}
+        return Machine(**data, **lists, environment=environment)
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise MachineError(f"{path} is wrong: {error}") from error
+
+
+def qemu_version(cache: Cache, binary: str) -> str:
+    """Return the first line of `binary --version`, asked once per installed file.
+
+    Raises:
+        ToolMissingError: it is not installed.
+    """
+    path = Path(proc.find(binary)).resolve()
+    key = caching.digest("qemu", str(path), path.stat().st_size, path.stat().st_mtime_ns)
+    kept = cache.directory("guest", "qemu") / key
+    if not kept.is_file():
+        text = proc.run([path, "--version"], cwd=kept.parent, timeout=30).stdout
+        caching.write_text(kept, text.splitlines()[0])
+    return kept.read_text(encoding="utf-8")

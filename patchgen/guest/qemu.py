@@ -1,0 +1,194 @@
+"""One QEMU process: started, connected to, and gone when the block is left, whatever happens.
+
+The console goes to a file. QEMU connects the other lines to sockets that listen here before it starts: nothing
+the guest says can come too early, and there is no connecting to retry.
+
+It runs in a session of its own, so that Ctrl-C reaches only us and we end it; setpriv makes the kernel end it
+when even our own end was sudden. (That is tied to the thread that started it: it must outlive the guest.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patchgen import proc
+from patchgen.errors import MachineError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from patchgen.guest.machine import Machine
+
+_CONNECT_SECONDS = 20.0
+_SOCKET_PATH_MAX = 107  # sun_path of unix(7), less its NUL
+# A hostile kernel could fill the disk through its console; a saved guest is smaller than its memory.
+_FILE_MAX = 1 << 30
+
+
+class Qemu:
+    """A QEMU process and its lines to the outside. Use it in a `with` block.
+
+    Args:
+        machine: what it emulates.
+        arguments: what else it is started with (kernel, initramfs, -incoming).
+        monitor: also open a QMP line.
+
+    Attributes:
+        directory: a private directory, its working directory.
+        control: the socket of the second serial line.
+        monitor: the socket of QMP, if asked for.
+    """
+
+    def __init__(self, machine: Machine, arguments: list[str], *, monitor: bool = False) -> None:
+        self._machine = machine
+        self._arguments = arguments
+        self._lines = ["control", *(["monitor"] if monitor else [])]
+        self._process: Any = None  # pexpect has no types
+        self._sockets: dict[str, socket.socket] = {}
+        self._console = ""
+        self._said: str | None = None
+
+    def __enter__(self) -> Qemu:
+        """Start it.
+
+        Raises:
+            MachineError: QEMU or one of util-linux's programs is missing, or QEMU refused to start.
+        """
+        argv = self._argv()
+        self.directory = _private_directory()
+        try:
+            with contextlib.ExitStack() as stack:
+                listeners = {name: stack.enter_context(_listener(self.directory / name)) for name in self._lines}
+                self._start(argv)
+                for name, listener in listeners.items():
+                    self._sockets[name] = self._accept(listener)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def control(self) -> socket.socket:
+        """The socket of the second serial line."""
+        return self._sockets["control"]
+
+    @property
+    def monitor(self) -> socket.socket:
+        """The socket of the QMP line."""
+        return self._sockets["monitor"]
+
+    @property
+    def console(self) -> str:
+        """What the kernel has printed so far; still there after the end."""
+        path = self.directory / "console"
+        with contextlib.suppress(FileNotFoundError):
+            self._console = path.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+        return self._console
+
+    def ended(self, timeout: float = 0.0) -> int | None:
+        """Return the exit status (minus the signal's number) once QEMU has ended; None if not within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            status: int | None = self._process.proc.poll()
+            if status is not None or time.monotonic() >= deadline:
+                return status
+            time.sleep(0.002)
+
+    def said(self) -> str:
+        """Return what QEMU itself printed. Only after its end."""
+        import pexpect
+
+        if self._said is None:
+            self._process.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=2)
+            self._said = bytes(self._process.before).decode(errors="replace").strip()
+        return self._said
+
+    def stop(self) -> None:
+        """End it if it has not ended, and remove its directory. Calling this again does nothing."""
+        for line in self._sockets.values():
+            line.close()
+        if self._process is not None:
+            _end(self._process.proc)
+            self.said()
+            self._process.proc.stdout.close()
+        _ = self.console  # read it before its file goes
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _argv(self) -> list[str]:
+        guard = [proc.find("setpriv"), "--pdeathsig", "KILL", proc.find("setsid"), proc.find("prlimit")]
+        argv = [*guard, f"--fsize={_FILE_MAX}", "--core=0", *self._machine.argv(), "-serial", "file:console"]
+        for name in self._lines:
+            argv += ["-chardev", f"socket,id={name},path={name}"]
+        argv += ["-serial", "chardev:control"]
+        if "monitor" in self._lines:
+            argv += ["-mon", "chardev=monitor,mode=control"]
+        return argv + self._arguments
+
+    def _start(self, argv: list[str]) -> None:
+        from pexpect.popen_spawn import PopenSpawn
+
+        try:
+            self._process = PopenSpawn(
+                argv, cwd=str(self.directory), env=proc.environment(), maxread=65536, timeout=None
+            )
+        except OSError as error:
+            raise MachineError(f"cannot start QEMU: {error.strerror}") from error
+        self._process.proc.stdin.close()
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while time.monotonic() < deadline:
+            if select.select([listener], [], [], 0.02)[0]:
+                return listener.accept()[0]
+            status = self.ended()
+            if status is not None:
+                raise MachineError(f"QEMU did not start ({_how(status)})", evidence=self.said())
+        raise MachineError(f"QEMU did not start within {_CONNECT_SECONDS:g} s", evidence=self.console)
+
+
+def _how(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+def _private_directory() -> Path:
+    """Make a directory whose sockets' paths are short enough."""
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
+        path = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
+        if len(os.fsencode(path / "control")) <= _SOCKET_PATH_MAX:
+            return path
+        path.rmdir()
+    raise MachineError(f"paths in {path.parent} are too long for a socket", hint="set TMPDIR to a shorter path")
+
+
+@contextlib.contextmanager
+def _listener(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        yield listener
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what was started and whatever that has started, and wait for it."""
+    if process.poll() is None:
+        # Its own session's group; if setsid has not happened yet there is only itself.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    process.wait()

@@ -1,0 +1,283 @@
+"""The guest: a booted kernel in which commands are run."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from patchgen.errors import GuestError, UsageError
+from patchgen.guest import failures, kernel_log
+from patchgen.guest.control import Channel, ChannelError, ClosedError, DamagedError, Frame, words
+from patchgen.guest.kernel_log import LogLine
+from patchgen.guest.qemu import Qemu
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from patchgen.guest.initramfs import Image
+    from patchgen.guest.machine import Machine
+
+BOOT_SECONDS = 60.0
+RESTORE_SECONDS = 20.0
+# The agent kills a command at its time limit and gives it 2 s to be gone; an emulated machine may be slow on top.
+_GRACE_SECONDS = 10.0
+_PUT_BYTES = 16384  # The guest's tty layer holds 64 KiB that have not been read yet.
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What came of a command.
+
+    Attributes:
+        command: a shell line, or a program and its arguments.
+        status: its exit status, None if a signal ended it.
+        signal: the signal that did.
+        output: its standard output and error together, as they came.
+        log: what the kernel logged meanwhile.
+        seconds: wall time as seen from here.
+        timed_out: it was killed at its time limit.
+        stuck: and did not even die then: it hangs inside the kernel.
+        truncated: it printed more than 1 MiB, of which `output` has the beginning.
+        log_lost: it made the kernel log more than its buffer holds; `log` has the end.
+    """
+
+    command: str | tuple[str, ...]
+    status: int | None
+    signal: int | None
+    output: bytes
+    log: tuple[LogLine, ...]
+    seconds: float
+    timed_out: bool = False
+    stuck: bool = False
+    truncated: bool = False
+    log_lost: bool = False
+
+    @property
+    def text(self) -> str:
+        """The output as text."""
+        return self.output.decode(errors="replace")
+
+    def logged(self, level: str) -> tuple[str, ...]:
+        """Return the texts of the log's lines of one level ("err", "warn", ...)."""
+        return tuple(line.text for line in self.log if line.level == level)
+
+
+class Guest:
+    """A guest, from start to end of a `with` block: `run()` runs commands in it.
+
+    Args:
+        kernel: a bzImage.
+        image: its initramfs.
+        machine: what it runs on.
+        saved: a saved state of the same three, to be continued instead of booting.
+        boot_console: what the kernel printed before it was saved.
+        monitor: open a QMP line (saved.py needs it).
+        boot_timeout: seconds until it must be ready.
+    """
+
+    def __init__(
+        self,
+        kernel: Path,
+        image: Image,
+        machine: Machine,
+        *,
+        saved: Path | None = None,
+        boot_console: str = "",
+        monitor: bool = False,
+        boot_timeout: float = BOOT_SECONDS,
+    ) -> None:
+        check_kernel(kernel)
+        self.machine = machine
+        self._restored = saved is not None
+        self._boot_console = boot_console
+        self._boot_timeout = boot_timeout
+        arguments = ["-kernel", str(kernel.absolute()), "-initrd", str(image.path.absolute())]
+        arguments += ["-append", " ".join(machine.cmdline)]
+        if saved is not None:
+            arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.absolute()))}"]
+        self.qemu = Qemu(machine, arguments, monitor=monitor)
+        self._channel: Channel | None = None
+        self._answered = False
+
+    def __enter__(self) -> Guest:
+        """Start it and wait until it answers.
+
+        Raises:
+            GuestError: the kernel does not come up (KernelFailedError says how it failed).
+            MachineError: QEMU failed.
+        """
+        self.qemu.__enter__()
+        try:
+            self._channel = Channel(self.qemu.control)
+            if self._restored:
+                self._send(Frame("ping"), "when restored")
+                self._receive(RESTORE_SECONDS, "when restored", wanted=("ack",))
+            else:
+                self._receive(self._boot_timeout, "at boot", wanted=("ready",))
+        except BaseException:
+            self.qemu.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it at once: nothing in it is worth an orderly shutdown."""
+        self.qemu.stop()
+
+    @property
+    def console(self) -> str:
+        """Everything the kernel has printed since it was booted; still there after the end."""
+        return self._boot_console + self.qemu.console
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """The console's lines that tell of trouble: WARNING, BUG, lockdep reports, stalls, ..."""
+        return kernel_log.complaints(self.console)
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        timeout: float = 30.0,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run a command to its end.
+
+        What it leaves running in the background goes on; such a process must not write to the command's output,
+        which is closed.
+
+        Args:
+            command: a line for the shell, or a program and its arguments.
+            timeout: seconds until it is killed (which is no exception: see CommandResult.timed_out).
+            cwd: where it runs, the machine's `directory` if not given.
+            env: variables on top of the machine's `environment`.
+
+        Raises:
+            GuestError: the kernel died or hangs (KernelFailedError), or the agent could not start it.
+            MachineError: QEMU failed.
+        """
+        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        begin = time.monotonic()
+        doing = f"during '{shlex.join(argv) if argv[0] != '/bin/sh' else argv[-1]}'"
+        self._send(Frame("run", words([int(timeout * 1000), *self._start_of(cwd, env), *argv])), doing)
+        output, log = bytearray(), bytearray()
+        deadline = begin + timeout + _GRACE_SECONDS
+        while True:
+            frame = self._receive(deadline - time.monotonic(), doing, wanted=("out", "log", "exit"))
+            if frame.kind == "exit":
+                break
+            (output if frame.kind == "out" else log).extend(frame.payload)
+        how, number, *notes = frame.text.split()
+        return CommandResult(
+            command=command if isinstance(command, str) else tuple(command),
+            status=int(number) if how == "exited" else None,
+            signal=int(number) if how == "killed" else None,
+            output=bytes(output),
+            log=kernel_log.parse_records(bytes(log)),
+            seconds=time.monotonic() - begin,
+            timed_out="timeout" in notes,
+            stuck="stuck" in notes,
+            truncated="truncated" in notes,
+            log_lost="lost" in notes,
+        )
+
+    def put(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file in the guest.
+
+        Raises:
+            GuestError: the guest could not write it.
+        """
+        for offset in range(0, max(len(data), 1), _PUT_BYTES):
+            head = f"{mode:o} {offset} {path}\0".encode()
+            self._send(Frame("put", head + data[offset : offset + _PUT_BYTES]), f"while writing {path}")
+            self._receive(30, f"while writing {path}", wanted=("ack",))
+
+    def interact(self) -> int:
+        """Lend the user's terminal to a shell in the guest until that ends or Ctrl-] is typed.
+
+        Returns:
+            The shell's exit status, 0 after Ctrl-].
+
+        Raises:
+            GuestError: the kernel died, or has no pseudo terminals.
+        """
+        from patchgen.guest import terminal
+
+        columns, rows = terminal.size()
+        start = [columns, rows, *self._start_of(None, terminal.environment()), "/bin/sh", "-l"]
+        doing = "in the shell"
+        self._send(Frame("shell", words(start)), doing)
+        with terminal.raw() as user:
+            while True:
+                for frame in user.frames(self.channel):
+                    self._send(frame, doing)
+                if user.left:
+                    return 0
+                while user.pending(self.channel):
+                    frame = self._receive(_GRACE_SECONDS, doing, wanted=("out", "exit"))
+                    if frame.kind == "exit":
+                        return int(frame.text.split()[1])
+                    user.show(frame.payload)
+
+    @property
+    def channel(self) -> Channel:
+        """The control channel."""
+        assert self._channel is not None, "inside the with block"
+        return self._channel
+
+    def _start_of(self, cwd: str | None, env: Mapping[str, str] | None) -> list[str | int]:
+        merged = dict(self.machine.environment) | dict(env or {})
+        return [cwd or self.machine.directory, len(merged), *(f"{name}={value}" for name, value in merged.items())]
+
+    def _send(self, frame: Frame, doing: str) -> None:
+        try:
+            self.channel.send(frame)
+        except ChannelError as error:
+            self._fail(error, 30, doing)
+
+    def _receive(self, timeout: float, doing: str, *, wanted: tuple[str, ...]) -> Frame:
+        try:
+            frame = self.channel.receive(timeout)
+        except ChannelError as error:
+            self._fail(error, timeout, doing)
+        if frame.kind == "error":
+            raise GuestError(f"the guest's agent failed {doing}: {frame.text}")
+        if frame.kind not in wanted:
+            raise failures.garbled(f"an unexpected frame '{frame.kind}'", self.console, doing)
+        return frame
+
+    def _fail(self, error: ChannelError, timeout: float, doing: str) -> NoReturn:
+        """Raise what the channel's failure means."""
+        if isinstance(error, DamagedError):
+            raise failures.garbled(str(error), self.console, doing) from error
+        status = self.qemu.ended(timeout=5.0 if isinstance(error, ClosedError) else 0.0)
+        if status is None:
+            raise failures.silent(timeout, self.console, doing) from error
+        raise failures.ended(status, self.qemu.said(), self.console, doing) from error
+
+
+def check_kernel(path: Path) -> None:
+    """Check that a file is a whole bzImage, as Documentation/x86/boot.txt of the kernel describes it.
+
+    Raises:
+        UsageError: it cannot be read.
+        GuestError: it is something else, or cut off.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(0x210)
+    except OSError as error:
+        raise UsageError(f"cannot read the kernel {path}: {error.strerror}") from error
+    if len(head) < 0x210 or head[0x1FE:0x200] != b"\x55\xaa" or head[0x202:0x206] != b"HdrS":
+        raise GuestError(f"{path} is not a bzImage", hint="give arch/x86/boot/bzImage of a kernel's build directory")
+    setup_sectors = head[0x1F1] or 4
+    whole = (setup_sectors + 1) * 512 + int.from_bytes(head[0x1F4:0x1F8], "little") * 16
+    if size < whole:
+        raise GuestError(f"{path} is cut off: it has {size} bytes of {whole}")

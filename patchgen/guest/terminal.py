@@ -1,0 +1,109 @@
+"""Lend the user's terminal to a shell in the guest.
+
+Both ways in frames: keys go out as "in", a changed window as "size", what the shell prints comes as "out". The
+terminal is put in raw mode, since the guest's pseudo terminal does the echo and the line editing, and is given
+back as it was whatever happens. Without a terminal (a script on standard input) lines are passed on as they come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from patchgen.guest.control import Frame, words
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from patchgen.guest.control import Channel
+
+LEAVE = b"\x1d"  # Ctrl-]
+_END_OF_INPUT = b"\x04"  # Ctrl-D, what a terminal's driver takes for the end of input
+_READ = 4096
+
+
+def size() -> tuple[int, int]:
+    """Return the terminal's columns and rows."""
+    found = shutil.get_terminal_size()
+    return found.columns, found.lines
+
+
+def environment() -> dict[str, str]:
+    """Return the variables by which programs in the guest know the terminal."""
+    return {"TERM": os.environ.get("TERM", "linux")}
+
+
+class User:
+    """The user's side of the shell: standard input and output.
+
+    Attributes:
+        left: Ctrl-] was typed.
+    """
+
+    def __init__(self) -> None:
+        self.left = False
+        self._input: int | None = sys.stdin.fileno()
+        self._terminal = sys.stdin.isatty()
+        self._resized = False
+
+    def frames(self, channel: Channel) -> list[Frame]:
+        """Wait until there is something to do, and return what is to be sent."""
+        found = []
+        watched = [channel.fileno(), *([self._input] if self._input is not None else [])]
+        ready: list[int] = [] if channel.waiting() else select.select(watched, [], [], 0.5)[0]
+        if self._input in ready:
+            found.append(Frame("in", self._read()))
+        if self._resized:
+            self._resized = False
+            found.append(Frame("size", words(size()).replace(b"\0", b" ")))
+        return found
+
+    def pending(self, channel: Channel) -> bool:
+        """Whether something has come from the guest."""
+        return channel.waiting() or bool(select.select([channel.fileno()], [], [], 0)[0])
+
+    def show(self, data: bytes) -> None:
+        """Print what the shell printed."""
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def on_resize(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's arguments
+        """Note that the window has another size."""
+        self._resized = True
+
+    def _read(self) -> bytes:
+        assert self._input is not None, "it was ready"
+        data = os.read(self._input, _READ)
+        if not data:  # a script's end: the shell's too
+            self._input = None
+            return _END_OF_INPUT
+        if self._terminal and LEAVE in data:
+            self.left = True
+            return data[: data.index(LEAVE)]
+        return data
+
+
+@contextlib.contextmanager
+def raw() -> Iterator[User]:
+    """Take the terminal, raw if it is one, and give it back at the end."""
+    user = User()
+    if not sys.stdin.isatty():
+        yield user
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    handler = signal.signal(signal.SIGWINCH, user.on_resize)
+    try:
+        tty.setraw(descriptor)
+        yield user
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, handler)

@@ -1,0 +1,122 @@
+"""Running scenarios on a kernel, several guests at a time, and writing down what came of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from junitparser import Failure, JUnitXml, TestCase, TestSuite
+
+from patchgen import progress
+from patchgen.cache import write_text
+from patchgen.errors import GuestError
+from patchgen.scenarios import Failed, Lab, Scenario
+from patchgen.testbed import Testbed
+
+_CONSOLE_LINES = 25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one scenario.
+
+    Attributes:
+        scenario: which.
+        passed: whether the kernel did what it demands.
+        message: what it did instead, "" if it passed.
+        evidence: the end of the kernel's console, for a failure.
+        seconds: how long it took, with the guest's start.
+    """
+
+    scenario: Scenario
+    passed: bool
+    message: str
+    evidence: str
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the outcome for JSON."""
+        return {
+            "scenario": self.scenario.name,
+            "demand": self.scenario.demand,
+            "summary": self.scenario.summary,
+            "passed": self.passed,
+            "message": self.message,
+            "evidence": self.evidence,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def run_one(scenario: Scenario, testbed: Testbed, prefix: str) -> Outcome:
+    """Run one scenario in a guest of its own.
+
+    A kernel that dies, or that complains on its console, fails the scenario, not the run.
+
+    Raises:
+        MachineError: the machine failed, which says nothing about the kernel.
+    """
+    begin = time.monotonic()
+    message = evidence = ""
+    try:
+        with testbed.ready() as guest:
+            try:
+                scenario.run(Lab(guest, prefix))
+                if guest.complaints:
+                    message = "the kernel complains on its console"
+            except Failed as error:
+                message = str(error)
+            if message:
+                evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
+    except GuestError as error:
+        message, evidence = error.message, error.evidence
+    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin)
+
+
+def run_all(scenarios: Sequence[Scenario], testbed: Testbed, prefix: str, workers: int) -> list[Outcome]:
+    """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
+
+    Raises:
+        MachineError: the machine failed.
+    """
+    done = 0
+    with ThreadPoolExecutor(workers) as pool:
+        with progress.step("running scenarios", len(scenarios), counted=True) as step:
+
+            def one(scenario: Scenario) -> Outcome:
+                nonlocal done
+                outcome = run_one(scenario, testbed, prefix)
+                done += 1
+                step.update(done)
+                return outcome
+
+            futures = [pool.submit(one, scenario) for scenario in scenarios]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
+    """Write the outcomes as a JUnit file.
+
+    Args:
+        outcomes: what came of the scenarios.
+        path: the file.
+        kernel: what was tested, the suite's name.
+    """
+    suite = TestSuite(kernel)
+    for outcome in outcomes:
+        case = TestCase(outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demand}", time=outcome.seconds)
+        if not outcome.passed:
+            failure = Failure(outcome.message.splitlines()[0])
+            failure.text = f"{outcome.message}\n{outcome.evidence}"
+            case.result = [failure]
+        suite.add_testcase(case)
+    xml = JUnitXml()
+    xml.add_testsuite(suite)
+    xml.update_statistics()  # type: ignore[no-untyped-call]
+    write_text(path, xml.tostring().decode())  # type: ignore[no-untyped-call]

@@ -1,0 +1,243 @@
+"""A scenario: one thing that the assignment demands, checked in a guest of its own.
+
+A scenario is a function of a `Lab`. It raises Failed, with what it saw, as soon as the kernel under test does
+something else. It knows nothing of how guests are made, so it runs the same from pytest and from `patchgen test`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from patchgen.guest.session import CommandResult, Guest
+
+_T = TypeVar("_T")
+_SECONDS = 30.0
+_SHOWN = 2000
+
+
+class Failed(AssertionError):
+    """The kernel under test does not do what the scenario demands."""
+
+
+@dataclass(frozen=True)
+class Vma:
+    """One VMA with its faults, as pf_get_info or /proc/PID/maps shows it (there without faults).
+
+    Attributes:
+        start: first address.
+        end: address after the last.
+        faults: copy-on-write faults in it.
+    """
+
+    start: int
+    end: int
+    faults: int = 0
+
+
+@dataclass(frozen=True)
+class Info:
+    """What pf_get_info returned.
+
+    Attributes:
+        nb_vma: number of VMAs.
+        total: all copy-on-write faults.
+        vmas: the VMAs.
+    """
+
+    nb_vma: int
+    total: int
+    vmas: tuple[Vma, ...]
+
+    def at(self, start: int, end: int) -> int:
+        """Return the faults of the VMA with exactly these bounds.
+
+        Raises:
+            Failed: there is none.
+        """
+        for vma in self.vmas:
+            if (vma.start, vma.end) == (start, end):
+                return vma.faults
+        shown = "\n".join(f"{vma.start:x}-{vma.end:x} {vma.faults}" for vma in self.vmas)
+        raise Failed(f"pf_get_info lists no VMA {start:x}-{end:x}:\n{shown}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One raw system call.
+
+    Attributes:
+        ret: what the kernel returned: 0 or minus an errno.
+        info: what came with it, after a successful pf_get_info.
+        log: the kernel's log lines that it caused, as (level, text).
+    """
+
+    ret: int
+    info: Info | None
+    log: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario.
+
+    Attributes:
+        name: short, unique.
+        demand: where the demand is written: a section of the assignment, or a statement of the test program's facts.
+        run: the check.
+        summary: what it demands, for people.
+    """
+
+    name: str
+    demand: str
+    run: Callable[[Lab], None]
+    summary: str
+
+
+@dataclass
+class Registry:
+    """The scenarios, in the order in which they are defined."""
+
+    scenarios: list[Scenario] = field(default_factory=list)
+
+    def add(self, demand: str) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
+        """Make a function a scenario; its name and docstring become the scenario's."""
+
+        def wrap(function: Callable[[Lab], None]) -> Callable[[Lab], None]:
+            name = function.__name__.replace("_", "-")
+            summary = (function.__doc__ or "").strip().splitlines()[0]
+            assert all(one.name != name for one in self.scenarios), f"two scenarios are called {name}"
+            self.scenarios.append(Scenario(name, demand, function, summary))
+            return function
+
+        return wrap
+
+
+REGISTRY = Registry()
+scenario = REGISTRY.add
+
+
+def expect(what: str, actual: _T, wanted: _T, evidence: str = "") -> None:
+    """Fail unless a value is the one wanted.
+
+    Raises:
+        Failed: it is not.
+    """
+    if actual != wanted:
+        shown = f"\n{evidence[:_SHOWN]}" if evidence else ""
+        raise Failed(f"{what}: wanted {wanted!r}, got {actual!r}{shown}")
+
+
+def errno_name(ret: int) -> str:
+    """Return "0", or the name of the errno that a system call's negative result stands for."""
+    return "0" if ret == 0 else errno.errorcode.get(-ret, str(ret))
+
+
+class Lab:
+    """A guest, seen the way scenarios need it.
+
+    Args:
+        guest: a freshly restored guest.
+        prefix: what every error line of the kernel log must begin with.
+    """
+
+    def __init__(self, guest: Guest, prefix: str) -> None:
+        self.guest = guest
+        self.prefix = prefix
+
+    def run(self, command: str | Sequence[str], *, status: int | None = 0, timeout: float = _SECONDS) -> CommandResult:
+        """Run a command; with `status`, demand how it ends.
+
+        Raises:
+            Failed: it ends otherwise.
+        """
+        result = self.guest.run(command, timeout=timeout)
+        if status is not None:
+            how = f"signal {result.signal}" if result.signal else f"status {result.status}"
+            log = "".join(f"\nkernel log: {line.text}" for line in result.log)
+            expect(f"`{command}`", how, f"status {status}", result.text + log)
+        return result
+
+    def call(self, *words: str) -> Call:
+        """Make one raw system call with `pfcall`, see qemu/guest/pfcall.c."""
+        result = self.run(["pfcall", *words])
+        lines = result.text.splitlines()
+        ret = int(lines[0].removeprefix("ret "))
+        info = _parse_info(lines[1:]) if len(lines) > 1 else None
+        return Call(ret, info, tuple((line.level, line.text) for line in result.log))
+
+    def succeed(self, *words: str) -> Call:
+        """Make a call that must return 0 and log nothing.
+
+        Raises:
+            Failed: it does not.
+        """
+        call = self.call(*words)
+        expect(f"pfcall {' '.join(words)}", errno_name(call.ret), "0", _log_text(call))
+        expect(f"kernel log of pfcall {' '.join(words)}", call.log, ())
+        return call
+
+    def fail(self, wanted: str, *words: str) -> Call:
+        """Make a call that must fail with an errno, and log exactly one error line.
+
+        Raises:
+            Failed: it does not.
+        """
+        call = self.call(*words)
+        expect(f"pfcall {' '.join(words)}", errno_name(call.ret), wanted, _log_text(call))
+        self.expect_one_error(f"pfcall {' '.join(words)}", call.log)
+        return call
+
+    def expect_one_error(self, what: str, log: Sequence[tuple[str, str]]) -> None:
+        """Demand exactly one line, at KERN_ERR, that begins with the prefix and says something.
+
+        Raises:
+            Failed: it is otherwise.
+        """
+        shown = "\n".join(f"{level}: {text}" for level, text in log)
+        expect(f"number of kernel log lines of {what}", len(log), 1, shown)
+        level, text = log[0]
+        expect(f"level of the kernel log line of {what}", level, "err", shown)
+        if not text.startswith(self.prefix) or len(text) <= len(self.prefix) + 1:
+            raise Failed(f"{what}: the kernel log line does not begin with {self.prefix} and a message: {text!r}")
+
+    def set_param(self, name: str) -> None:
+        """Track a program."""
+        self.succeed("set", name, "-")
+
+    def get_info(self, name: str) -> Info:
+        """Return the statistics of a tracked program."""
+        info = self.succeed("get", name, "-", "here").info
+        assert info is not None, "a successful get prints them"
+        return info
+
+    def cleanup(self) -> None:
+        """End all tracking."""
+        self.succeed("cleanup")
+
+
+def _log_text(call: Call) -> str:
+    return "\n".join(text for _, text in call.log)
+
+
+def _parse_info(lines: Sequence[str]) -> Info:
+    head = dict(line.split() for line in lines[:2])
+    vmas = []
+    for line in lines[2:]:
+        start, end, faults = line.split()
+        vmas.append(Vma(int(start, 16), int(end, 16), int(faults)))
+    return Info(int(head["nb"]), int(head["total"]), tuple(vmas))
+
+
+def parse_maps(text: str) -> tuple[Vma, ...]:
+    """Return the VMAs in the lines of `text` that are lines of /proc/PID/maps."""
+    found = []
+    for line in text.splitlines():
+        bounds, _, rest = line.partition(" ")
+        start, dash, end = bounds.partition("-")
+        if dash and rest[:4].strip("rwxps-") == "":
+            found.append(Vma(int(start, 16), int(end, 16)))
+    return tuple(found)
