@@ -68,7 +68,7 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied
             git.update_ref("HEAD", start)
             git.checkout_index("-a", "-f")
             git.update_index("--refresh", "-q")
-        said = _am(scratch, patches, env)
+        said = _am(scratch, patches, env, small)
         with git_errors("cannot read what git am made"):
             commits = str(git.rev_list("--reverse", f"{start}..HEAD"))
             raw = answer(small, "diff_tree", "-r", "--stdin", "--no-renames", data=f"{commits}\n".encode()).decode()
@@ -97,17 +97,39 @@ def _present(repo: Repository, tree: str, paths: Sequence[str]) -> list[str]:
     return [f"{line}\n" for line in listed.splitlines()]
 
 
-def _am(scratch: Path, patches: Sequence[PatchFile], env: dict[str, str]) -> list[str]:
+def _am(scratch: Path, patches: Sequence[PatchFile], env: dict[str, str], small: Repository) -> list[str]:
     """Apply the patches and return what git said while it applied each.
+
+    All go to one `git am`, which is quick and usually silent. Only if it has something to say are they applied one
+    by one, since its words do not tell the patch that they are about.
 
     Raises:
         ApplyError: one does not apply.
     """
-    names = [f"{number:04}" for number in range(len(patches))]
+    names = [scratch / f"{number:04}" for number in range(len(patches))]
     for name, patch in zip(names, patches, strict=True):
-        (scratch / name).write_bytes(patch.data)
+        name.write_bytes(patch.data)
+    status, said = _run_am(scratch, names, env)
+    if not status and not said:
+        return [""] * len(patches)
+    with git_errors("cannot go back to the base"):
+        if status:
+            small.git.am("--abort")
+        else:
+            small.git.reset("--hard", "-q", f"HEAD~{len(patches)}")
+    words = []
+    for name, patch in zip(names, patches, strict=True):
+        status, said = _run_am(scratch, [name], env)
+        if status:
+            raise ApplyError(f"{patch.name} does not apply", evidence=said)
+        words.append(said)
+    return words
+
+
+def _run_am(scratch: Path, mails: Sequence[Path], env: dict[str, str]) -> tuple[int, str]:
+    """Run git am and return its status and its complaints."""
     result = proc.run(
-        [proc.find("git"), "am", "--no-3way", "--keep-cr", *(str(scratch / name) for name in names)],
+        [proc.find("git"), "am", "--quiet", "--no-3way", "--keep-cr", *mails],
         cwd=scratch / "files",
         env=environment(env),
         timeout=_AM_SECONDS,
@@ -115,17 +137,7 @@ def _am(scratch: Path, patches: Sequence[PatchFile], env: dict[str, str]) -> lis
         merge=True,
     )
     lines = [line for line in result.stdout.splitlines() if not line.startswith("hint:") and "git am --" not in line]
-    said: list[list[str]] = []
-    for line in lines:
-        if line.startswith("Applying: "):
-            said.append([])
-        elif said:
-            said[-1].append(line)
-    words = ["\n".join(part).replace(str(scratch), "...") for part in said]
-    if result.status or len(words) != len(patches):
-        failed = patches[max(len(words) - 1, 0)].name
-        raise ApplyError(f"{failed} does not apply", evidence=words[-1] if words else "\n".join(lines))
-    return words
+    return result.status, "\n".join(lines).replace(str(scratch), "...")
 
 
 def _graft(repo: Repository, source: Source, raw: str, name: str) -> list[str]:

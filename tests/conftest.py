@@ -1,0 +1,29 @@
+"""Tests see neither the user's configuration nor the user's cache (the kernel tests do: kernel/conftest.py)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from patchgen import progress
+
+
+@pytest.fixture(autouse=True)
+def isolation(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test a home of its own and none of the caller's settings."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "XDG_", "PATCHGEN_", "LINUX_")) or name in ("TEST_PROGRAM", "FORK_PROGRAM"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATCHGEN_CACHE", str(home / "cache"))
+    monkeypatch.setattr(progress, "_quiet", True)
+
+
+@pytest.fixture
+def project_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty directory that is also the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
