@@ -583,7 +583,7 @@ class _Bzip2(bz2.BZ2File):
         try:
             return super().read(-1 if size is None else size)
         except OSError as error:
-            raise error if error.errno else _BadTarballError(str(error)) from error
+            raise error if error.errno else EOFError(str(error)) from error
 
 
 def _members(stream: BinaryIO) -> Iterator[_Entry]:

@@ -302,6 +302,26 @@ class _Maker:
         return result.stdout
 
 
+def configuration(space: tree.Workspace, arch: str, target: str) -> dict[str, str]:
+    """Return the settings that a make target, such as i386_defconfig, gives a workspace's tree.
+
+    Raises:
+        BuildError: make failed.
+    """
+    output = space.output(f"config-{target}")
+    output.mkdir(parents=True, exist_ok=True)
+    result = proc.run(
+        [proc.find("make"), f"O={output}", f"ARCH={arch}", target],
+        cwd=space.files,
+        timeout=_CONFIG_SECONDS,
+        check=False,
+        merge=True,
+    )
+    if result.status:
+        raise BuildError(f"make {target} failed", evidence=proc.tail(result.stdout))
+    return parse_config((output / ".config").read_text())
+
+
 def depends_on(files: Path, option: str) -> str:
     """Return what Kconfig says an option depends on, for a message; "" if it says nothing."""
     symbol = option.removeprefix("CONFIG_")

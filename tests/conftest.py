@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from patchgen import progress
 
@@ -27,3 +28,14 @@ def project_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty directory that is also the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say loudly how many kernel tests were skipped, and why: a green run without them proves much less."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "kernel" in report.keywords]
+    if skipped:
+        reasons = {str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)}
+        terminalreporter.section("KERNEL TESTS SKIPPED", red=True)
+        terminalreporter.line(f"{len(skipped)} kernel tests did not run:", red=True)
+        for reason in sorted(reasons):
+            terminalreporter.line(f"  {reason}", red=True)

@@ -1,0 +1,74 @@
+"""The series as patches: style, application, warnings, configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from patchgen import check, compose, kernel, patches, pipeline, submission, tree
+from patchgen.kernel import Kernel
+from patchgen.patches import PatchFile
+from patchgen.pipeline import Project
+from patchgen.source import Source
+from patchgen.submission import Submission
+
+
+@pytest.fixture(scope="module")
+def made(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> list[PatchFile]:
+    directory = tmp_path_factory.mktemp("patches")
+    return patches.read_all(compose.format_patch(pipeline.commit(project, origin), directory), project.cache)
+
+
+def test_it_is_pristine_linux(origin: Source) -> None:
+    assert origin.tree == origin.base.tree
+
+
+def test_four_to_six_patches(made: list[PatchFile]) -> None:
+    assert 4 <= len(made) <= 6
+
+
+def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], project: Project, origin: Source) -> None:
+    handed_in = Submission(Path("patch.tar.gz"), tuple(made), {"report.txt": b"x"}, ())
+    verdict, applied = check.check(handed_in, origin, project.cache)
+    assert verdict.findings == ()
+    assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
+    assert applied is not None
+    assert applied.trees[-1] == pipeline.commit(project, origin).tree
+
+
+def test_checkpatch_would_speak(made: list[PatchFile], project: Project, origin: Source) -> None:
+    """The negative control of the test above."""
+    last = made[-1]
+    spoiled = patches.read(last.name, last.data.replace(b"Signed-off-by", b"Signed-by"), project.cache)
+    handed_in = Submission(Path("patch.tar.gz"), (*made[:-1], spoiled), {"report.txt": b"x"}, ())
+    verdict, _ = check.check(handed_in, origin, project.cache)
+    assert [(finding.check, finding.where) for finding in verdict.findings] == [("checkpatch", last.name)]
+    assert "MISSING_SIGN_OFF" in verdict.findings[0].evidence
+    assert not verdict.ok
+
+
+def test_no_new_warning(series_kernel: Kernel, vanilla: Kernel) -> None:
+    assert set(series_kernel.warnings) - set(vanilla.warnings) == set()
+    assert vanilla.warnings, "gcc 12 does warn about 4.15: a log without any was not read"
+
+
+def test_a_plain_defconfig_has_it(project: Project, origin: Source) -> None:
+    composed = pipeline.commit(project, origin)
+    with project.cache.lock(tree.workspace_lock(origin, "series")):
+        space = tree.workspace(origin, "series", project.cache)
+        tree.switch(space, origin, composed.tree)
+        have = kernel.configuration(space, "i386", "i386_defconfig")
+        assert have["CONFIG_PF_STAT"] == "y"
+        assert "CONFIG_PF_STAT" not in kernel.configuration(space, "x86_64", "x86_64_defconfig")
+
+
+def test_the_archive_is_read_back(project: Project, origin: Source, tmp_path: Path) -> None:
+    generated = pipeline.generate(project)
+    packed = pipeline.pack(generated.files, project.settings)
+    (tmp_path / "patch.tar.gz").write_bytes(packed.data)
+    loaded = submission.load(tmp_path / "patch.tar.gz", project.cache)
+    assert [patch.data for patch in loaded.patches] == [patch.data for patch in generated.patches]
+    assert list(loaded.reports) == ["report.pdf"]
+    assert loaded.others == ()
+    assert packed.names == (*(f"patch/{patch.name}" for patch in generated.patches), "patch/report.pdf")

@@ -1,0 +1,86 @@
+"""Starting programs: environment, time limits, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from patchgen import proc
+from patchgen.errors import CommandError, TimeoutExpiredError, ToolMissingError
+
+HERE = Path("/")
+
+
+def test_the_callers_habits_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIT_DIR", "MAKEFLAGS", "CFLAGS", "LC_ALL"):
+        monkeypatch.setenv(name, "leaked")
+    out = proc.run(["env"], cwd=HERE, timeout=10, env={"EXTRA": "1"}).stdout
+    assert "leaked" not in out
+    assert "EXTRA=1" in out
+    assert "LC_ALL=C.UTF-8" in out
+
+
+def test_a_failure_carries_the_end_of_the_output() -> None:
+    with pytest.raises(CommandError) as caught:
+        proc.run(["sh", "-c", "echo out; echo err >&2; exit 3"], cwd=HERE, timeout=10)
+    assert caught.value.status == 3
+    assert caught.value.evidence.splitlines() == ["out", "err"]
+    assert proc.run(["sh", "-c", "exit 3"], cwd=HERE, timeout=10, check=False).status == 3
+
+
+def test_a_missing_program() -> None:
+    with pytest.raises(ToolMissingError, match="no-such-program"):
+        proc.run(["no-such-program"], cwd=HERE, timeout=10)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+@pytest.mark.parametrize("how", ["run", "follow"])
+def test_a_time_limit_ends_the_whole_group(how: str, tmp_path: Path) -> None:
+    script = ["sh", "-c", f"sleep 1000 & echo $! > {tmp_path}/pid; echo ready; wait"]
+    with pytest.raises(TimeoutExpiredError, match="did not end within"):
+        if how == "run":
+            proc.run(script, cwd=HERE, timeout=0.5)
+        else:
+            proc.follow(script, cwd=HERE, timeout=0.5, on_line=lambda _: None)
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_follow_hands_over_lines_as_they_come() -> None:
+    seen: list[str] = []
+    result = proc.follow(["sh", "-c", "echo a; echo b >&2; exit 2"], cwd=HERE, timeout=10, on_line=seen.append)
+    assert (seen, result.status) == (["a", "b"], 2)
+
+
+def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from patchgen import proc\n"
+        f"proc.run(['sh', '-c', 'sleep 1000 & echo $! > {tmp_path}/pid; wait'], cwd=Path('/'), timeout=60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=20) != 0
+    assert gone(int((tmp_path / "pid").read_text()))
