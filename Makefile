@@ -38,7 +38,7 @@ lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
 	@$(BIN)/mypy
 
 bench: host-test $(VENV)/.made-dev ## measure speed and memory; prints a table, judges nothing
-	@$(BIN)/python tests/bench.py
+	@$(BIN)/python tests/bench.py $(BENCH)
 
 clean: ## remove what was made here; the cache stays (patchgen doctor says where it is)
 	rm -rf dist $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -9,18 +9,19 @@ import re
 import shutil
 import time
 import tomllib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from patchgen import proc, progress, resources, tree
-from patchgen.cache import Cache, digest, file_digest, machine_faults, replacing
+from patchgen.cache import Cache, digest, machine_faults, replacing, write_text
 from patchgen.errors import BuildError, UsageError
 from patchgen.source import Source
 
 KERNELS = resources.QEMU / "kernel"
+_RECIPE = 2  # Part of every key: a change of how kernels are made here starts them afresh.
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
 _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
@@ -119,7 +120,7 @@ def compiler() -> str:
 
 def key_of(config: Config, tree_id: str, source: Source) -> str:
     """Return the hash of everything that a kernel is made from."""
-    return digest(config.model_dump(), config.settings(), tree_id, sorted(source.missing), compiler())
+    return digest(_RECIPE, config.model_dump(), config.settings(), tree_id, sorted(source.missing), compiler())
 
 
 def cached(config: Config, tree_id: str, source: Source, cache: Cache) -> Kernel | None:
@@ -157,7 +158,7 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
         begin = time.monotonic()
         _switch(space, source, tree_id, config)
         maker = _Maker(space, config, cache, jobs)
-        maker.configure()
+        maker.configure(start_config(config, source, cache))
         log = maker.compile()
         key = key_of(config, tree_id, source)
         target = cache.directory("kernels") / key
@@ -225,28 +226,30 @@ class _Maker:
                 "CCACHE_BASEDIR": str(space.root),
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
+                # The compiler's own dependency file instead of a preprocessor run for each miss.
+                "CCACHE_DEPEND": "1",
             }
 
     def _make(self, *targets: str) -> list[str]:
         cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
         return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *targets]
 
-    def configure(self) -> None:
+    def configure(self, start: str) -> None:
         """Write .config and prove that every setting that was asked for is in it.
+
+        Args:
+            start: the base's configuration; options that the series adds get their defaults.
 
         Raises:
             BuildError: a setting did not survive, with the dependencies that Kconfig names for it.
         """
         wanted = self._config.settings()
-        stamp = digest(self._config.model_dump(), wanted)
+        stamp = digest(_RECIPE, start)
         seen = self._output / ".patchgen-config"
         if not (seen.is_file() and seen.read_text() == stamp and (self._output / ".config").is_file()):
-            self._run_config(self._config.start)
-            with (self._output / ".config").open("a") as file:
-                for fragment in self._config.fragments:
-                    file.write((KERNELS / fragment).read_text())
+            (self._output / ".config").write_text(start)
         # Each time: the series may have changed Kconfig.
-        self._run_config("olddefconfig")
+        make_config(self._make("olddefconfig"), self._space.files, self._env)
         have = parse_config((self._output / ".config").read_text())
         lost = [name for name, value in wanted.items() if have.get(name, "n") != value]
         if lost:
@@ -256,13 +259,6 @@ class _Maker:
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
         seen.write_text(stamp)
-
-    def _run_config(self, target: str) -> None:
-        result = proc.run(
-            self._make(target), cwd=self._space.files, env=self._env, timeout=_CONFIG_SECONDS, check=False, merge=True
-        )
-        if result.status:
-            raise BuildError(f"make {target} failed", evidence=proc.tail(result.stdout))
 
     def compile(self) -> str:
         """Run the build with its progress shown.
@@ -302,6 +298,40 @@ class _Maker:
         return result.stdout
 
 
+def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None:
+    """Run one of make's configuration targets.
+
+    Raises:
+        BuildError: it failed, with its words.
+    """
+    result = proc.run(command, cwd=files, env=env, timeout=_CONFIG_SECONDS, check=False, merge=True)
+    if result.status:
+        raise BuildError(f"make {command[-1]} failed", evidence=proc.tail(result.stdout))
+
+
+def start_config(config: Config, source: Source, cache: Cache) -> str:
+    """Return the base's .config: the start target and the fragments, on the pristine tree.
+
+    Not on the patched one: tinyconfig answers every question with no, also those that a series adds, and so a
+    feature that is on by default would be off.
+
+    Raises:
+        BuildError: make failed.
+    """
+    kept = cache.directory("configs") / digest(_RECIPE, config.model_dump(), config.settings(), source.tree, compiler())
+    if not kept.is_file():
+        files = tree.pristine(source, cache)
+        with cache.scratch("config") as scratch:
+            command = [proc.find("make"), f"O={scratch}", f"ARCH={config.arch}"]
+            make_config([*command, config.start], files, {})
+            with (scratch / ".config").open("a") as file:
+                for fragment in config.fragments:
+                    file.write((KERNELS / fragment).read_text())
+            make_config([*command, "olddefconfig"], files, {})
+            write_text(kept, (scratch / ".config").read_text())
+    return kept.read_text()
+
+
 def configuration(space: tree.Workspace, arch: str, target: str) -> dict[str, str]:
     """Return the settings that a make target, such as i386_defconfig, gives a workspace's tree.
 
@@ -310,15 +340,7 @@ def configuration(space: tree.Workspace, arch: str, target: str) -> dict[str, st
     """
     output = space.output(f"config-{target}")
     output.mkdir(parents=True, exist_ok=True)
-    result = proc.run(
-        [proc.find("make"), f"O={output}", f"ARCH={arch}", target],
-        cwd=space.files,
-        timeout=_CONFIG_SECONDS,
-        check=False,
-        merge=True,
-    )
-    if result.status:
-        raise BuildError(f"make {target} failed", evidence=proc.tail(result.stdout))
+    make_config([proc.find("make"), f"O={output}", f"ARCH={arch}", target], space.files, {})
     return parse_config((output / ".config").read_text())
 
 
@@ -339,13 +361,3 @@ def depends_on(files: Path, option: str) -> str:
                 if entry:
                     return f" ({'; '.join(entry)}: {path.relative_to(files)})"
     return ""
-
-
-def image_digest(image: Path) -> str:
-    """Return the SHA-256 of a bzImage, by which saved guests know it."""
-    return file_digest(image)
-
-
-def as_dict(kernel: Kernel) -> dict[str, object]:
-    """Return a kernel for JSON."""
-    return {**asdict(kernel), "image": str(kernel.image)}

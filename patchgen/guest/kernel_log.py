@@ -14,15 +14,15 @@ _RECORD = re.compile(r"(?P<prio>\d+),\d+,\d+,(?P<flag>[^,;]*)[^;]*;(?P<text>.*)"
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 
-# How a kernel announces trouble. What starts with "fatal" ends the kernel here (oops=panic).
+# How a kernel announces its end (with oops=panic, an oops is one) ...
 _FATAL = re.compile(
-    r"Kernel panic - not syncing|BUG: unable to handle|kernel BUG at|Oops: |general protection fault|double fault|"
-    r"Unable to mount root fs"
+    r"Kernel panic - not syncing|BUG: unable to handle|kernel BUG at|Oops: |general protection fault|double fault"
 )
+# ... and any trouble: its own checks (WARN_ON, lockdep, RCU, slab, kmemleak), stalls, no memory.
 _COMPLAINT = re.compile(
-    rf"{_FATAL.pattern}|WARNING: |BUG: |INFO: (?:rcu\w* |task |possible |inconsistent |suspicious |trying to register )|"
-    r"Bad page state|soft lockup|hard LOCKUP|=\[ BUG|possible (?:circular|recursive) locking|kmemleak: \d+ new|"
-    r"unreferenced object|detected stalls?|scheduling while atomic|Out of memory: Kill|suspicious RCU usage"
+    rf"{_FATAL.pattern}|WARNING: |BUG[: ]|Bad page state|soft lockup|hard LOCKUP|possible \w+ locking|"
+    r"INFO: (?:rcu\w* |task |possible |inconsistent |suspicious |trying to register )|detected stalls?|"
+    r"kmemleak: \d+ new|unreferenced object|scheduling while atomic|suspicious RCU usage|Out of memory: Kill"
 )
 
 

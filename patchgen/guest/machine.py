@@ -65,8 +65,8 @@ def load(path: Path = DESCRIPTION) -> Machine:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         environment = tuple(sorted(data.pop("environment").items()))
-        lists = {name: tuple(data.pop(name)) for name in ("arguments", "cmdline")}
-        return Machine(**data, **lists, environment=environment)
+        arguments, cmdline = tuple(data.pop("arguments")), tuple(data.pop("cmdline"))
+        return Machine(**data, arguments=arguments, cmdline=cmdline, environment=environment)
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise MachineError(f"{path} is wrong: {error}") from error
 

@@ -102,7 +102,7 @@ class Qemu:
         return self._console
 
     def ended(self, timeout: float = 0.0) -> int | None:
-        """Return the exit status (minus the signal's number) once QEMU has ended; None if not within `timeout` seconds."""
+        """Return the exit status (minus the signal's number); None if QEMU has not ended within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
             status: int | None = self._process.proc.poll()

@@ -25,6 +25,7 @@ BOOT_SECONDS = 60.0
 RESTORE_SECONDS = 20.0
 # The agent kills a command at its time limit and gives it 2 s to be gone; an emulated machine may be slow on top.
 _GRACE_SECONDS = 10.0
+_SCRIPT, _SCRIPT_SECONDS = "/tmp/.script", 3600.0  # noqa: S108 - in the guest
 _PUT_BYTES = 16384  # The guest's tty layer holds 64 KiB that have not been read yet.
 
 
@@ -201,6 +202,8 @@ class Guest:
     def interact(self) -> int:
         """Lend the user's terminal to a shell in the guest until that ends or Ctrl-] is typed.
 
+        Where standard input is no terminal it is a script, which the shell runs.
+
         Returns:
             The shell's exit status, 0 after Ctrl-].
 
@@ -209,6 +212,8 @@ class Guest:
         """
         from patchgen.guest import terminal
 
+        if not terminal.is_there():
+            return self._run_script(terminal.script())
         columns, rows = terminal.size()
         start = [columns, rows, *self._start_of(None, terminal.environment()), "/bin/sh", "-l"]
         doing = "in the shell"
@@ -223,7 +228,15 @@ class Guest:
                     frame = self._receive(_GRACE_SECONDS, doing, wanted=("out", "exit"))
                     if frame.kind == "exit":
                         return int(frame.text.split()[1])
-                    user.show(frame.payload)
+                    terminal.show(frame.payload)
+
+    def _run_script(self, script: bytes) -> int:
+        from patchgen.guest import terminal
+
+        self.put(_SCRIPT, script)
+        result = self.run(f"exec sh {_SCRIPT}", timeout=_SCRIPT_SECONDS)
+        terminal.show(result.output)
+        return result.status if result.status is not None else 128 + (result.signal or 0)
 
     @property
     def channel(self) -> Channel:

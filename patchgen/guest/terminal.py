@@ -2,7 +2,7 @@
 
 Both ways in frames: keys go out as "in", a changed window as "size", what the shell prints comes as "out". The
 terminal is put in raw mode, since the guest's pseudo terminal does the echo and the line editing, and is given
-back as it was whatever happens. Without a terminal (a script on standard input) lines are passed on as they come.
+back as it was whatever happens.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from patchgen.guest.control import Channel
 
 LEAVE = b"\x1d"  # Ctrl-]
-_END_OF_INPUT = b"\x04"  # Ctrl-D, what a terminal's driver takes for the end of input
 _READ = 4096
 
 
@@ -45,19 +44,18 @@ class User:
     """The user's side of the shell: standard input and output.
 
     Attributes:
-        left: Ctrl-] was typed.
+        left: Ctrl-] was typed, or the terminal hung up.
     """
 
     def __init__(self) -> None:
         self.left = False
-        self._input: int | None = sys.stdin.fileno()
-        self._terminal = sys.stdin.isatty()
+        self._input = sys.stdin.fileno()
         self._resized = False
 
     def frames(self, channel: Channel) -> list[Frame]:
         """Wait until there is something to do, and return what is to be sent."""
         found = []
-        watched = [channel.fileno(), *([self._input] if self._input is not None else [])]
+        watched = [channel.fileno(), self._input]
         ready: list[int] = [] if channel.waiting() else select.select(watched, [], [], 0.5)[0]
         if self._input in ready:
             found.append(Frame("in", self._read()))
@@ -70,34 +68,37 @@ class User:
         """Whether something has come from the guest."""
         return channel.waiting() or bool(select.select([channel.fileno()], [], [], 0)[0])
 
-    def show(self, data: bytes) -> None:
-        """Print what the shell printed."""
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-
     def on_resize(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's arguments
         """Note that the window has another size."""
         self._resized = True
 
     def _read(self) -> bytes:
-        assert self._input is not None, "it was ready"
         data = os.read(self._input, _READ)
-        if not data:  # a script's end: the shell's too
-            self._input = None
-            return _END_OF_INPUT
-        if self._terminal and LEAVE in data:
+        if LEAVE in data or not data:
             self.left = True
-            return data[: data.index(LEAVE)]
-        return data
+        return data.partition(LEAVE)[0]
+
+
+def is_there() -> bool:
+    """Whether there is a terminal to lend, rather than a script on standard input."""
+    return sys.stdin.isatty()
+
+
+def script() -> bytes:
+    """Return the whole of standard input."""
+    return sys.stdin.buffer.read()
+
+
+def show(data: bytes) -> None:
+    """Print bytes as they are."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 @contextlib.contextmanager
 def raw() -> Iterator[User]:
-    """Take the terminal, raw if it is one, and give it back at the end."""
+    """Take the terminal, raw, and give it back at the end."""
     user = User()
-    if not sys.stdin.isatty():
-        yield user
-        return
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     handler = signal.signal(signal.SIGWINCH, user.on_resize)

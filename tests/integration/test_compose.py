@@ -53,7 +53,7 @@ def parsed(toy: Series, origin: Source, directory: Path, cache: Cache) -> list[P
 def test_a_toy_series_becomes_patches(toy: Series, origin: Source, tmp_path: Path, cache: Cache) -> None:
     first, second = parsed(toy, origin, tmp_path / "out", cache)
     assert (first.name, second.name) == ("0001-toy-Add-hello.patch", "0002-toy-Add-one-more.patch")
-    assert first.subject == "[PATCH 1/2] toy: Add hello".split("] ")[1]
+    assert first.subject == "toy: Add hello"
     assert first.author == "Ada Lovelace <ada@example.org>"
     assert "@@ -1,2 +3,4 @@" in first.message
     assert first.message.rstrip().endswith("Signed-off-by: Åsa Öst <asa@example.org>")
@@ -62,7 +62,7 @@ def test_a_toy_series_becomes_patches(toy: Series, origin: Source, tmp_path: Pat
     assert second.paths == ["fs/exec.c", "lib/toy.c"]
     text = first.data.decode()
     assert "\n-- \n" not in text
-    assert f"index {toytree.RELEASE and toytree.blob_id(toytree.RELEASE['fs/exec.c'].data)}.." in text
+    assert f"index {toytree.blob_id(toytree.RELEASE['fs/exec.c'].data)}.." in text
 
 
 def test_the_patches_apply_with_git_am(toy: Series, origin: Source, tmp_path: Path, cache: Cache) -> None:
@@ -83,7 +83,7 @@ def test_the_patches_apply_with_git_am(toy: Series, origin: Source, tmp_path: Pa
 def test_the_second_patch_does_not_apply(toy: Series, origin: Source, tmp_path: Path, cache: Cache) -> None:
     first, second = parsed(toy, origin, tmp_path / "out", cache)
     broken = patches.read(second.name, second.data.replace(b"-\ttoy(42);", b"-\ttoy(43);"), cache)
-    with pytest.raises(ApplyError, match="0002-toy-Add-one-more.patch does not apply") as caught:
+    with pytest.raises(ApplyError, match=r"0002-toy-Add-one-more\.patch does not apply") as caught:
         apply.apply(origin, [first, broken], cache)
     assert "fs/exec.c" in caught.value.evidence
     with pytest.raises(ApplyError, match=r"0002-.* does not apply"):
@@ -99,7 +99,7 @@ def test_white_space_is_reported(toy: Series, origin: Source, tmp_path: Path, ca
 def test_a_file_that_is_there_already(toy: Series, origin: Source, tmp_path: Path, cache: Cache) -> None:
     first, _ = parsed(toy, origin, tmp_path / "out", cache)
     clash = patches.read(first.name, first.data.replace(b"lib/toy.c", b"kernel/fork.c"), cache)
-    with pytest.raises(ApplyError, match="already exists|does not apply"):
+    with pytest.raises(ApplyError, match=r"already exists|does not apply"):
         apply.apply(origin, [clash], cache)
     below = patches.read(first.name, first.data.replace(b"lib/toy.c", b"MAINTAINERS/toy.c"), cache)
     with pytest.raises(ApplyError):

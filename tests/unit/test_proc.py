@@ -57,11 +57,15 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("how", ["run", "follow"])
 def test_a_time_limit_ends_the_whole_group(how: str, tmp_path: Path) -> None:
     script = ["sh", "-c", f"sleep 1000 & echo $! > {tmp_path}/pid; echo ready; wait"]
-    with pytest.raises(TimeoutExpiredError, match="did not end within"):
+
+    def start() -> None:
         if how == "run":
             proc.run(script, cwd=HERE, timeout=0.5)
         else:
             proc.follow(script, cwd=HERE, timeout=0.5, on_line=lambda _: None)
+
+    with pytest.raises(TimeoutExpiredError, match="did not end within"):
+        start()
     assert gone(int((tmp_path / "pid").read_text()))
 
 
