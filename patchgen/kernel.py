@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import re
 import shutil
 import time
@@ -21,7 +22,7 @@ from patchgen.errors import BuildError, UsageError
 from patchgen.source import Source
 
 KERNELS = resources.QEMU / "kernel"
-_RECIPE = 2  # Part of every key: a change of how kernels are made here starts them afresh.
+_RECIPE = 3  # Part of every key: a change of how kernels are made here starts them afresh.
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
 _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
@@ -156,7 +157,7 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
             return kernel
         space = tree.workspace(source, slot, cache)
         begin = time.monotonic()
-        _switch(space, source, tree_id, config)
+        written = _switch(space, source, tree_id, config)
         maker = _Maker(space, config, cache, jobs)
         maker.configure(start_config(config, source, cache))
         log = maker.compile()
@@ -166,7 +167,7 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
             "tree": tree_id,
             "config": config.name,
             "key": key,
-            "warnings": warnings(log.splitlines(), space.files),
+            "warnings": _all_warnings(log, written, space, space.output(config.name)),
             "seconds": round(time.monotonic() - begin, 1),
         }
         with replacing(target) as fresh, machine_faults("cannot keep the kernel"):
@@ -181,28 +182,56 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
     return kernel
 
 
-def _switch(space: tree.Workspace, source: Source, tree_id: str, config: Config) -> None:
-    """Bring the workspace to the tree; what an unfinished build may have compiled counts as changed."""
+def _switch(space: tree.Workspace, source: Source, tree_id: str, config: Config) -> list[str]:
+    """Bring the workspace to the tree and return the paths that count as changed since the last whole build.
+
+    The list of what an unfinished build was to compile is kept until one is finished: it may have compiled any of it.
+    """
     unfinished = space.output(config.name) / ".patchgen-unfinished"
-    tree.switch(space, source, tree_id)
-    if unfinished.is_file():
-        changed = json.loads((space.root / "changed.json").read_text())
-        for path in changed:
-            with contextlib.suppress(FileNotFoundError):
-                (space.files / path).touch()
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.touch()
+    written = set(tree.switch(space, source, tree_id))
+    before = set(json.loads(unfinished.read_text())) if unfinished.is_file() else set()
+    for path in before:
+        with contextlib.suppress(FileNotFoundError):
+            (space.files / path).touch()
+    changed = sorted(written | before)
+    write_text(unfinished, json.dumps(changed))
+    return changed
 
 
-def warnings(lines: Iterable[str], files: Path) -> list[str]:
-    """Return the compiler's warnings in a build log, without line numbers and sorted, so that two builds compare."""
-    found = set()
+def warnings(lines: Iterable[str], files: Path, output: Path) -> dict[str, list[str]]:
+    """Return the compiler's warnings in a build log by file, without line numbers, so that two builds compare.
+
+    Args:
+        lines: the log.
+        files: where the kernel's files are; names come out relative to it.
+        output: the build directory, which relative names in the log start from.
+    """
+    found: dict[str, set[str]] = {}
     for line in lines:
         match = _WARNING.match(line)
         if match:
-            name = match["file"].removeprefix(f"{files}/")
-            found.add(f"{name}: {match['text']}")
-    return sorted(found)
+            name = match["file"]
+            whole = Path(os.path.normpath(output / name))
+            found.setdefault(str(whole.relative_to(files)) if whole.is_relative_to(files) else name, set()).add(
+                match["text"]
+            )
+    return {name: sorted(texts) for name, texts in found.items()}
+
+
+def _all_warnings(log: str, written: list[str], space: tree.Workspace, output: Path) -> list[str]:
+    """Return the warnings of a whole kernel of which this build has compiled a part.
+
+    What earlier builds in the directory said of a file stands until the file is changed or compiled again.
+    """
+    kept = output / ".patchgen-warnings"
+    lines = log.splitlines()
+    again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
+    known = json.loads(kept.read_text()) if kept.is_file() else {}
+    known = {name: texts for name, texts in known.items() if name not in again and name not in written}
+    for name, texts in warnings(lines, space.files, output).items():
+        known[name] = sorted({*known.get(name, []), *texts})
+    write_text(kept, json.dumps(known, indent=1))
+    return sorted(f"{name}: {text}" for name, texts in known.items() for text in texts)
 
 
 class _Maker:

@@ -34,6 +34,8 @@ class Testbed:
         cache: where saved guests are kept.
     """
 
+    __test__ = False  # pytest takes every class whose name begins with Test for tests
+
     kernel: Path
     image: Image
     machine: Machine

@@ -57,8 +57,8 @@ def test_program_before_set_param(lab: Lab) -> None:
 def test_program_with_empty_name(lab: Lab) -> None:
     """An empty name is a bad argument."""
     result = lab.run("./test -o set_param -p ''", status=1)
-    if not result.text.startswith("[ERROR]"):
-        raise Failed(f"no [ERROR] line: {result.text!r}")
+    if not result.text.startswith("[ERROR]") or "rgument" not in result.text:
+        raise Failed(f"no [ERROR] line that speaks of an argument: {result.text!r}")
     lab.expect_one_error("set_param with an empty name", [(line.level, line.text) for line in result.log])
 
 

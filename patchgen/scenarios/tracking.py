@@ -23,6 +23,7 @@ def several_names(lab: Lab) -> None:
 @scenario("Section 2.1")
 def many_names(lab: Lab) -> None:
     """Two thousand names are tracked at once."""
+    lab.set_param("name0")
     lab.run(
         "i=0; while [ $i -lt 2000 ]; do pfcall set name$i -; i=$((i+1)); done >/tmp/out; ! grep -v '^ret 0$' /tmp/out"
     )

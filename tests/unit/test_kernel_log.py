@@ -73,7 +73,9 @@ def test_the_first_cause_is_named_not_the_last_word() -> None:
     error = failures.ended(0, "", PANIC, "during 'x'")
     assert isinstance(error, failures.KernelFailedError)
     assert error.kind == "panic"
-    assert error.message == "the kernel died during 'x': BUG: unable to handle kernel NULL pointer dereference at   (null)"
+    assert (
+        error.message == "the kernel died during 'x': BUG: unable to handle kernel NULL pointer dereference at   (null)"
+    )
     assert "Oops: 0002" in error.evidence
     assert error.console == PANIC
 

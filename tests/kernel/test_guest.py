@@ -1,0 +1,372 @@
+"""A real vanilla kernel in QEMU: what a guest does, and how each way to die is told apart."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from patchgen.cache import Cache
+from patchgen.errors import GuestError, MachineError
+from patchgen.guest import busybox, initramfs, machine, saved
+from patchgen.guest.failures import KernelFailedError
+from patchgen.guest.initramfs import Image
+from patchgen.guest.kernel_log import LogLine
+from patchgen.guest.machine import Machine
+from patchgen.guest.session import Guest
+from patchgen.settings import Settings
+
+pytestmark = pytest.mark.kernel
+MACHINE = machine.load()
+
+
+@pytest.fixture(scope="session")
+def user_cache(settings: Settings) -> Cache:
+    """Return the caller's own cache: busybox need not be fetched, a kernel not be booted, for every run of the tests."""
+    return Cache(settings.cache)
+
+
+@pytest.fixture(scope="session")
+def image(user_cache: Cache) -> Image:
+    return initramfs.build(user_cache)
+
+
+@pytest.fixture(scope="module")
+def guest(user_cache: Cache, vanilla_kernel: Path, image: Image) -> Iterator[Guest]:
+    """One guest for the tests that leave it as it was."""
+    with saved.ready_guest(user_cache, vanilla_kernel, image, MACHINE) as running:
+        yield running
+
+
+@pytest.fixture
+def own_guest(user_cache: Cache, vanilla_kernel: Path, image: Image) -> Iterator[Guest]:
+    """One for a test that breaks it."""
+    with saved.ready_guest(user_cache, vanilla_kernel, image, MACHINE) as running:
+        yield running
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def failure(guest: Guest, command: str, timeout: float = 30) -> KernelFailedError:
+    with pytest.raises(KernelFailedError) as caught:
+        guest.run(command, timeout=timeout)
+    return caught.value
+
+
+# --- commands
+
+
+def test_output_status_and_signal(guest: Guest) -> None:
+    result = guest.run("echo out; echo err >&2; exit 3")
+    assert (result.status, result.signal, result.text) == (3, None, "out\nerr\n")
+    result = guest.run("kill -TERM $$")
+    assert (result.status, result.signal) == (None, signal.SIGTERM)
+    result = guest.run(["printf", "%s|", "a b", "", "$HOME"])
+    assert (result.status, result.text) == (0, "a b||$HOME|")
+    assert guest.run(["/no/such"]).status == 127
+    assert guest.run("pwd; echo $X", cwd="/tmp", env={"X": "y z"}).text == "/tmp\ny z\n"
+    assert guest.run("true", cwd="/no/such").status == 127
+    assert guest.run("cat").status == 0  # nothing on standard input
+
+
+def test_output_may_be_any_bytes(guest: Guest) -> None:
+    every = bytes(range(256)) * 200 + b"\x02pg exit 8 00000000\nexited 0"
+    guest.put("/tmp/every", every)
+    assert guest.run("cat /tmp/every").output == every
+
+
+def test_a_file_is_put_whole(guest: Guest) -> None:
+    data = os.urandom(50_000)
+    guest.put("/tmp/data", data, 0o750)
+    assert hashlib.sha256(guest.run("cat /tmp/data").output).digest() == hashlib.sha256(data).digest()
+    assert guest.run("stat -c %a /tmp/data").text == "750\n"
+    guest.put("/tmp/data", b"")
+    assert guest.run("wc -c </tmp/data").text.strip() == "0"
+    with pytest.raises(GuestError, match="No such file"):
+        guest.put("/no/such/place", b"x")
+
+
+def test_too_much_output_is_cut_and_said_to_be(guest: Guest) -> None:
+    result = guest.run("head -c 1100000 /dev/zero", timeout=120)
+    assert result.status == 0
+    assert result.truncated
+    assert 1 << 20 <= len(result.output) < 1100000
+
+
+def test_a_command_is_killed_at_its_time_limit_with_its_children(guest: Guest) -> None:
+    result = guest.run("sleep 1234 & sleep 1234", timeout=0.5)
+    assert result.timed_out
+    assert not result.stuck
+    assert result.signal == signal.SIGKILL
+    assert result.seconds < 5
+    assert "sleep 1234" not in guest.run(["ps"]).text
+    assert guest.run("yes", timeout=0.5).timed_out
+
+
+def test_a_child_in_the_background_holds_nothing_up_and_is_reaped(guest: Guest) -> None:
+    begin = time.monotonic()
+    assert guest.run("echo a; sleep 0.5 & echo b").text == "a\nb\n"
+    assert time.monotonic() - begin < 0.5 + 2
+    assert "sleep" in guest.run(["ps"]).text
+    guest.run("sleep 1")
+    assert "sleep" not in guest.run(["ps"]).text
+
+
+def test_the_guest_is_what_machine_toml_says(guest: Guest) -> None:
+    assert guest.run("grep -c ^processor /proc/cpuinfo").text == f"{MACHINE.cpus}\n"
+    assert guest.run("cat /proc/cmdline").text.split() == list(MACHINE.cmdline)
+    assert "GLIBC_TUNABLES=glibc.pthread.rseq=0\0" in guest.run("cat /proc/1/environ").text
+    assert "Linux version 4.15" in guest.console
+    assert guest.complaints == ()
+
+
+# --- the kernel log
+
+
+def test_each_command_gets_the_lines_that_it_caused(guest: Guest) -> None:
+    result = guest.run(r"echo '<3>[X] a\b	c' >/dev/kmsg; echo '<4>warn' >/dev/kmsg")
+    assert result.log == (LogLine("err", "[X] a\\b\tc"), LogLine("warn", "warn"))
+    assert result.logged("err") == ("[X] a\\b\tc",)
+    assert guest.run("true").log == ()
+
+
+def test_more_log_than_the_buffer_holds_is_said_to_be_lost(own_guest: Guest) -> None:
+    result = own_guest.run('i=0; while [ $i -lt 3000 ]; do echo "<7>$i $i $i $i $i $i $i"; i=$((i+1)); done >/dev/kmsg')
+    assert result.log_lost
+    assert result.log[-1].text.startswith("2999 ")
+
+
+# --- the programs
+
+
+def test_cow_makes_one_mapping_and_shows_it(guest: Guest) -> None:
+    result = guest.run(["cow", "20", "5", "3"])
+    assert result.status == 0
+    head, *maps = result.text.splitlines()
+    start, end = (int(word, 16) for word in head.split()[1:])
+    assert end - start == 20 * 4096
+    assert any(line.startswith(f"{start:08x}-{end:08x} rw-p 00000000 00:00 0") for line in maps)
+    # Not one mapping more than the ELF file's, this one, and what the kernel gives every process.
+    assert [line.split()[-1] for line in maps if "[" in line] == ["[vvar]", "[vdso]", "[stack]"]
+    for wrong in (["cow"], ["cow", "4", "5", "0"], ["cow", "4", "-1", "0"], ["cow", "0", "0", "0"]):
+        assert guest.run(wrong).status == 2
+
+
+def test_fork_and_test_start_as_in_the_assignment(guest: Guest) -> None:
+    result = guest.run("./fork")
+    assert result.status == 0
+    assert re.fullmatch(r"child \d+: wrote 8 pages.*\nparent \d+: wrote 4 pages.*\n", result.text)
+    assert result.log == ()
+    result = guest.run("./test -o set_param -p fork")
+    assert (result.status, result.text) == (1, "[ERROR] pf_set_param: not implemented (errno 38)\n")
+
+
+# --- ways to die
+
+
+def test_a_panic_is_told_with_its_cause(own_guest: Guest) -> None:
+    pid = own_guest.qemu._process.pid
+    error = failure(own_guest, "echo c >/proc/sysrq-trigger")
+    assert error.kind == "panic"
+    assert "during 'echo c >/proc/sysrq-trigger': BUG: unable to handle kernel NULL pointer" in error.message
+    assert "sysrq_handle_crash" in error.evidence
+    assert "Linux version 4.15" in error.console
+    assert not alive(pid)
+
+
+def test_a_triple_fault_is_a_reset(own_guest: Guest) -> None:
+    error = failure(own_guest, "echo b >/proc/sysrq-trigger")
+    assert error.kind in ("reset", "panic")
+    assert "the machine reset during" in error.message
+
+
+def test_a_silent_guest_hangs(own_guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patchgen.guest.session._GRACE_SECONDS", 0.5)
+    os.kill(own_guest.qemu._process.pid, signal.SIGSTOP)
+    error = failure(own_guest, "true", timeout=0.5)
+    assert error.kind == "hang"
+    assert "no answer for" in error.message
+    assert error.evidence.count("\n") <= 25
+
+
+def test_qemu_killed_is_not_the_kernels_fault(own_guest: Guest) -> None:
+    os.kill(own_guest.qemu._process.pid, signal.SIGKILL)
+    with pytest.raises(MachineError, match="signal 9"):
+        own_guest.run("true")
+
+
+def test_no_init_is_a_panic_at_boot(vanilla_kernel: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    with pytest.raises(
+        KernelFailedError, match="Kernel panic - not syncing: .*at boot|at boot: Kernel panic"
+    ) as caught:
+        Guest(vanilla_kernel, Image(empty, "empty"), MACHINE).__enter__()
+    assert caught.value.kind == "panic"
+
+
+def test_a_kernel_that_never_prints(vanilla_kernel: Path, image: Image, tmp_path: Path) -> None:
+    # Zeroes in place of everything behind the real-mode part: whole by its header, and cannot run.
+    data = bytearray(vanilla_kernel.read_bytes())
+    begin = (data[0x1F1] + 1) * 512
+    data[begin:] = bytes(len(data) - begin)
+    kernel = tmp_path / "bzImage"
+    kernel.write_bytes(data)
+    with pytest.raises(KernelFailedError, match="never boots") as caught:
+        Guest(kernel, image, MACHINE, boot_timeout=5).__enter__()
+    assert caught.value.kind == "never-boots"
+
+
+def test_a_cut_off_kernel(vanilla_kernel: Path, image: Image, tmp_path: Path) -> None:
+    kernel = tmp_path / "bzImage"
+    kernel.write_bytes(vanilla_kernel.read_bytes()[:-5000])
+    with pytest.raises(GuestError, match="cut off"):
+        Guest(kernel, image, MACHINE)
+
+
+def test_qemu_refusing_its_arguments_is_the_machines_fault(vanilla_kernel: Path, image: Image) -> None:
+    with pytest.raises(MachineError) as caught:
+        Guest(vanilla_kernel, image, replace(MACHINE, cpu="no-such-cpu")).__enter__()
+    assert "no-such-cpu" in caught.value.evidence
+
+
+# --- saved guests
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, user_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    monkeypatch.setenv(busybox.VARIABLE, str(busybox.find(user_cache)))
+    return Cache(tmp_path / "cache")
+
+
+def state_file(cache: Cache) -> Path:
+    (file,) = cache.root.glob("guest/saved/*/state")
+    return file
+
+
+def test_a_saved_guest_is_used_again_and_starts_afresh(own_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
+    with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as first:
+        first.run("touch /tmp/trace")
+    before = state_file(own_cache).stat()
+    seconds = []
+    for _ in range(3):
+        begin = time.monotonic()
+        with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as again:
+            assert again.run("ls /tmp").text == ""
+            seconds.append(time.monotonic() - begin)
+            assert "Linux version 4.15" in again.console
+    after = state_file(own_cache).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert min(seconds) < 1.0, "0.2 s on a quiet machine"
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "gone"])
+def test_a_damaged_saved_guest_is_made_anew(own_cache: Cache, vanilla_kernel: Path, image: Image, damage: str) -> None:
+    with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE):
+        pass
+    state = state_file(own_cache)
+    whole = state.read_bytes()
+    if damage == "gone":
+        state.unlink()
+    else:
+        state.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"garbage" * 1000)
+    with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as again:
+        assert again.run("echo back").text == "back\n"
+    assert state_file(own_cache).stat().st_size > len(whole) // 2
+
+
+def test_another_machine_is_another_saved_guest(own_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
+    keys = {
+        saved.key(own_cache, vanilla_kernel, image, which)
+        for which in (MACHINE, replace(MACHINE, memory=128), replace(MACHINE, cmdline=("console=ttyS0",)))
+    }
+    assert len(keys) == 3
+
+
+def test_two_guests_at_once(user_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
+    def ready() -> object:
+        return saved.ready_guest(user_cache, vanilla_kernel, image, MACHINE)
+
+    with ready() as one, ready() as two:  # type: ignore[attr-defined]
+        one.run("echo 1 >/tmp/who")
+        two.run("echo 2 >/tmp/who")
+        assert (one.run("cat /tmp/who").text, two.run("cat /tmp/who").text) == ("1\n", "2\n")
+
+
+# --- no QEMU is left behind
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from patchgen.guest import machine
+from patchgen.guest.initramfs import Image
+from patchgen.guest.session import Guest
+with Guest(Path(sys.argv[1]), Image(Path(sys.argv[2]), ""), machine.load()) as guest:
+    print(guest.qemu._process.pid, guest.qemu.directory, flush=True)
+    guest.run("sleep 100", timeout=200)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_qemu_ends_with_us_however_we_end(vanilla_kernel: Path, image: Image, number: int) -> None:
+    argv = [sys.executable, "-c", CHILD, str(vanilla_kernel), str(image.path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        assert child.stdout is not None
+        pid, directory = child.stdout.readline().split()
+        assert alive(int(pid))
+        time.sleep(0.3)
+        child.send_signal(number)
+        child.wait(timeout=10)
+    deadline = time.monotonic() + 5
+    while alive(int(pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(int(pid))
+    if number == signal.SIGINT:
+        assert not Path(directory).exists()
+
+
+# --- the user's terminal
+
+SHELL = CHILD.replace('guest.run("sleep 100", timeout=200)', 'print("status", guest.interact())')
+
+
+def test_the_shell_has_a_terminal(vanilla_kernel: Path, image: Image) -> None:
+    argv = ["-c", SHELL, str(vanilla_kernel), str(image.path)]
+    user = pexpect.spawn(sys.executable, argv, dimensions=(30, 100), timeout=60)
+    try:
+        user.expect("# ")
+        user.send("stty size; sleep 100\r")
+        user.expect("30 100")
+        time.sleep(0.3)
+        user.sendintr()
+        user.expect("# ")
+        user.setwinsize(40, 90)
+        time.sleep(0.7)
+        user.send("stty size\r")
+        user.expect("40 90")
+        user.send("exit 5\r")
+        user.expect("status 5")
+        user.expect(pexpect.EOF)
+    finally:
+        user.close(force=True)
+
+
+def test_a_script_is_run_by_the_shell(vanilla_kernel: Path, image: Image) -> None:
+    argv = [sys.executable, "-c", SHELL, str(vanilla_kernel), str(image.path)]
+    done = subprocess.run(argv, input="pwd\nexit 7\n", capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[1:] == ["/root", "status 7"]
