@@ -37,23 +37,27 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_NO_ROOM = "free some space, or set PATCHGEN_CACHE to a directory on another disk"
+_NO_WRITE = "set PATCHGEN_CACHE to a directory that you can write to"
+_HINTS = {
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EROFS: _NO_WRITE,
+    errno.EACCES: _NO_WRITE,
+    errno.EPERM: _NO_WRITE,
+}
+
+
 @contextlib.contextmanager
-def machine_faults(doing: str) -> Iterator[None]:
+def machine_faults(doing: str, hint: str = "") -> Iterator[None]:
     """Turn the operating system's refusals (full disk, read-only directory) inside the block into MachineError."""
     try:
         yield
     except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space, or set PATCHGEN_CACHE to a directory on another disk",
-            errno.EDQUOT: "free some space, or set PATCHGEN_CACHE to a directory on another disk",
-            errno.EROFS: "set PATCHGEN_CACHE to a directory that you can write to",
-            errno.EACCES: "set PATCHGEN_CACHE to a directory that you can write to",
-            errno.EPERM: "set PATCHGEN_CACHE to a directory that you can write to",
-        }
-        if error.errno not in hints:
-            raise
         where = f" ({error.filename})" if error.filename else ""
-        raise MachineError(f"{doing}: {error.strerror}{where}", hint=hints[error.errno]) from error
+        raise MachineError(
+            f"{doing}: {error.strerror or error}{where}", hint=_HINTS.get(error.errno or 0, hint)
+        ) from error
 
 
 class Cache:
@@ -73,7 +77,7 @@ class Cache:
             MachineError: it cannot be made.
         """
         path = self.root.joinpath(*names)
-        with machine_faults("cannot use the cache"):
+        with machine_faults("cannot use the cache", _NO_WRITE):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -85,7 +89,7 @@ class Cache:
             MachineError: it was not free within an hour.
         """
         path = self.directory("locks") / f"{name}.lock"
-        with machine_faults("cannot use the cache"):
+        with machine_faults("cannot use the cache", _NO_WRITE):
             held = FileLock(path, timeout=_LOCK_SECONDS)
             try:
                 held.acquire(timeout=0)
@@ -104,7 +108,7 @@ class Cache:
     def scratch(self, purpose: str) -> Iterator[Path]:
         """Give a temporary directory on the cache's disk, gone when the block is left."""
         parent = self.directory("scratch")
-        with machine_faults("cannot use the cache"):
+        with machine_faults("cannot use the cache", _NO_WRITE):
             path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=parent))
         try:
             yield path

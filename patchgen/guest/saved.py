@@ -77,13 +77,26 @@ def _restore(
                 if not directory.is_dir() and not _make(directory, kernel, image, machine, boot_timeout):
                     return None
         try:
-            console = (directory / "console").read_text(encoding="utf-8")
+            console = _check(directory)
             guest = Guest(kernel, image, machine, saved=directory / "state", boot_console=console)
             return stack.enter_context(guest)
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
             shutil.rmtree(directory, ignore_errors=True)
     return None
+
+
+def _check(directory: Path) -> str:
+    """Return the console of a saved guest that looks whole. (QEMU waits for ever for the end of one cut off.)
+
+    Raises:
+        MachineError: its state is not what was written.
+        OSError: a file is not there.
+    """
+    size = (directory / "state").stat().st_size
+    if str(size) != (directory / "size").read_text(encoding="utf-8"):
+        raise MachineError(f"{directory / 'state'} is cut off")
+    return (directory / "console").read_text(encoding="utf-8")
 
 
 def _make(directory: Path, kernel: Path, image: Image, machine: Machine, boot_timeout: float) -> bool:
@@ -94,6 +107,7 @@ def _make(directory: Path, kernel: Path, image: Image, machine: Machine, boot_ti
                 fresh.mkdir()
                 _migrate(guest.qemu.monitor, fresh / "state")
                 (fresh / "console").write_text(guest.console, encoding="utf-8")
+                (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
         except MachineError as error:
             progress.warn(f"the guest cannot be saved, so each one is booted: {error}")
             return False

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -31,7 +30,8 @@ _READ = 4096
 
 def size() -> tuple[int, int]:
     """Return the terminal's columns and rows."""
-    found = shutil.get_terminal_size()
+    # Not shutil.get_terminal_size(): a COLUMNS in the environment is older than the window.
+    found = os.get_terminal_size(sys.stdin.fileno())
     return found.columns, found.lines
 
 

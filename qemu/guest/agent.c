@@ -52,6 +52,7 @@
 #define MARKER "patchgen-agent"
 #define FRAME_MAX 65536		/* payload of a frame from the host */
 #define CHUNK 4096		/* payload of a frame to the host, at most */
+#define BURST 2048		/* bytes to the host without a pause: see pause_line() */
 #define RECORD_MAX 8192		/* CONSOLE_EXT_LOG_MAX of the kernel: one read() of /dev/kmsg */
 #define OUTPUT_MAX (1 << 20)	/* output of one command that is passed on */
 #define STUCK_MS 2000		/* for a killed process to be gone */
@@ -104,13 +105,36 @@ static void write_all(int fd, const char *data, size_t length)
 	}
 }
 
+/*
+ * The emulated line takes everything at once, so that the 8250 driver, fed without a pause, never leaves its
+ * interrupt handler and logs "too much work for irq3" as an error (after 512 rounds of 16 bytes). So there is one.
+ */
+static void pause_line(size_t sent)
+{
+	static size_t since_pause;
+
+	since_pause += sent;
+	if (since_pause < BURST)
+		return;
+	tcdrain(control);
+	since_pause = 0;
+}
+
 static void send_frame(const char *kind, const char *data, size_t length)
 {
 	char head[64];
 	int n = snprintf(head, sizeof(head), MAGIC "%s %zu %08x\n", kind, length, crc32(data, length));
 
 	write_all(control, head, (size_t)n);
-	write_all(control, data, length);
+	pause_line((size_t)n);
+	while (length) {
+		size_t part = length < BURST ? length : BURST;
+
+		write_all(control, data, part);
+		pause_line(part);
+		data += part;
+		length -= part;
+	}
 }
 
 static void __attribute__((format(printf, 2, 3))) send_text(const char *kind, const char *format, ...)

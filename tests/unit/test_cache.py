@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -57,15 +56,8 @@ def test_a_full_disk() -> None:
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises((MachineError, NotADirectoryError)):
-        Cache(tmp_path / "file").directory("x")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_home(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
     with pytest.raises(MachineError, match="cannot use the cache") as caught:
-        Cache(tmp_path / "cache").directory("x")
+        Cache(tmp_path / "file").directory("x")
     assert "PATCHGEN_CACHE" in caught.value.hint
 
 

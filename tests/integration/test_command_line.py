@@ -1,0 +1,135 @@
+"""What the command line says to bad input, without a kernel: one clear message, the right exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import toytree
+from command import POWERLESS, patchgen
+from toytree import File
+
+CLOSED = "http://127.0.0.1:1"
+NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = patchgen(*words, cwd=tmp_path)
+    for command in ("doctor", "source", "patch", "check", "build", "boot", "run", "test", "bundle"):
+        assert command in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nonsense",), "nonsense"),
+        (("patch", "--nonsense"), "nonsense"),
+        (("patch", "--set", "x"), "NAME=VALUE"),
+        (("patch", "--set", "nope=1"), "no parameter nope"),
+        (("patch", "--set", "set_param_nr=x"), "must be a number"),
+        (("patch", "--series", "nope"), "no series nope"),
+        (("test", "--only", "nope"), "no scenario"),
+        (("boot",), "needs a terminal"),
+        (("check", "nope.tar.gz"), "nope.tar.gz does not exist"),
+    ],
+)
+def test_usage(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    done = offline(*words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+
+
+def test_wrong_settings(tmp_path: Path) -> None:
+    (tmp_path / "patchgen.toml").write_text("[submission]\nnope = 1\n")
+    done = patchgen("patch", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "patchgen.toml: submission.nope" in done.stderr
+
+
+def source(tmp_path: Path, given: Path) -> tuple[int, str]:
+    done = patchgen("source", cwd=tmp_path, LINUX_SRC=str(given))
+    return done.returncode, done.stderr
+
+
+def test_not_linux(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/README").write_text("hello\n")
+    status, said = source(tmp_path, tmp_path / "other")
+    assert status == 2
+    assert "Linux" in said
+    assert str(tmp_path / "other") in said
+
+
+def test_another_version(tmp_path: Path) -> None:
+    makefile = toytree.MAKEFILE.replace(b"VERSION = 4", b"VERSION = 5", 1)
+    given = toytree.write(tmp_path / "linux", {**toytree.RELEASE, "Makefile": File(makefile)})
+    status, said = source(tmp_path, given)
+    assert status == 2
+    assert "5.15" in said
+
+
+def test_a_tampered_file(tmp_path: Path) -> None:
+    status, said = source(tmp_path, toytree.write(tmp_path / "linux"))
+    assert status == 2
+    assert "arch/x86/Kconfig" in said or "MAINTAINERS" in said
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    status, said = source(tmp_path, tmp_path / "nothing")
+    assert status == 2
+    assert "nothing" in said
+
+
+def test_a_truncated_tarball(tmp_path: Path) -> None:
+    whole = toytree.tarball(tmp_path / "whole.tar.xz").read_bytes()
+    (tmp_path / "cut.tar.xz").write_bytes(whole[: len(whole) * 2 // 3])
+    status, said = source(tmp_path, tmp_path / "cut.tar.xz")
+    assert status == 2
+    assert "cut.tar.xz" in said
+
+
+def test_no_network(tmp_path: Path) -> None:
+    done = offline("source", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "LINUX_SRC" in done.stderr
+
+
+def test_errors_as_json(tmp_path: Path) -> None:
+    done = offline("source", "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    error = json.loads(done.stdout)["error"]
+    assert error["kind"] == "DownloadError"
+    assert "LINUX_SRC" in error["hint"]
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    done = offline("source", cwd=tmp_path, PATCHGEN_CACHE="/proc/patchgen")
+    assert done.returncode == 3
+    assert "PATCHGEN_CACHE" in done.stderr
+
+
+def test_a_read_only_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o500)
+    monkeypatch.delenv("PATCHGEN_CACHE")
+    done = offline("source", cwd=tmp_path, prefix=POWERLESS, HOME=str(home))
+    assert done.returncode == 3
+    assert "Permission denied" in done.stderr
+    assert "PATCHGEN_CACHE" in done.stderr
+
+
+def test_list_of_scenarios(tmp_path: Path) -> None:
+    rows = json.loads(patchgen("test", "--list", "--json", cwd=tmp_path).stdout)["scenarios"]
+    assert {"scenario", "demand", "summary"} == set(rows[0])
+    assert any(row["scenario"] == "appendix-a" for row in rows)
+
+
+def test_doctor(tmp_path: Path) -> None:
+    done = patchgen("doctor", "--json", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 3
+    answer = json.loads(done.stdout)
+    assert not answer["ok"]
+    assert "qemu-system-x86" in answer["install"]
+    assert answer["install"].startswith("apt-get install")

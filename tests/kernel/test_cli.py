@@ -1,0 +1,196 @@
+"""The command line on the real kernel: the two commands, and every way in which they can be misused."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import patchgen
+
+from patchgen import resources
+from patchgen.kernel import Kernel
+from patchgen.source import Source
+
+pytestmark = pytest.mark.usefixtures("machine_environment")
+
+AUTHORED = """\
+[submission]
+authors = ["Ada Lovelace <ada@example.org>"]
+hours = 12
+difficulties = ["Finding the hook."]
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, origin: Source) -> Path:
+    """Return a user's directory with a finished patchgen.toml."""
+    (tmp_path / "patchgen.toml").write_text(AUTHORED)
+    return tmp_path
+
+
+@pytest.fixture
+def own_series(here: Path) -> Path:
+    """Return a copy of the series, to be spoiled."""
+    return Path(shutil.copytree(resources.TEMPLATES / "pf_stat", here / "mine"))
+
+
+def spoil(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_patch_check_bundle(here: Path) -> None:
+    done = patchgen("patch", "--json", cwd=here)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["placeholders"] == []
+    assert sorted(path.name for path in (here / "dist/patch").iterdir()) == [
+        *(patch["name"] for patch in made["patches"]),
+        "report.pdf",
+        "report.txt",
+    ]
+    tar = gzip.decompress((here / "dist/patch.tar.gz").read_bytes())
+    assert hashlib.sha256(tar).hexdigest() == made["tar_sha256"]
+    assert patchgen("check", cwd=here).returncode == 0
+    (here / "dist/patch.tar.gz").unlink()
+    again = patchgen("bundle", "--json", cwd=here)
+    assert json.loads(again.stdout)["tar_sha256"] == made["tar_sha256"]
+
+
+def test_patch_without_an_author_warns(here: Path) -> None:
+    (here / "patchgen.toml").unlink()
+    done = patchgen("patch", cwd=here)
+    assert done.returncode == 0
+    for placeholder in ("submission.authors", "submission.hours", "submission.difficulties"):
+        assert placeholder in done.stderr
+
+
+def test_set_reaches_the_patches(here: Path) -> None:
+    assert patchgen("patch", "--set", "max_size_pf=77", cwd=here).returncode == 0
+    text = "".join(path.read_text() for path in sorted((here / "dist/patch").glob("*.patch")))
+    assert "+#define MAX_SIZE_PF 77" in text
+
+
+def test_bundle_refuses_what_does_not_apply(here: Path) -> None:
+    assert patchgen("patch", cwd=here).returncode == 0
+    before = (here / "dist/patch.tar.gz").read_bytes()
+    second = sorted((here / "dist/patch").glob("*.patch"))[1]
+    spoil(second, "\tstruct work_struct async_put_work;", "\tstruct work_struct async_get_work;")
+    done = patchgen("bundle", cwd=here)
+    assert done.returncode == 1
+    assert f"{second.name} does not apply" in done.stderr
+    assert (here / "dist/patch.tar.gz").read_bytes() == before
+    done = patchgen("check", "dist/patch", cwd=here)
+    assert done.returncode == 1
+    assert f"{second.name} does not apply" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("files/arch/x86/mm/pf_stat.c.j2", "@{ name_max }", "@{ nome_max }", r"pf_stat.c.j2:"),
+        ("files/arch/x86/mm/pf_stat.c.j2", "@% endif %@", "@% endof %@", r"pf_stat.c.j2:"),
+        (
+            "edits/fs/exec.c.toml",
+            "__set_task_comm(current,",
+            "__set_tusk_comm(current,",
+            "matches nowhere in fs/exec.c",
+        ),
+        ("edits/fs/exec.c.toml", "#include <linux/vmalloc.h>", "return retval;", "times in fs/exec.c"),
+        ("series.toml", '"kernel/fork.c"', '"kernel/fork.x"', "series.toml"),
+        ("messages/wire.txt.j2", "@{ cleanup_nr }", "@{ cleanup }", "wire.txt.j2:7"),
+        ("report/report.md.j2", "@{ log_prefix }", "@{ log_profix }", "report.md.j2:"),
+    ],
+)
+def test_spoiled_templates(here: Path, own_series: Path, file: str, old: str, new: str, said: str) -> None:
+    spoil(own_series / file, old, new)
+    done = patchgen("patch", "--series", "mine", cwd=here)
+    assert done.returncode == 1, done.stderr
+    assert said in done.stderr
+    assert not (here / "dist").exists()
+
+
+def test_a_kernel_that_does_not_build(here: Path, own_series: Path) -> None:
+    spoil(own_series / "files/arch/x86/mm/pf_stat.c.j2", "static u32 pf_new_run(void)", "static u32 pf_new_run(viod)")
+    (here / "patchgen.toml").write_text(AUTHORED + '[series]\nname = "mine"\n')
+    done = patchgen("build", cwd=here)
+    assert done.returncode == 1
+    assert "does not build" in done.stderr
+    assert "viod" in done.stderr
+
+
+def test_run(here: Path, series_kernel: Kernel) -> None:
+    (here / "answer.c").write_text('#include <stdio.h>\nint main(void) { printf("%d\\n", 6 * 7); return 5; }\n')
+    (here / "notes.txt").write_text("hello\n")
+    commands = ["answer", "cat /tmp/n.txt", "pfcall cleanup", "kill -11 $$"]
+    copies = ["--copy", "answer.c", "--copy", "notes.txt:/tmp/n.txt"]
+    done = patchgen("run", "--json", *copies, "--", *commands, cwd=here)
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert Path(answer["kernel"]).name == "bzImage"
+    assert [one["command"] for one in answer["commands"]] == commands
+    assert [one["status"] for one in answer["commands"]] == [5, 0, 0, None]
+    assert [one["signal"] for one in answer["commands"]] == [None, None, None, 11]
+    assert [one["output"] for one in answer["commands"][:2]] == ["42\n", "hello\n"]
+    assert [[line["level"] for line in one["log"]] for one in answer["commands"]] == [[], [], ["err"], []]
+    assert answer["commands"][2]["log"][0]["text"].startswith("[INFO940][ERROR]")
+
+
+def test_run_on_another_kernel(here: Path, vanilla_kernel: Path) -> None:
+    done = patchgen("run", "--kernel", str(vanilla_kernel), "--", "./test -o cleanup", cwd=here)
+    assert done.returncode == 1
+    assert "not implemented" in done.stdout
+
+
+def test_a_panic(here: Path, series_kernel: Kernel) -> None:
+    done = patchgen("run", "--", "echo c >/proc/sysrq-trigger", cwd=here)
+    assert done.returncode == 1
+    assert "sysrq" in done.stderr.lower()
+
+
+def test_a_kernel_file_that_is_none(here: Path) -> None:
+    (here / "bzImage").write_bytes(b"x" * 4096)
+    done = patchgen("run", "--kernel", "bzImage", "--", "true", cwd=here)
+    assert done.returncode == 1
+    assert "bzImage" in done.stderr
+
+
+def test_a_test_program_that_does_not_compile(here: Path) -> None:
+    (here / "mine.c").write_text("int main(void) { return nothing; }\n")
+    done = patchgen("run", "--", "true", cwd=here, TEST_PROGRAM="mine.c")
+    assert done.returncode == 2
+    assert "mine.c" in done.stderr
+    assert "nothing" in done.stderr
+
+
+def test_the_users_own_test_program(here: Path, series_kernel: Kernel) -> None:
+    (here / "mine.c").write_text('#include <stdio.h>\nint main(void) { puts("mine"); return 0; }\n')
+    done = patchgen("run", "--json", "--", "./test", cwd=here, TEST_PROGRAM="mine.c")
+    assert json.loads(done.stdout)["commands"][0]["output"] == "mine\n"
+
+
+def test_no_qemu(here: Path, series_kernel: Kernel, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("git", "gcc", "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"):
+        if found := shutil.which(name):
+            (tools / name).symlink_to(found)
+    done = patchgen("run", "--kernel", str(series_kernel.image), "--", "true", cwd=here, PATH=str(tools))
+    assert done.returncode == 3
+    assert "qemu-system-i386 is not installed" in done.stderr
+
+
+def test_scenarios_from_the_command_line(here: Path, series_kernel: Kernel) -> None:
+    done = patchgen("test", "--only", "appendix-a", "--json", "--junit", "out/junit.xml", cwd=here)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["passed"] == 1
+    assert 'tests="1"' in (here / "out/junit.xml").read_text()
+    done = patchgen("test", "--vanilla", "--only", "appendix-a", "--junit", "out/junit.xml", cwd=here)
+    assert done.returncode == 1
+    assert "0 passed, 1 failed" in done.stdout
+    assert 'failures="1"' in (here / "out/junit.xml").read_text()
