@@ -16,7 +16,7 @@ from git.exc import GitCommandError
 from patchgen import edits, render
 from patchgen.cache import digest
 from patchgen.errors import SeriesError
-from patchgen.repository import Repository, answer, bare_repository, feeding, git_errors
+from patchgen.repository import answer, bare_repository, feeding, git_errors
 from patchgen.series import Series
 from patchgen.settings import Submission, split_identity
 from patchgen.source import Source
@@ -136,25 +136,15 @@ def _base_files(source: Source, paths: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def base_commit(repo: Repository, tree: str, name: str, submission: Submission) -> str:
-    """Return the commit of the base: the same id everywhere, whatever history the user's checkout has.
+def base_commit(tree: str, name: str, submission: Submission) -> bytes:
+    """Return the `git fast-import` command that commits the base.
 
-    Raises:
-        MachineError: git failed.
+    The commit is the same everywhere, whatever history the user's checkout has.
     """
-    who, mail = "Linux", "linux@localhost"
-    when = submission.date - timedelta(minutes=1)
-    stamp = f"{int(when.timestamp())} +0000"
-    env = {
-        "GIT_AUTHOR_NAME": who,
-        "GIT_AUTHOR_EMAIL": mail,
-        "GIT_AUTHOR_DATE": stamp,
-        "GIT_COMMITTER_NAME": who,
-        "GIT_COMMITTER_EMAIL": mail,
-        "GIT_COMMITTER_DATE": stamp,
-    }
-    with git_errors("cannot commit the base"):
-        return str(repo.git.commit_tree(tree, m=name, env=env))
+    when = int((submission.date - timedelta(minutes=1)).timestamp())
+    who = f"Linux <linux@localhost> {when} +0000"
+    message = name.encode()
+    return f'author {who}\ncommitter {who}\ndata {len(message)}\n{name}\nM 040000 {tree} ""\n'.encode()
 
 
 def commit(source: Source, steps: Sequence[Step], submission: Submission) -> Composed:
@@ -164,27 +154,27 @@ def commit(source: Source, steps: Sequence[Step], submission: Submission) -> Com
         MachineError: git failed.
     """
     repo = bare_repository(source.repository)
-    base = base_commit(repo, source.tree, source.base.title, submission)
+    base = base_commit(source.tree, source.base.title, submission)
     content = [(step.message, sorted((path, data.hex()) for path, data in step.files.items())) for step in steps]
-    ref = f"refs/series/{digest(base, str(submission), content)}"
+    ref = f"refs/series/{digest(base.decode(), str(submission), content)}"
     name, mail = split_identity(submission.authors[0])
     with feeding(repo, "fast_import", "--quiet", "--force") as stream:
+        # Without `from` a commit whose branch exists would go on top of that.
+        stream.write(f"reset {ref}\ncommit {ref}\nmark :1\n".encode() + base)
         for number, step in enumerate(steps, 1):
             when = int((submission.date + timedelta(minutes=number - 1)).timestamp())
             message = step.message.encode()
-            parent = base if number == 1 else f":{number - 1}"
             stream.write(
-                f"commit {ref}\nmark :{number}\nauthor {name} <{mail}> {when} +0000\n"
+                f"commit {ref}\nmark :{number + 1}\nauthor {name} <{mail}> {when} +0000\n"
                 f"committer {name} <{mail}> {when} +0000\ndata {len(message)}\n".encode()
                 + message
-                + f"from {parent}\n".encode()
+                + f"from :{number}\n".encode()
             )
             for path, data in step.files.items():
                 stream.write(f"M 100644 inline {path}\ndata {len(data)}\n".encode() + data + b"\n")
     with git_errors("cannot read the commits"):
-        commits = str(repo.git.rev_list("--reverse", f"{base}..{ref}")).split()
-        tree = str(repo.git.rev_parse(f"{ref}^{{tree}}"))
-    return Composed(source.repository, base, tuple(commits), tree)
+        made = [line.split() for line in str(repo.git.log("--reverse", "--format=%H %T", ref)).splitlines()]
+    return Composed(source.repository, made[0][0], tuple(commit for commit, _ in made[1:]), made[-1][1])
 
 
 def format_patch(composed: Composed, directory: Path) -> list[Path]:

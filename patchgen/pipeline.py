@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import apply, base, bundle, compose, patches, report, series, source
+from patchgen import apply, base, bundle, compose, patches, progress, report, series, source
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError
 from patchgen.patches import PatchFile
@@ -32,13 +33,16 @@ class Project:
     series: Series
 
     def source(self) -> Source:
-        """Return the base, brought into the cache if need be.
+        """Return the base, brought into the cache if need be, and tell the user what is odd about it.
 
         Raises:
             BaseError: what was given is not the base.
             MachineError: it cannot be had.
         """
-        return source.obtain(base.load(), self.settings, self.cache, self.series.edited)
+        found = source.obtain(base.load(), self.settings, self.cache, self.series.edited)
+        for warning in found.warnings:
+            progress.warn(warning)
+        return found
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,14 @@ class Generated:
         composed: its commits.
         patches: its patch files, parsed.
         files: content of everything that belongs into dist/patch, by name.
-        placeholders: what the author has yet to fill in.
+        report: the report, with what is still missing in it.
     """
 
     origin: Source
     composed: compose.Composed
     patches: tuple[PatchFile, ...]
     files: dict[str, bytes]
-    placeholders: tuple[str, ...]
+    report: report.Report
 
 
 def open_project(settings: Settings, overrides: Mapping[str, str], name: str | None = None) -> Project:
@@ -83,11 +87,11 @@ def commit(project: Project, origin: Source) -> compose.Composed:
 
 
 def generate(project: Project) -> Generated:
-    """Make the whole submission in memory.
+    """Make the whole submission in memory, and see that git takes it.
 
     Raises:
         SeriesError: a template or an anchor is wrong.
-        SubmissionError: the report is too long.
+        SubmissionError: the report is too long, or the patches do not apply cleanly.
         MachineError: git failed.
     """
     origin = project.source()
@@ -95,12 +99,15 @@ def generate(project: Project) -> Generated:
     with project.cache.scratch("patches") as scratch:
         paths = compose.format_patch(composed, scratch)
         made = tuple(patches.read_all(paths, project.cache))
+    with ThreadPoolExecutor(1) as pool:
+        # git am is other processes' work: the report is typeset meanwhile.
+        applying = pool.submit(verify, made, origin, project.cache)
+        facts = facts_of(project.series, made)
+        written = report.render(project.series.directory / "report", project.settings.submission, facts)
+        applying.result()
     files = {patch.name: patch.data for patch in made}
-    written = report.render(
-        project.series.directory / "report", project.settings.submission, facts_of(project.series, made)
-    )
     files["report.pdf"], files["report.txt"] = written.pdf, written.text.encode()
-    return Generated(origin, composed, made, files, written.placeholders)
+    return Generated(origin, composed, made, files, written)
 
 
 def facts_of(of: Series, made: Sequence[PatchFile]) -> report.Facts:

@@ -6,6 +6,7 @@ Standard output belongs to results, so that `--json` can be piped.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -31,8 +32,9 @@ def note(text: str) -> None:
         console.print(text, markup=False)
 
 
+@functools.cache
 def warn(text: str) -> None:
-    """Print one warning; not silenced by set_quiet."""
+    """Print one warning, once; not silenced by set_quiet."""
     console.print(f"warning: {text}", markup=False, style="yellow")
 
 

@@ -18,7 +18,7 @@ from jinja2.exceptions import UndefinedError
 from patchgen.errors import SeriesError
 from patchgen.series import Patch, Series
 
-_ENVIRONMENT = Environment(
+ENVIRONMENT = Environment(
     block_start_string="@%",
     block_end_string="%@",
     variable_start_string="@{",
@@ -59,7 +59,7 @@ def render(text: str, names: Mapping[str, object], origin: Path, *, line: int = 
         SeriesError: syntax error or undefined name, with file and line.
     """
     try:
-        template = _ENVIRONMENT.from_string(text)
+        template = ENVIRONMENT.from_string(text)
         return template.render(names)
     except TemplateSyntaxError as error:
         raise SeriesError(f"{origin}:{line + error.lineno - 1}: {error.message}") from error

@@ -161,6 +161,8 @@ def _markdown(directory: Path, context: dict[str, object]) -> tuple[str, list[st
     """
     import jinja2
 
+    from patchgen import render as render_module
+
     values: list[str] = []
 
     def mark(value: object) -> str:
@@ -169,21 +171,8 @@ def _markdown(directory: Path, context: dict[str, object]) -> tuple[str, list[st
         values.append(" ".join(visible.split()))
         return f"\ue000{len(values) - 1}\ue001"
 
-    environment = jinja2.Environment(  # The delimiters are those of the series' other templates (render.py).
-        block_start_string="@%",
-        block_end_string="%@",
-        variable_start_string="@{",
-        variable_end_string="}",
-        comment_start_string="@#",
-        comment_end_string="#@",
-        loader=jinja2.FileSystemLoader(directory),
-        undefined=jinja2.StrictUndefined,
-        finalize=mark,
-        autoescape=False,  # noqa: S701 - no HTML here; `finalize` keeps values from being read as markup
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    # `finalize` keeps values from being read as markup.
+    environment = render_module.ENVIRONMENT.overlay(loader=jinja2.FileSystemLoader(directory), finalize=mark)
     try:
         return environment.get_template(SOURCE_NAME).render(context), values
     except jinja2.TemplateNotFound as error:

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from patchgen import base, compose, kernel, pipeline, proc, progress, source, testbed, tree
 from patchgen.cache import Cache
-from patchgen.repository import bare_repository, environment
+from patchgen.repository import environment
 from patchgen.settings import Settings, load
 
 RUNS = 5
@@ -89,9 +89,8 @@ class Bench:
 
     def usual_way(self, scratch: Path) -> None:
         """Do what one does by hand: a worktree, the files written, git add, commit, format-patch."""
-        repo = bare_repository(self.origin.repository)
         steps = compose.render_series(self.project.series, self.origin, self.settings.submission)
-        start = compose.base_commit(repo, self.origin.tree, "base", self.settings.submission)
+        start = pipeline.commit(self.project, self.origin).base
         worktree = scratch / "worktree"
 
         def git(*words: str) -> None:

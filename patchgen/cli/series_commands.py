@@ -21,12 +21,10 @@ def register(app: typer.Typer) -> None:
 
 def source(json: common.Json = False) -> None:
     """Get linux-4.15 into the cache and say where it came from."""
-    from patchgen import pipeline, progress
+    from patchgen import pipeline
 
     project = pipeline.open_project(common.load_settings(), {})
     found = project.source()
-    for warning in found.warnings:
-        progress.warn(warning)
     if json:
         common.emit(
             {
@@ -58,11 +56,12 @@ def patch(
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_), series)
     made = pipeline.generate(project)
-    pipeline.verify(made.patches, made.origin, project.cache)
     packed = pipeline.pack(made.files, project.settings)
     pipeline.write(made, packed, output)
-    for placeholder in made.placeholders:
-        progress.warn(f"the report is not finished: {placeholder}")
+    for placeholder in made.report.placeholders:
+        progress.warn(f"the report is not finished: {placeholder} is missing in patchgen.toml")
+    if made.report.missing_glyphs:
+        progress.warn(f"report.pdf shows boxes for characters that no font has: {made.report.missing_glyphs}")
     rows = [
         {"name": one.name, "subject": one.subject, "files": len(one.files), "added": one.added, "removed": one.removed}
         for one in made.patches
@@ -74,7 +73,7 @@ def patch(
                 "tree": made.composed.tree,
                 "archive": str(output / pipeline.ARCHIVE),
                 "tar_sha256": packed.digest,
-                "placeholders": list(made.placeholders),
+                "placeholders": list(made.report.placeholders),
             }
         )
         return
