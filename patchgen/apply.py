@@ -162,6 +162,7 @@ def _graft(repo: Repository, source: Source, raw: str, name: str) -> list[str]:
             _, mode, _, blob, _ = meta.lstrip(":").split()
             gone = mode == "000000"
             stream.write((f"D {path}\n" if gone else f"M {mode} {blob} {path}\n").encode())
-    trees = str(repo.git.log("--reverse", "--format=%T", ref)).split()
-    repo.git.update_ref("-d", ref)
+    with git_errors("cannot read what git am made"):
+        trees = str(repo.git.log("--reverse", "--format=%T", ref)).split()
+        repo.git.update_ref("-d", ref)
     return trees[1:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from patchgen.errors import MachineError
 
 _LAYOUT = "1"  # Part of the path: a patchgen with another layout starts afresh beside it.
 _LOCK_SECONDS = 3600.0
+_SCRATCH_PARTS = 3  # purpose, process id, random
 
 
 def digest(*parts: object) -> str:
@@ -108,20 +110,41 @@ class Cache:
     def scratch(self, purpose: str) -> Iterator[Path]:
         """Give a temporary directory on the cache's disk, gone when the block is left."""
         parent = self.directory("scratch")
+        _sweep(parent)
         with machine_faults("cannot use the cache", _NO_WRITE):
-            path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=parent))
+            path = Path(tempfile.mkdtemp(prefix=f"{purpose}-{os.getpid()}-", dir=parent))
         try:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
 
+@functools.cache
+def _sweep(parent: Path) -> None:
+    """Remove, once per process, what processes that were killed have left in the scratch directory."""
+    for path in parent.iterdir():
+        parts = path.name.split("-")
+        if len(parts) == _SCRATCH_PARTS and parts[1].isdigit() and not Path(f"/proc/{parts[1]}").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def prune(parent: Path, keep: int) -> None:
+    """Remove all but the `keep` youngest entries of a directory of the cache."""
+    with contextlib.suppress(OSError):
+        entries = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in entries[keep:]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Give a path to write a file or directory aside; on success it takes the place of `target` in one rename.
 
-    A directory that is there already is moved away first, so that readers see the old or the new one, and
-    what fails half-way leaves the old one untouched.
+    What fails half-way leaves the old one untouched. A directory that is there already is moved away first: for
+    an instant there is none, but never a mixture.
     """
     with machine_faults(f"cannot write {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 from git.exc import GitCommandError
 
 from patchgen import edits, render
-from patchgen.cache import digest
+from patchgen.cache import Cache, digest
 from patchgen.errors import SeriesError
-from patchgen.repository import answer, bare_repository, feeding, git_errors
+from patchgen.repository import Repository, answer, bare_repository, feeding, git_errors
 from patchgen.series import Series
 from patchgen.settings import Submission, split_identity
 from patchgen.source import Source
@@ -54,11 +54,13 @@ class Step:
         patch_id: its id in the series.
         message: the commit message, with its Signed-off-by lines.
         files: whole new content of the files it touches, by path.
+        modes: git's modes of the base's files that the series edits.
     """
 
     patch_id: str
     message: str
     files: Mapping[str, bytes]
+    modes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def render_series(series: Series, source: Source, submission: Submission) -> lis
     Raises:
         SeriesError: a template is wrong, an anchor does not match once, or a patch changes nothing.
     """
-    now = _base_files(source, series.edited)
+    now, modes = _base_files(source, series.edited)
     steps = []
     for patch in series.patches:
         names = render.context(series, patch, submission.authors)
@@ -94,13 +96,13 @@ def render_series(series: Series, source: Source, submission: Submission) -> lis
             now[path] = _render_file(series, patch.id, path, before, names)
             if now[path] == before:
                 raise SeriesError(f"patch {patch.id} of {series.name} does not change {path}, which it lists")
-            files[path] = now[path].encode()
+            files[path] = now[path].encode(errors="surrogateescape")
         template = series.message_file(patch)
         if not template.is_file():
             raise SeriesError(f"{template} does not exist: patch {patch.id} has no commit message")
         text = render.render(template.read_text(encoding="utf-8"), names, template).rstrip("\n")
         signed = "\n".join(f"Signed-off-by: {author}" for author in submission.authors)
-        steps.append(Step(patch.id, f"{text}\n\n{signed}\n", files))
+        steps.append(Step(patch.id, f"{text}\n\n{signed}\n", files, modes))
     return steps
 
 
@@ -119,8 +121,8 @@ def _render_file(series: Series, patch_id: str, path: str, before: str | None, n
     return before
 
 
-def _base_files(source: Source, paths: Sequence[str]) -> dict[str, str]:
-    """Read the files that a series edits from the base."""
+def _base_files(source: Source, paths: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Read the files that a series edits from the base; return content and mode by path."""
     repo = bare_repository(source.repository)
     request = "".join(f"{source.tree}:{path}\n" for path in paths).encode()
     out = answer(repo, "cat_file", "--batch", data=request)
@@ -133,7 +135,10 @@ def _base_files(source: Source, paths: Sequence[str]) -> dict[str, str]:
         size = int(header[2])
         files[path] = out[end + 1 : end + 1 + size].decode("utf-8", errors="surrogateescape")
         at = end + 1 + size + 1
-    return files
+    with git_errors("cannot read the base"):
+        listed = str(repo.git.ls_tree(source.tree, "--", *paths)) if paths else ""
+    modes = {line.split("\t", 1)[1]: line.split(maxsplit=1)[0] for line in listed.splitlines()}
+    return files, modes
 
 
 def base_commit(tree: str, name: str, submission: Submission) -> bytes:
@@ -147,7 +152,7 @@ def base_commit(tree: str, name: str, submission: Submission) -> bytes:
     return f'author {who}\ncommitter {who}\ndata {len(message)}\n{name}\nM 040000 {tree} ""\n'.encode()
 
 
-def commit(source: Source, steps: Sequence[Step], submission: Submission) -> Composed:
+def commit(source: Source, steps: Sequence[Step], submission: Submission, cache: Cache) -> Composed:
     """Make one commit of each step on top of the base.
 
     Raises:
@@ -156,7 +161,17 @@ def commit(source: Source, steps: Sequence[Step], submission: Submission) -> Com
     repo = bare_repository(source.repository)
     base = base_commit(source.tree, source.base.title, submission)
     content = [(step.message, sorted((path, data.hex()) for path, data in step.files.items())) for step in steps]
-    ref = f"refs/series/{digest(base.decode(), str(submission), content)}"
+    key = digest(base.decode(), submission.authors[0], str(submission.date), content)
+    ref = f"refs/series/{key}"
+    with cache.lock(f"series-{key}"):
+        _import(repo, ref, base, steps, submission)
+    with git_errors("cannot read the commits"):
+        made = [line.split() for line in str(repo.git.log("--reverse", "--format=%H %T", ref)).splitlines()]
+    return Composed(source.repository, made[0][0], tuple(commit for commit, _ in made[1:]), made[-1][1])
+
+
+def _import(repo: Repository, ref: str, base: bytes, steps: Sequence[Step], submission: Submission) -> None:
+    """Write the commits of a series under a ref."""
     name, mail = split_identity(submission.authors[0])
     with feeding(repo, "fast_import", "--quiet", "--force") as stream:
         # Without `from` a commit whose branch exists would go on top of that.
@@ -171,10 +186,8 @@ def commit(source: Source, steps: Sequence[Step], submission: Submission) -> Com
                 + f"from :{number}\n".encode()
             )
             for path, data in step.files.items():
-                stream.write(f"M 100644 inline {path}\ndata {len(data)}\n".encode() + data + b"\n")
-    with git_errors("cannot read the commits"):
-        made = [line.split() for line in str(repo.git.log("--reverse", "--format=%H %T", ref)).splitlines()]
-    return Composed(source.repository, made[0][0], tuple(commit for commit, _ in made[1:]), made[-1][1])
+                mode = step.modes.get(path, "100644")
+                stream.write(f"M {mode} inline {path}\ndata {len(data)}\n".encode() + data + b"\n")
 
 
 def format_patch(composed: Composed, directory: Path) -> list[Path]:

@@ -17,17 +17,19 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from patchgen import proc, progress, resources, tree
-from patchgen.cache import Cache, digest, machine_faults, replacing, write_text
-from patchgen.errors import BuildError, UsageError
+from patchgen.cache import Cache, digest, machine_faults, prune, replacing, write_text
+from patchgen.errors import BuildError, MachineError, UsageError
 from patchgen.source import Source
 
 KERNELS = resources.QEMU / "kernel"
-_RECIPE = 3  # Part of every key: a change of how kernels are made here starts them afresh.
+_RECIPE = 4  # Part of every key: a change of how kernels are made here starts them afresh.
+_KEPT = 32  # A kernel takes 3 MB.
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
 _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
 _STEP = re.compile(r"^  (?:[A-Z][A-Z0-9_]*(?: \[M\])?|HOST\w+|\[M\])\s+\S")
 _WARNING = re.compile(r"^(?P<file>[^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(?P<text>.*)$")
+_MACHINE = re.compile(r"No space left on device|Killed signal terminated program|Cannot allocate memory")
 _ERROR = re.compile(r"error:|Error \d|\*\*\*|undefined reference|No rule to make")
 
 
@@ -53,6 +55,10 @@ class Config(BaseModel):
     fragments: tuple[str, ...]
     cflags: tuple[str, ...] = ()
     steps: int = Field(gt=0)
+
+    def identity(self) -> dict[str, object]:
+        """Return what decides about the kernel that comes out; the title and the number of steps do not."""
+        return self.model_dump(exclude={"title", "steps"})
 
     def settings(self) -> dict[str, str]:
         """Return what the fragments ask for: option to value, "n" where it must be off."""
@@ -121,7 +127,7 @@ def compiler() -> str:
 
 def key_of(config: Config, tree_id: str, source: Source) -> str:
     """Return the hash of everything that a kernel is made from."""
-    return digest(_RECIPE, config.model_dump(), config.settings(), tree_id, sorted(source.missing), compiler())
+    return digest(_RECIPE, config.identity(), config.settings(), tree_id, sorted(source.missing), compiler())
 
 
 def cached(config: Config, tree_id: str, source: Source, cache: Cache) -> Kernel | None:
@@ -177,6 +183,7 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
                 shutil.copyfile(output / file, fresh / name)
             (fresh / "build.log").write_text(log)
             (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
+    prune(cache.directory("kernels"), _KEPT)
     kernel = cached(config, tree_id, source, cache)
     assert kernel is not None, "it was written just now"
     return kernel
@@ -273,13 +280,15 @@ class _Maker:
             BuildError: a setting did not survive, with the dependencies that Kconfig names for it.
         """
         wanted = self._config.settings()
-        stamp = digest(_RECIPE, start)
-        seen = self._output / ".patchgen-config"
-        if not (seen.is_file() and seen.read_text() == stamp and (self._output / ".config").is_file()):
-            (self._output / ".config").write_text(start)
-        # Each time: the series may have changed Kconfig.
-        make_config(self._make("olddefconfig"), self._space.files, self._env)
-        have = parse_config((self._output / ".config").read_text())
+        # Each time from the start, and aside: the tree's Kconfig may have changed, an answer given for the tree
+        # before must not outlive it, and a .config that stays the same must keep its date.
+        fresh, config = self._output / ".config.fresh", self._output / ".config"
+        fresh.write_text(start)
+        make_config(self._make("olddefconfig"), self._space.files, {**self._env, "KCONFIG_CONFIG": str(fresh)})
+        text = fresh.read_text()
+        if not config.is_file() or config.read_text() != text:
+            config.write_text(text)
+        have = parse_config(text)
         lost = [name for name, value in wanted.items() if have.get(name, "n") != value]
         if lost:
             why = "\n".join(
@@ -287,7 +296,6 @@ class _Maker:
                 for name in lost
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
-        seen.write_text(stamp)
 
     def compile(self) -> str:
         """Run the build with its progress shown.
@@ -319,6 +327,8 @@ class _Maker:
             )
         if result.status:
             lines = result.stdout.splitlines()
+            if _MACHINE.search(result.stdout):
+                raise MachineError(f"the {self._config.title} could not be built", evidence=proc.tail(result.stdout))
             told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
             shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
             raise BuildError(f"the {self._config.title} does not build", evidence="\n".join(shown))
@@ -347,7 +357,7 @@ def start_config(config: Config, source: Source, cache: Cache) -> str:
     Raises:
         BuildError: make failed.
     """
-    kept = cache.directory("configs") / digest(_RECIPE, config.model_dump(), config.settings(), source.tree, compiler())
+    kept = cache.directory("configs") / digest(_RECIPE, config.identity(), config.settings(), source.tree, compiler())
     if not kept.is_file():
         files = tree.pristine(source, cache)
         with cache.scratch("config") as scratch:

@@ -25,6 +25,8 @@ _MAIL_SECONDS = 30.0
 # checkpatch hands file names to a shell, so a name is made of what kernel paths are made of.
 _PATH = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.,+@-]*(?:/[A-Za-z0-9_.,+@-]+)*$")
 _MODE = re.compile(r"^(?:old mode|new mode|new file mode|deleted file mode) (\d+)$|^index [0-9a-f.]+ (\d{6})$", re.M)
+# What checkpatch 4.15 takes for a file name, wherever it stands, also in a commit message; these are its patterns.
+_NAME_LINE = re.compile(r"^\+\+\+\s+(\S+)|^diff --git.*?(\S+)$", re.M)
 _GIT_HEADER = re.compile(r"^diff --git a/(?P<old>.+?) b/(?P<new>.+)$", re.M)
 _PLAIN_MODES = {"100644", "100755"}
 
@@ -116,6 +118,11 @@ def _refuse_hostile(patch: PatchFile) -> None:
         parts = PurePosixPath(path).parts
         if path != "/dev/null" and (not _PATH.match(path) or ".." in parts or ".git" in parts):
             raise SubmissionError(f"{patch.name} names a path that is not allowed: {path!r}")
+    mail = patch.data.decode(errors="surrogateescape")
+    for found in _NAME_LINE.finditer(mail):
+        name = found[1] or found[2]
+        if name != "/dev/null" and not _PATH.match(name):
+            raise SubmissionError(f"{patch.name} has a line that names a file in a way that is not allowed: {name!r}")
     for match in _MODE.finditer(patch.diff):
         mode = match[1] or match[2]
         if mode not in _PLAIN_MODES:

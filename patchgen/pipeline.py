@@ -83,7 +83,8 @@ def commit(project: Project, origin: Source) -> compose.Composed:
         SeriesError: a template or an anchor is wrong.
     """
     submission = project.settings.submission
-    return compose.commit(origin, compose.render_series(project.series, origin, submission), submission)
+    steps = compose.render_series(project.series, origin, submission)
+    return compose.commit(origin, steps, submission, project.cache)
 
 
 def generate(project: Project) -> Generated:

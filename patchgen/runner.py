@@ -68,6 +68,9 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str) -> Outcome:
                     message = "the kernel complains on its console"
             except Failed as error:
                 message = str(error)
+            except (ValueError, IndexError, KeyError) as error:
+                # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
+                message = f"the output cannot be understood: {type(error).__name__}: {error}"
             if message:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
     except GuestError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +29,13 @@ def _identity(text: str) -> str:
     return text
 
 
+def _with_zone(date: datetime) -> datetime:
+    """A date without a zone is UTC: the patches must not depend on where they are made."""
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
 Identity = Annotated[str, AfterValidator(_identity)]
+Moment = Annotated[datetime, AfterValidator(_with_zone)]
 
 
 class Submission(_Model):
@@ -37,13 +43,14 @@ class Submission(_Model):
 
     Attributes:
         authors: "Name <mail>" of each; the first is the author of the commits.
-        date: author and committer date of the first commit; each further one is a minute later.
+        date: author and committer date of the first commit, UTC unless it has a zone; each further one is a minute
+            later.
         hours: hours spent, None while nobody has filled it in.
         difficulties: the main difficulties, one paragraph each.
     """
 
     authors: list[Identity] = Field(default_factory=lambda: [PLACEHOLDER], min_length=1)
-    date: datetime = datetime.fromisoformat("2023-04-01T12:00:00+00:00")
+    date: Moment = datetime.fromisoformat("2023-04-01T12:00:00+00:00")
     hours: float | None = Field(default=None, ge=0)
     difficulties: list[str] = Field(default_factory=list)
 
@@ -94,6 +101,9 @@ _ENVIRONMENT = {
 }
 
 
+_PATHS = ("linux_src", "test_program", "fork_program", "cache")
+
+
 def split_identity(identity: str) -> tuple[str, str]:
     """Return name and mail address of "Name <mail>"."""
     match = _IDENTITY.match(identity)
@@ -104,7 +114,7 @@ def split_identity(identity: str) -> tuple[str, str]:
 def load(directory: Path) -> Settings:
     """Read `patchgen.toml` in `directory`, if there is one, and the environment on top of it.
 
-    Relative paths from the environment are made absolute here, once.
+    Relative paths are made absolute here, once: those of the file start from its directory.
 
     Raises:
         UsageError: the file is not TOML, or has an unknown name or a value of the wrong kind.
@@ -116,11 +126,13 @@ def load(directory: Path) -> Settings:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not valid TOML: {error}") from error
+    for field in _PATHS:
+        if isinstance(data.get(field), str):
+            data[field] = (directory / Path(str(data[field])).expanduser()).absolute()
     for name, field in _ENVIRONMENT.items():
         value = os.environ.get(name)
         if value:
-            is_path = field in ("linux_src", "test_program", "fork_program", "cache")
-            data[field] = Path(value).expanduser().absolute() if is_path else value
+            data[field] = Path(value).expanduser().absolute() if field in _PATHS else value
     try:
         return Settings.model_validate(data)
     except ValidationError as error:

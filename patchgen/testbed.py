@@ -15,11 +15,12 @@ from patchgen.guest.session import Guest
 from patchgen.series import Parameter
 from patchgen.settings import Settings
 
-# The guest's programs call the numbers that the series was made with.
+# The guest's programs are made for the numbers that the series was made with.
 _DEFINES = {
     "set_param_nr": "PF_NR_SET_PARAM",
     "get_info_nr": "PF_NR_GET_INFO",
     "cleanup_nr": "PF_NR_CLEANUP",
+    "max_size_pf": "MAX_SIZE_PF",
 }
 
 

@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchgen import progress
-from patchgen.cache import Cache, machine_faults, write_text
+from patchgen.cache import Cache, digest, machine_faults, write_text
 from patchgen.repository import answer, bare_repository, git_errors
 from patchgen.source import Source
 
 _MODES = {"100755": 0o755, "100644": 0o644}
+
+
+def variant(source: Source) -> str:
+    """Return the name of a base's files on disk: a source that lacks some must not stand in for a whole one."""
+    return source.tree[:12] + (f"-{digest(sorted(source.missing))[:6]}" if source.missing else "")
 
 
 def pristine(source: Source, cache: Cache) -> Path:
@@ -29,10 +34,10 @@ def pristine(source: Source, cache: Cache) -> Path:
     Raises:
         MachineError: git failed, or the disk is full.
     """
-    target = cache.directory("trees") / source.tree
+    target = cache.directory("trees") / variant(source)
     if target.is_dir():
         return target
-    with cache.lock(f"tree-{source.tree}"):
+    with cache.lock(f"tree-{variant(source)}"):
         if target.is_dir():
             return target
         repo = bare_repository(source.repository)
@@ -79,7 +84,7 @@ def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
     Raises:
         MachineError: the disk is full.
     """
-    root = cache.directory("work", source.tree[:12]) / slot
+    root = cache.directory("work", variant(source)) / slot
     if not (root / "src").is_dir():
         origin = pristine(source, cache)
         with cache.scratch("work") as scratch, progress.step(f"linking the {slot} tree"):
@@ -92,7 +97,7 @@ def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
 
 def workspace_lock(source: Source, slot: str) -> str:
     """Return the name of the lock under which a workspace may be changed."""
-    return f"work-{source.tree[:12]}-{slot}"
+    return f"work-{variant(source)}-{slot}"
 
 
 def switch(space: Workspace, source: Source, tree: str) -> list[str]:
@@ -153,12 +158,14 @@ def _put(path: Path, mode: str, data: bytes | None) -> bool:
         there = path.is_symlink() or path.exists()
         path.unlink(missing_ok=True)
         return there
-    if path.is_file() and not path.is_symlink() and path.read_bytes() == data:
+    wanted = _MODES.get(mode, 0o644)
+    same_mode = path.exists() and (path.stat().st_mode ^ wanted) & 0o100 == 0
+    if same_mode and path.is_file() and not path.is_symlink() and path.read_bytes() == data:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     # A new file in the old one's place: the old one's content is shared with the pristine tree.
     fresh = path.with_name(f".{path.name}.patchgen")
     fresh.write_bytes(data)
-    fresh.chmod(_MODES.get(mode, 0o644))
+    fresh.chmod(wanted)
     fresh.rename(path)
     return True

@@ -201,8 +201,9 @@ def run_scenarios(
         return
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     image = _kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
+    bed = _testbed(project, image)
     prefix = str(project.series.parameters["log_prefix"])
-    outcomes = runner.run_all(chosen, _testbed(project, image), prefix, workers or project.settings.jobs)
+    outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
     if junit:
         runner.write_junit(outcomes, junit, str(image))
     passed = sum(outcome.passed for outcome in outcomes)
@@ -210,6 +211,7 @@ def run_scenarios(
         common.emit(
             {
                 "kernel": str(image),
+                "accelerator": bed.machine.accelerator,
                 "passed": passed,
                 "failed": len(outcomes) - passed,
                 "scenarios": [outcome.as_dict() for outcome in outcomes],

@@ -53,7 +53,7 @@ class Machine:
 
     def digest(self) -> str:
         """Return a hash of everything that makes one machine unlike another."""
-        return caching.digest("machine", dataclasses.asdict(self))
+        return caching.digest("machine", dataclasses.asdict(self), self.argv())
 
 
 def load(path: Path = DESCRIPTION) -> Machine:

@@ -17,7 +17,9 @@
 #define PF_NR_CLEANUP 387
 #endif
 
+#ifndef MAX_SIZE_PF
 #define MAX_SIZE_PF 128
+#endif
 
 struct pf_stat {
 	int nb_vma;

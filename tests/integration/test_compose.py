@@ -6,11 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import toyseries
 import toytree
+from toytree import File
 
 from patchgen import apply, compose, patches, series, source, tree
 from patchgen.cache import Cache
@@ -42,7 +44,8 @@ def toy(tmp_path: Path) -> Series:
 
 def make(toy: Series, origin: Source, directory: Path) -> list[Path]:
     directory.mkdir(exist_ok=True)
-    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION)
+    cache = Cache(directory.parent / "cache")
+    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION, cache)
     return compose.format_patch(composed, directory)
 
 
@@ -66,7 +69,7 @@ def test_a_toy_series_becomes_patches(toy: Series, origin: Source, tmp_path: Pat
 
 
 def test_the_patches_apply_with_git_am(toy: Series, origin: Source, tmp_path: Path, cache: Cache) -> None:
-    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION)
+    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION, cache)
     (tmp_path / "out").mkdir()
     made = patches.read_all(compose.format_patch(composed, tmp_path / "out"), cache)
     applied = apply.apply(origin, made, cache)
@@ -115,6 +118,8 @@ def test_a_file_that_is_there_already(toy: Series, origin: Source, tmp_path: Pat
         (b"new file mode 100644", b"new file mode 120000", "a symbolic link"),
         (b"new file mode 100644", b"new file mode 160000", "a submodule"),
         (b"@@ -0,0 +1,4 @@", b"@@ -0,0 +1,9 @@", "damaged|holds no diff"),
+        (b"and goes on.", b"+++ b/x;touch${IFS}FILE", "names a file in a way"),
+        (b"and goes on.", b"diff --git a/x b/$(id)", "path that is not allowed"),
     ],
 )
 def test_hostile_patches(
@@ -230,8 +235,44 @@ def digest(paths: list[Path]) -> str:
     return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in paths)).hexdigest()
 
 
+def test_modes_and_odd_bytes_survive(tmp_path: Path) -> None:
+    """An edit of an executable file leaves it executable, and bytes that are not UTF-8 as they are."""
+    script, latin = File(b"#!/bin/sh\necho one\n", "100755"), File(b"/* \xe9 */\nint a;\n")
+    files = {**toytree.RELEASE, "scripts/run.sh": script, "fs/latin.c": latin}
+    blobs = {path: toytree.blob_id(file.data) for path, file in files.items()}
+    base = toytree.base().model_copy(update={"tree": toytree.tree_id(files), "blobs": blobs})
+    cache = Cache(tmp_path / "cache")
+    settings = Settings(linux_src=toytree.write(tmp_path / "linux", files), cache=cache.root)
+    origin = source.obtain(base, settings, cache, [])
+    directory = tmp_path / "modes"
+    for path, anchor in (("scripts/run.sh", "echo one"), ("fs/latin.c", "int a;")):
+        edits = directory / "edits" / f"{path}.toml"
+        edits.parent.mkdir(parents=True, exist_ok=True)
+        edits.write_text(f'[[edit]]\npatch = "one"\nanchor = "{anchor}"\nwhere = "after"\ntext = "new\\n"\n')
+    (directory / "messages").mkdir()
+    (directory / "messages/one.txt.j2").write_text("x: Add new\n\nWhy.\n")
+    (directory / "series.toml").write_text(
+        'name = "modes"\ntitle = "t"\n[[patch]]\nid = "one"\npaths = ["fs/latin.c", "scripts/run.sh"]\n'
+    )
+    (patch,) = parsed(series.load(directory), origin, tmp_path / "out", cache)
+    assert b"old mode" not in patch.data
+    assert b"\xe9" in patch.data
+    assert patch.paths == ["fs/latin.c", "scripts/run.sh"]
+    space = tree.workspace(origin, "one", cache)
+    applied = apply.apply(origin, [patch], cache)
+    tree.switch(space, origin, applied.trees[-1])
+    assert (space.files / "scripts/run.sh").stat().st_mode & 0o111
+    assert (space.files / "fs/latin.c").read_bytes() == b"/* \xe9 */\nint a;\nnew\n"
+
+
+def test_two_at_once(toy: Series, origin: Source, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda n: digest(make(toy, origin, tmp_path / f"out{n}")), range(4)))
+    assert len(set(made)) == 1
+
+
 def test_a_workspace_changes_only_what_differs(toy: Series, origin: Source, cache: Cache) -> None:
-    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION)
+    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION, cache)
     pristine = tree.pristine(origin, cache)
     space = tree.workspace(origin, "one", cache)
     exec_c, fork_c = space.files / "fs/exec.c", space.files / "kernel/fork.c"
@@ -253,7 +294,7 @@ def test_a_workspace_changes_only_what_differs(toy: Series, origin: Source, cach
 
 
 def test_a_workspace_recovers_from_an_interrupted_switch(toy: Series, origin: Source, cache: Cache) -> None:
-    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION)
+    composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION, cache)
     space = tree.workspace(origin, "one", cache)
     tree.switch(space, origin, composed.tree)
     # As if a switch back to the base had been ended after its first file.

@@ -328,6 +328,16 @@ with Guest(Path(sys.argv[1]), Image(Path(sys.argv[2]), ""), machine.load()) as g
 """
 
 
+def test_qemu_and_its_directory_are_gone_after_the_block(own_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
+    with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as running:
+        pid, directory = running.qemu._process.pid, running.qemu.directory
+        assert alive(pid)
+        assert directory.is_dir()
+    assert not alive(pid)
+    assert not directory.exists()
+    assert "Linux version 4.15" in running.console
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_qemu_ends_with_us_however_we_end(vanilla_kernel: Path, image: Image, number: int) -> None:
     argv = [sys.executable, "-c", CHILD, str(vanilla_kernel), str(image.path)]

@@ -73,3 +73,14 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     for process in processes:
         assert process.wait(timeout=deadline - time.monotonic()) == 0
     assert (tmp_path / "log").read_text().split() == ["in", "out"] * 3
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    parent = cache.directory("scratch")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (parent / f"tree-{dead.pid}-abc").mkdir()
+    with cache.scratch("own") as mine:
+        assert [path.name for path in parent.iterdir()] == [mine.name]
+    assert list(parent.iterdir()) == []

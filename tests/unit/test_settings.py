@@ -53,3 +53,13 @@ def test_wrong_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATCHGEN_JOBS", "none")
     with pytest.raises(UsageError, match="PATCHGEN_JOBS: jobs"):
         settings.load(tmp_path)
+
+
+def test_a_date_without_a_zone_is_utc(tmp_path: Path) -> None:
+    assert load(tmp_path, "[submission]\ndate = 2023-04-01T12:00:00\n").submission.date.timestamp() == 1680350400
+
+
+def test_paths_of_the_file_start_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PATCHGEN_CACHE")
+    found = load(tmp_path, 'cache = "here"\ntest_program = "t.c"\n')
+    assert (found.cache, found.test_program) == (tmp_path / "here", tmp_path / "t.c")
