@@ -11,7 +11,7 @@ JUNIT := dist/junit
 export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu lint bench clean host-patch host-test
+.PHONY: help patch check test test-unit test-qemu test-builds lint bench clean host-patch host-test
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -30,7 +30,10 @@ test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
 	@$(PYTEST) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
 
 test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot it in QEMU and test it
-	@$(PYTEST) --junitxml=$(JUNIT)/test-qemu.xml -m kernel $(PYTEST_ARGS)
+	@$(PYTEST) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
+
+test-builds: host-test $(VENV)/.made-dev ## build each patch by itself, the defconfig kernel and x86_64 (an hour)
+	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m builds -p no:xdist $(PYTEST_ARGS)
 
 lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
