@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PATCHGEN := $(BIN)/patchgen
 PYTEST := $(BIN)/python -m pytest
 JUNIT := dist/junit
+# A worker per CPU; PARALLEL= for one process.
+PARALLEL := -n auto
 
 # Where linux-4.15 is, whose test program and fork to use: honoured by every target.
 export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
@@ -24,13 +26,15 @@ check: patch ## check dist/patch.tar.gz: git am, white space, checkpatch --stric
 	@$(PATCHGEN) check
 
 test: host-test $(VENV)/.made-dev ## run every test: unit, integration, and on the real kernel in QEMU
-	@$(PYTEST) --junitxml=$(JUNIT)/test.xml $(PYTEST_ARGS)
+	@$(BIN)/python tests/prepare.py
+	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test.xml $(PYTEST_ARGS)
 
 test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
-	@$(PYTEST) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
+	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
 
 test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot it in QEMU and test it
-	@$(PYTEST) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
+	@$(BIN)/python tests/prepare.py
+	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself, the defconfig kernel and x86_64 (an hour)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m builds -p no:xdist $(PYTEST_ARGS)

@@ -595,14 +595,17 @@ static void put(void)
 
 /* --- start -------------------------------------------------------------------------------------------- */
 
-/* File systems are mounted if the kernel has them; what is missing shows when it is needed. */
+/*
+ * File systems are mounted if the kernel has them; what is missing shows when it is needed. Nothing goes over
+ * /tmp: the root is in memory as well, and files that were put into the image there must be seen.
+ */
 static void mount_all(void)
 {
 	static const struct {
 		const char *type, *path;
 	} mounts[] = {
 		{ "proc", "/proc" },	     { "sysfs", "/sys" },	       { "devtmpfs", "/dev" },
-		{ "devpts", "/dev/pts" }, { "debugfs", "/sys/kernel/debug" }, { "tmpfs", "/tmp" },
+		{ "devpts", "/dev/pts" }, { "debugfs", "/sys/kernel/debug" },
 	};
 	size_t i;
 

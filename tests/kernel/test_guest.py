@@ -316,8 +316,10 @@ def test_two_guests_at_once(user_cache: Cache, vanilla_kernel: Path, image: Imag
 
 # --- no QEMU is left behind
 
+# A shell that starts us in the background has SIGINT ignored, and children inherit that.
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image

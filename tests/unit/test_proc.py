@@ -77,6 +77,8 @@ def test_follow_hands_over_lines_as_they_come() -> None:
 
 def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     code = (
+        # A shell that starts us in the background has SIGINT ignored, and children inherit that.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; from patchgen import proc\n"
         f"proc.run(['sh', '-c', 'sleep 1000 & echo $! > {tmp_path}/pid; wait'], cwd=Path('/'), timeout=60)"
     )
