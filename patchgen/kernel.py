@@ -22,7 +22,7 @@ from patchgen.errors import BuildError, MachineError, UsageError
 from patchgen.source import Source
 
 KERNELS = resources.QEMU / "kernel"
-_RECIPE = 4  # Part of every key: a change of how kernels are made here starts them afresh.
+_RECIPE = 5  # Part of every key: a change of how kernels are made here starts them afresh.
 _KEPT = 32  # A kernel takes 3 MB.
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
@@ -30,6 +30,7 @@ _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
 _STEP = re.compile(r"^  (?:[A-Z][A-Z0-9_]*(?: \[M\])?|HOST\w+|\[M\])\s+\S")
 _WARNING = re.compile(r"^(?P<file>[^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(?P<text>.*)$")
 _MACHINE = re.compile(r"No space left on device|Killed signal terminated program|Cannot allocate memory")
+_WORKSPACE = re.compile(r"^/.*/work/[^/]+/[^/]+/src/")
 _ERROR = re.compile(r"error:|Error \d|\*\*\*|undefined reference|No rule to make")
 
 
@@ -217,11 +218,10 @@ def warnings(lines: Iterable[str], files: Path, output: Path) -> dict[str, list[
     for line in lines:
         match = _WARNING.match(line)
         if match:
-            name = match["file"]
-            whole = Path(os.path.normpath(output / name))
-            found.setdefault(str(whole.relative_to(files)) if whole.is_relative_to(files) else name, set()).add(
-                match["text"]
-            )
+            whole = Path(os.path.normpath(output / match["file"]))
+            inside = str(whole.relative_to(files)) if whole.is_relative_to(files) else match["file"]
+            # ccache repeats what the compiler said when it ran, perhaps in another workspace.
+            found.setdefault(_WORKSPACE.sub("", inside), set()).add(match["text"])
     return {name: sorted(texts) for name, texts in found.items()}
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import apply, base, bundle, compose, patches, progress, report, series, source
+from patchgen import apply, base, bundle, compose, patches, progress, report, series, source, tree
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError
 from patchgen.patches import PatchFile
@@ -40,8 +40,11 @@ class Project:
             MachineError: it cannot be had.
         """
         found = source.obtain(base.load(), self.settings, self.cache, self.series.edited)
+        # What the source lacks is told once, before the tree is laid out without it.
+        laid_out = (self.cache.root / "trees" / tree.variant(found)).is_dir()
         for warning in found.warnings:
-            progress.warn(warning)
+            if not (laid_out and "no content" in warning):
+                progress.warn(warning)
         return found
 
 
