@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -357,6 +358,7 @@ def test_qemu_ends_with_us_however_we_end(vanilla_kernel: Path, image: Image, nu
     assert not alive(int(pid))
     if number == signal.SIGINT:
         assert not Path(directory).exists()
+    shutil.rmtree(directory, ignore_errors=True)  # what a sudden end cannot tidy up
 
 
 # --- the user's terminal
