@@ -38,7 +38,8 @@ def vma_list_of_a_living_process(lab: Lab) -> None:
     """While the program lives, its VMAs are those of /proc/PID/maps now."""
     lab.run("printf '#!/bin/sh\\nsleep 1000\\ntrue\\n' >script; chmod +x script")
     lab.set_param("script")
-    lab.run("./script >/dev/null 2>&1 & sleep 0.5")
+    # Its memory is settled once its child runs: not before, however long that takes on a busy machine.
+    lab.run("./script >/dev/null 2>&1 & until grep -qs sleep /proc/[0-9]*/comm; do usleep 50000; done; sleep 0.3")
     maps = parse_maps(lab.run("cat /proc/$(pidof script)/maps").text)
     info = lab.get_info("script")
     expect("VMAs", tuple(Vma(vma.start, vma.end) for vma in info.vmas), maps)
