@@ -48,7 +48,7 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied
         MachineError: git failed otherwise.
     """
     repo = bare_repository(source.repository)
-    named = sorted({path for patch in patches for path in patch.paths if path != "/dev/null"})
+    named = sorted({path for patch in patches for path in patch.paths})
     entries = _present(repo, source.tree, named)
     with cache.scratch("am") as scratch:
         env = {

@@ -13,10 +13,10 @@ from patchgen import apply, checkpatch, tree
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity, Verdict
+from patchgen.report import MAX_PAGES
 from patchgen.source import Source
 from patchgen.submission import Submission
 
-MAX_REPORT_PAGES = 2
 _NAME = re.compile(r"^\d{4}-[A-Za-z0-9_.-]+\.patch$")
 
 
@@ -82,8 +82,8 @@ def _report(submission: Submission) -> list[Finding]:
         pages = len(PdfReader(io.BytesIO(pdf)).pages)
     except (PyPdfError, ValueError, OSError) as error:
         return [Finding("report", Severity.WARNING, f"it cannot be read: {error}", "report.pdf")]
-    if pages > MAX_REPORT_PAGES:
-        message = f"it has {pages} pages, {MAX_REPORT_PAGES} are allowed"
+    if pages > MAX_PAGES:
+        message = f"it has {pages} pages, {MAX_PAGES} are allowed"
         return [Finding("report", Severity.WARNING, message, "report.pdf")]
     return []
 

@@ -28,6 +28,7 @@ _MODE = re.compile(r"^(?:old mode|new mode|new file mode|deleted file mode) (\d+
 # What checkpatch 4.15 takes for a file name, wherever it stands, also in a commit message; these are its patterns.
 _NAME_LINE = re.compile(r"^\+\+\+\s+(\S+)|^diff --git.*?(\S+)$", re.M)
 _GIT_HEADER = re.compile(r"^diff --git a/(?P<old>.+?) b/(?P<new>.+)$", re.M)
+_NOTHING = "/dev/null"  # stands in a diff for the missing side of a new or removed file
 _PLAIN_MODES = {"100644", "100755"}
 
 
@@ -55,10 +56,10 @@ class PatchFile:
 
     @property
     def paths(self) -> list[str]:
-        """Every path that it names, old and new."""
-        named = [path for match in _GIT_HEADER.finditer(self.diff) for path in match.groups()]
-        named += [file.path for file in self.files]
-        return sorted(set(named))
+        """Every path in a kernel tree that it names, old and new."""
+        named = {path for match in _GIT_HEADER.finditer(self.diff) for path in match.groups()}
+        named |= {file.path for file in self.files}
+        return sorted(named - {_NOTHING})
 
     @property
     def added(self) -> int:
@@ -116,12 +117,12 @@ def _refuse_hostile(patch: PatchFile) -> None:
         raise SubmissionError(f"{patch.name} touches {len(patch.files)} files; {MAX_FILES} are allowed")
     for path in patch.paths:
         parts = PurePosixPath(path).parts
-        if path != "/dev/null" and (not _PATH.match(path) or ".." in parts or ".git" in parts):
+        if not _PATH.match(path) or ".." in parts or ".git" in parts:
             raise SubmissionError(f"{patch.name} names a path that is not allowed: {path!r}")
     mail = patch.data.decode(errors="surrogateescape")
     for found in _NAME_LINE.finditer(mail):
         name = found[1] or found[2]
-        if name != "/dev/null" and not _PATH.match(name):
+        if name != _NOTHING and not _PATH.match(name):
             raise SubmissionError(f"{patch.name} has a line that names a file in a way that is not allowed: {name!r}")
     for match in _MODE.finditer(patch.diff):
         mode = match[1] or match[2]

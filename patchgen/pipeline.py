@@ -121,7 +121,7 @@ def facts_of(of: Series, made: Sequence[PatchFile]) -> report.Facts:
         for number, patch in enumerate(made, 1)
     )
     measured = {
-        "files touched": str(len({path for patch in made for path in patch.paths if path != "/dev/null"})),
+        "files touched": str(len({path for patch in made for path in patch.paths})),
         "lines added": str(sum(patch.added for patch in made)),
         "lines removed": str(sum(patch.removed for patch in made)),
     }

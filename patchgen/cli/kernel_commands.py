@@ -13,6 +13,7 @@ from patchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult
+    from patchgen.kernel import Kernel
     from patchgen.pipeline import Project
     from patchgen.runner import Outcome
     from patchgen.testbed import Testbed
@@ -34,33 +35,31 @@ def register(app: typer.Typer) -> None:
     app.command("test")(run_scenarios)
 
 
-def _tree_of(project: Project, given: Path | None, vanilla: bool) -> tuple[str, str]:
-    """Return the tree to build, and the workspace that it is built in."""
-    from patchgen import apply, pipeline, submission
+def _build(project: Project, config: str, given: Path | None, vanilla: bool) -> Kernel:
+    """Return a kernel, built now unless the cache has it: the base, a submission's, or our series as it is."""
+    from patchgen import apply, kernel, pipeline, submission
 
+    chosen = kernel.load_config(config)
     origin = project.source()
     if vanilla:
-        return origin.tree, "vanilla"
-    if given:
+        tree, slot = origin.tree, "vanilla"
+    elif given:
         loaded = submission.load(given, project.cache)
-        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
-    return pipeline.commit(project, origin).tree, "series"
+        tree, slot = apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
+    else:
+        tree, slot = pipeline.commit(project, origin).tree, "series"
+    return kernel.build(chosen, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
 
 
 def _kernel_of(
     project: Project, *, kernel: Path | None = None, given: Path | None = None, vanilla: bool = False
 ) -> Path:
     """Return the kernel under test: the file named, or one that is built now."""
-    from patchgen import kernel as building
-
     if kernel:
         if not kernel.is_file():
             raise UsageError(f"there is no kernel {kernel}")
         return kernel
-    tree, slot = _tree_of(project, given, vanilla)
-    config = building.load_config("small")
-    settings = project.settings
-    return building.build(config, tree, project.source(), project.cache, slot=slot, jobs=settings.jobs).image
+    return _build(project, "small", given, vanilla).image
 
 
 def _testbed(project: Project, kernel: Path) -> Testbed:
@@ -77,14 +76,10 @@ def build(
     json: common.Json = False,
 ) -> None:
     """Build the kernel with the series and say where its bzImage is."""
-    from patchgen import kernel as building
     from patchgen import pipeline
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    tree, slot = _tree_of(project, submission, vanilla)
-    chosen = building.load_config(config)
-    jobs = project.settings.jobs
-    built = building.build(chosen, tree, project.source(), project.cache, slot=slot, jobs=jobs)
+    built = _build(project, config, submission, vanilla)
     if json:
         common.emit({**asdict(built), "image": str(built.image)})
         return
@@ -122,9 +117,10 @@ def run(
     from patchgen import pipeline
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    # Before the kernel is built: a wrong name must not cost the minutes that this may take.
+    files = dict(_copied(project, item) for item in copy or [])
     image = _kernel_of(project, kernel=kernel, vanilla=vanilla)
     bed = _testbed(project, image)
-    files = dict(_copied(project, item) for item in copy or [])
     results = []
     with bed.booted(files) if files else bed.ready() as guest:
         for command in commands:
