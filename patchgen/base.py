@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Base(BaseModel):
         makefile: variables at the head of the top Makefile, by which a directory is recognised.
         download: the release tarball.
         blobs: git blob ids of the files that series edit, by path.
+        unused: pattern of paths that no x86 kernel is built from and checkpatch does not read; not laid out on disk.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +55,7 @@ class Base(BaseModel):
     makefile: dict[str, str]
     download: Download
     blobs: dict[str, str]
+    unused: re.Pattern[str] | None = None
 
 
 def load(name: str = DEFAULT, directory: Path = resources.BASES) -> Base:

@@ -29,7 +29,7 @@ def variant(source: Source) -> str:
 def pristine(source: Source, cache: Cache) -> Path:
     """Return the directory with the base's files, laid out on first use. Nothing may be written there.
 
-    Files whose content the source does not have are left out.
+    Files whose content the source does not have are left out, and those that the base says are not used.
 
     Raises:
         MachineError: git failed, or the disk is full.
@@ -45,7 +45,8 @@ def pristine(source: Source, cache: Cache) -> Path:
             index = {"GIT_INDEX_FILE": str(scratch / "index")}
             with git_errors("cannot lay out the kernel tree"):
                 repo.git.read_tree(source.tree, env=index)
-                gone = "".join(f"0 {'0' * 40}\t{path}\n" for path in sorted(source.missing)).encode()
+                left_out = sorted(source.missing | _unused(source))
+                gone = "".join(f"0 {'0' * 40}\t{path}\n" for path in left_out).encode()
                 answer(repo, "update_index", "--index-info", data=gone, env=index)
                 # The repository is bare, so the files go out under a prefix rather than to a worktree.
                 repo.git(c=["core.bare=false", "checkout.workers=0"]).checkout_index(
@@ -54,6 +55,14 @@ def pristine(source: Source, cache: Cache) -> Path:
             with machine_faults("cannot lay out the kernel tree"):
                 (scratch / "files").rename(target)
     return target
+
+
+def _unused(source: Source) -> set[str]:
+    pattern = source.base.unused
+    if pattern is None:
+        return set()
+    listing = str(bare_repository(source.repository).git.ls_tree("-r", "-z", "--name-only", source.tree))
+    return {path for path in listing.split("\0") if pattern.search(path)}
 
 
 @dataclass(frozen=True)
