@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Skipped as JUnitSkipped
 
 from patchgen import progress
 from patchgen.cache import write_text
 from patchgen.errors import GuestError
-from patchgen.scenarios import Failed, Lab, Scenario
+from patchgen.scenarios import Failed, Lab, Scenario, Skipped
 from patchgen.testbed import Testbed
 
 _CONSOLE_LINES = 25
@@ -29,6 +30,7 @@ class Outcome:
         message: what it did instead, "" if it passed.
         evidence: the end of the kernel's console, for a failure.
         seconds: how long it took, with the guest's start.
+        skipped: it could not be run on this kernel, `message` says why; it has not passed.
     """
 
     scenario: Scenario
@@ -36,14 +38,20 @@ class Outcome:
     message: str
     evidence: str
     seconds: float
+    skipped: bool = False
+
+    @property
+    def result(self) -> str:
+        """In a word: ok, FAILED or skipped."""
+        return "ok" if self.passed else "skipped" if self.skipped else "FAILED"
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome for JSON."""
         return {
             "scenario": self.scenario.name,
-            "demand": self.scenario.demand,
+            "demands": list(self.scenario.demands),
             "summary": self.scenario.summary,
-            "passed": self.passed,
+            "result": self.result,
             "message": self.message,
             "evidence": self.evidence,
             "seconds": round(self.seconds, 3),
@@ -60,6 +68,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str) -> Outcome:
     """
     begin = time.monotonic()
     message = evidence = ""
+    skipped = False
     try:
         with testbed.ready() as guest:
             try:
@@ -68,14 +77,16 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str) -> Outcome:
                     message = "the kernel complains on its console"
             except Failed as error:
                 message = str(error)
+            except Skipped as error:
+                message, skipped = str(error), True
             except (ValueError, IndexError, KeyError) as error:
                 # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
-            if message:
+            if message and not skipped:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
     except GuestError as error:
         message, evidence = error.message, error.evidence
-    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin)
+    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped)
 
 
 def run_all(scenarios: Sequence[Scenario], testbed: Testbed, prefix: str, workers: int) -> list[Outcome]:
@@ -113,8 +124,10 @@ def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
     """
     suite = TestSuite(kernel)
     for outcome in outcomes:
-        case = TestCase(outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demand}", time=outcome.seconds)
-        if not outcome.passed:
+        case = TestCase(outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demands[0]}", time=outcome.seconds)
+        if outcome.skipped:
+            case.result = [JUnitSkipped(outcome.message)]
+        elif not outcome.passed:
             failure = Failure(outcome.message.splitlines()[0])
             failure.text = f"{outcome.message}\n{outcome.evidence}"
             case.result = [failure]

@@ -1,8 +1,21 @@
 """What the kernel under test must do, as scenarios."""
 
-from patchgen.scenarios import counting, errors, session, tracking
-from patchgen.scenarios.model import REGISTRY, Failed, Lab, Scenario
+from patchgen.scenarios import cleanup, counting, errors, runs, session, tracking, vmas
+from patchgen.scenarios.model import REGISTRY, Failed, Lab, Scenario, Skipped
 
-__all__ = ["SCENARIOS", "Failed", "Lab", "Scenario", "counting", "errors", "session", "tracking"]
+__all__ = [
+    "SCENARIOS",
+    "Failed",
+    "Lab",
+    "Scenario",
+    "Skipped",
+    "cleanup",
+    "counting",
+    "errors",
+    "runs",
+    "session",
+    "tracking",
+    "vmas",
+]
 
 SCENARIOS: tuple[Scenario, ...] = tuple(REGISTRY.scenarios)

@@ -11,16 +11,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from patchgen.scenarios.demands import demands
+
 if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult, Guest
 
 _T = TypeVar("_T")
 _SECONDS = 30.0
+_ARENA, _PAGE = 0x20000000, 4096  # qemu/guest/play.c
 _SHOWN = 2000
 
 
 class Failed(AssertionError):
     """The kernel under test does not do what the scenario demands."""
+
+
+class Skipped(Exception):  # noqa: N818 - no error
+    """The kernel under test was built without what the scenario needs; it says nothing about the kernel."""
+
+
+def page(number: int) -> int:
+    """Return the address of a page of the arena, the address space that qemu/guest/play.c plays in."""
+    return _ARENA + number * _PAGE
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,19 @@ class Info:
     total: int
     vmas: tuple[Vma, ...]
 
+    @property
+    def bounds(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each VMA."""
+        return tuple((vma.start, vma.end) for vma in self.vmas)
+
+    def pages(self, first: int, count: int) -> int:
+        """Return the faults of the VMA that is exactly these pages of the arena (see `page`).
+
+        Raises:
+            Failed: there is none.
+        """
+        return self.at(page(first), page(first + count))
+
     def at(self, start: int, end: int) -> int:
         """Return the faults of the VMA with exactly these bounds.
 
@@ -66,6 +91,21 @@ class Info:
 
 
 @dataclass(frozen=True)
+class Played:
+    """What qemu/guest/play.c printed.
+
+    Attributes:
+        maps: the VMAs of each `maps` step.
+        infos: what each `info` step was told.
+        text: all of it.
+    """
+
+    maps: tuple[tuple[Vma, ...], ...]
+    infos: tuple[Info, ...]
+    text: str
+
+
+@dataclass(frozen=True)
 class Call:
     """One raw system call.
 
@@ -73,11 +113,13 @@ class Call:
         ret: what the kernel returned: 0 or minus an errno.
         info: what came with it, after a successful pf_get_info.
         log: the kernel's log lines that it caused, as (level, text).
+        notes: what else pfcall has to say, a line each.
     """
 
     ret: int
     info: Info | None
     log: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,13 +128,13 @@ class Scenario:
 
     Attributes:
         name: short, unique.
-        demand: where the demand is written: a section of the assignment, or a statement of the test program's facts.
+        demands: ids of the sentences that it stands for (demands.toml).
         run: the check.
         summary: what it demands, for people.
     """
 
     name: str
-    demand: str
+    demands: tuple[str, ...]
     run: Callable[[Lab], None]
     summary: str
 
@@ -103,14 +145,15 @@ class Registry:
 
     scenarios: list[Scenario] = field(default_factory=list)
 
-    def add(self, demand: str) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
-        """Make a function a scenario; its name and docstring become the scenario's."""
+    def add(self, *ids: str) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
+        """Make a function a scenario that stands for these demands; its name and docstring become the scenario's."""
 
         def wrap(function: Callable[[Lab], None]) -> Callable[[Lab], None]:
             name = function.__name__.replace("_", "-")
             summary = (function.__doc__ or "").strip().splitlines()[0]
             assert all(one.name != name for one in self.scenarios), f"two scenarios are called {name}"
-            self.scenarios.append(Scenario(name, demand, function, summary))
+            assert ids and set(ids) <= set(demands()), f"{name} stands for no demand of demands.toml: {ids}"
+            self.scenarios.append(Scenario(name, ids, function, summary))
             return function
 
         return wrap
@@ -165,9 +208,11 @@ class Lab:
         """Make one raw system call with `pfcall`, see qemu/guest/pfcall.c."""
         result = self.run(["pfcall", *words])
         lines = result.text.splitlines()
+        notes = tuple(line.removeprefix("note ") for line in lines if line.startswith("note "))
+        lines = [line for line in lines if not line.startswith("note ")]
         ret = int(lines[0].removeprefix("ret "))
         info = _parse_info(lines[1:]) if len(lines) > 1 else None
-        return Call(ret, info, tuple((line.level, line.text) for line in result.log))
+        return Call(ret, info, tuple((line.level, line.text) for line in result.log), notes)
 
     def succeed(self, *words: str) -> Call:
         """Make a call that must return 0 and log nothing.
@@ -204,6 +249,25 @@ class Lab:
         if not text.startswith(self.prefix) or len(text) <= len(self.prefix) + 1:
             raise Failed(f"{what}: the kernel log line does not begin with {self.prefix} and a message: {text!r}")
 
+    def program(self, *names: str) -> None:
+        """Make further names of qemu/guest/play.c in the guest's /root."""
+        for name in names:
+            self.run(["ln", "play", name])
+
+    def play(self, program: str, *steps: str) -> Played:
+        """Run a program made by `program()`, with the steps that qemu/guest/play.c explains.
+
+        Raises:
+            Failed: a step that must succeed did not.
+        """
+        return _parse_played(self.run([f"./{program}", *steps]).text)
+
+    def track(self, name: str, *steps: str) -> Played:
+        """Track a new program and run it once."""
+        self.program(name)
+        self.set_param(name)
+        return self.play(name, *steps)
+
     def set_param(self, name: str) -> None:
         """Track a program."""
         self.succeed("set", name, "-")
@@ -230,6 +294,17 @@ def _parse_info(lines: Sequence[str]) -> Info:
         start, end, faults = line.split()
         vmas.append(Vma(int(start, 16), int(end, 16), int(faults)))
     return Info(int(head["nb"]), int(head["total"]), tuple(vmas))
+
+
+def _parse_played(text: str) -> Played:
+    lines = text.splitlines()
+    maps, infos = [], []
+    for number, line in enumerate(lines):
+        if line == "maps":
+            maps.append(parse_maps("\n".join(lines[number + 1 : lines.index("endmaps", number)])))
+        elif line.startswith("nb "):
+            infos.append(_parse_info(lines[number : number + 2 + int(line.split()[1])]))
+    return Played(tuple(maps), tuple(infos), text)
 
 
 def parse_maps(text: str) -> tuple[Vma, ...]:

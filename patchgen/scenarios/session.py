@@ -10,7 +10,7 @@ from patchgen.scenarios.model import Failed, Lab, expect, scenario
 _ROW = re.compile(r"^\[ *(\d+)\]: 0x([0-9a-f]+) - 0x([0-9a-f]+) \(size: 0x([0-9a-f]+)\): (\d+) cow faults$")
 
 
-@scenario("Appendix A")
+@scenario("2.1-1", "2.2-1", "2.3-3")
 def appendix_a(lab: Lab) -> None:
     """The whole session: track fork, run it, read its faults, clean up."""
     done = lab.run("./test -o set_param -p fork")
@@ -43,7 +43,7 @@ def _row(line: str, number: int) -> tuple[int, int, int]:
     return start, end, int(match[5])
 
 
-@scenario("Section 2.6, test program")
+@scenario("2.6-6", "2.6-1")
 def test_program_before_set_param(lab: Lab) -> None:
     """get_info and cleanup before anything is tracked: [ERROR], exit status 1, one log line."""
     for command in ("./test -o get_info -p fork", "./test -o cleanup"):
@@ -53,23 +53,23 @@ def test_program_before_set_param(lab: Lab) -> None:
         lab.expect_one_error(command, [(line.level, line.text) for line in result.log])
 
 
-@scenario("Section 2.6, test program")
-def test_program_with_empty_name(lab: Lab) -> None:
-    """An empty name is a bad argument."""
-    result = lab.run("./test -o set_param -p ''", status=1)
-    if not result.text.startswith("[ERROR]") or "rgument" not in result.text:
-        raise Failed(f"no [ERROR] line that speaks of an argument: {result.text!r}")
-    lab.expect_one_error("set_param with an empty name", [(line.level, line.text) for line in result.log])
+@scenario("2.6-6", "2.6-1")
+def test_program_with_bad_names(lab: Lab) -> None:
+    """An empty name is a bad argument, and so is the name of a program that is not tracked."""
+    lab.set_param("fork")
+    for command in ("./test -o set_param -p ''", "./test -o get_info -p other"):
+        result = lab.run(command, status=1)
+        if not result.text.startswith("[ERROR]") or "rgument" not in result.text:
+            raise Failed(f"`{command}`: no [ERROR] line that speaks of an argument: {result.text!r}")
+        lab.expect_one_error(command, [(line.level, line.text) for line in result.log])
 
 
-@scenario("Section 2.6")
-def success_logs_nothing(lab: Lab) -> None:
-    """A session without a mistake leaves no line in the kernel log."""
-    for command in (
-        "./test -o set_param -p fork",
-        "./fork",
-        "./test -o get_info -p fork",
-        "./test -o cleanup",
-    ):
-        result = lab.run(command)
-        expect(f"kernel log of `{command}`", [line.text for line in result.log], [])
+@scenario("2.1-2", "2.2-5")
+def test_program_twice(lab: Lab) -> None:
+    """Two sessions in a row, with another name, end like the first."""
+    lab.run("cp fork again")
+    for name in ("fork", "again"):
+        for command in (f"./test -o set_param -p {name}", f"./{name}", f"./{name}", f"./test -o get_info -p {name}"):
+            lab.run(command)
+        expect("output of cleanup", lab.run("./test -o cleanup").text, "pf_cleanup performed successfully.\n")
+    lab.fail("EACCES", "cleanup")

@@ -1,0 +1,144 @@
+"""pf_cleanup, and what a robust kernel stands."""
+
+from __future__ import annotations
+
+from patchgen.scenarios.model import Failed, Lab, errno_name, expect, scenario
+
+_EIGHT = ("map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "end", "write,0,3")
+
+
+@scenario("2.3-3", "S12")
+def after_cleanup(lab: Lab) -> None:
+    """After pf_cleanup nothing is set up, until pf_set_param is called again."""
+    lab.set_param("fork")
+    lab.cleanup()
+    lab.fail("EACCES", "cleanup")
+    lab.fail("EACCES", "get", "fork", "-", "here")
+    lab.set_param("fork")
+    expect("faults when tracked again", lab.get_info("fork").total, 0)
+
+
+@scenario("2.3-1")
+def cleanup_ends_tracking(lab: Lab) -> None:
+    """After pf_cleanup a program of that name is not counted until it is tracked again."""
+    lab.track("one", *_EIGHT)
+    lab.cleanup()
+    lab.play("one", *_EIGHT)
+    lab.set_param("one")
+    expect("faults counted while not tracked", lab.get_info("one").total, 0)
+    lab.play("one", *_EIGHT)
+    expect("faults after tracking again", lab.get_info("one").pages(0, 8), 8)
+
+
+@scenario("2.3-1")
+def cleanup_is_for_all_names(lab: Lab) -> None:
+    """One pf_cleanup ends the tracking of every name."""
+    lab.set_param("one")
+    lab.set_param("two")
+    lab.cleanup()
+    lab.set_param("three")
+    lab.fail("EINVAL", "get", "one", "-", "here")
+    lab.fail("EINVAL", "get", "two", "-", "here")
+
+
+@scenario("2.3-2")
+def cleanup_takes_no_argument(lab: Lab) -> None:
+    """Whatever is in the registers that carry arguments, pf_cleanup does the same."""
+    lab.set_param("one")
+    lab.succeed("cleanup", "junk")
+    lab.fail("EACCES", "cleanup", "junk")
+
+
+@scenario("2.4-1")
+def the_numbers_of_the_calls(lab: Lab) -> None:
+    """385, 386 and 387 are the calls; the numbers beside them are not."""
+    answers = [int(line.split()[1]) for line in lab.run("pfcall numbers").text.splitlines()]
+    expect("number 388", errno_name(answers[-1]), "ENOSYS")
+    known = [errno_name(answer) for answer in answers[:-1]]
+    expect("numbers 385, 386, 387 with no arguments and nothing set up", known, ["EINVAL", "EINVAL", "EACCES"])
+
+
+@scenario("2.3-1", "S12")
+def cleanup_frees_the_memory(lab: Lab) -> None:
+    """A hundred rounds of tracking, running and cleaning up leave the kernel with the memory that it had."""
+    lab.program("one")
+    steps = "map,0,1000,rw,anon write,0,1000 fork write,0,1000 end"
+    one_round = f"for n in 1 2 3 4 5 6 7 8 9 10; do pfcall set name$n -; done; ./one {steps}; pfcall cleanup"
+    slab = "sed -n 's/^SUnreclaim: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"
+    rounds = "i=0; while [ $i -lt {} ]; do pfcall set one -; " + one_round + "; i=$((i+1)); done >/tmp/out; sleep 0.1; "
+    before = int(lab.run(rounds.format(10) + slab).text)
+    after = int(lab.run(rounds.format(100) + slab).text)
+    lab.run("! grep -v -e '^ret 0$' /tmp/out")
+    # A round allocates some 120 KB; a kernel that kept a tenth of it would have grown by more than a MiB.
+    if after - before > 512:
+        raise Failed(f"the kernel's unreclaimable memory grew from {before} to {after} KiB in a hundred rounds")
+
+
+@scenario("S12", "3-4")
+def cleanup_while_tracked_programs_run(lab: Lab) -> None:
+    """pf_cleanup while tracked programs fork, exec, fault and exit on both CPUs leaves the kernel sound."""
+    lab.program("one")
+    steps = "map,0,200,rw,anon write,0,200 fork write,0,100 end write,0,100 unmap,0,50"
+    busy = f"(i=0; while [ $i -lt 40 ]; do ./one {steps}; i=$((i+1)); done) >/dev/null & "
+    result = lab.run(
+        f"{busy}{busy}i=0; while [ $i -lt 60 ]; do pfcall set one -; pfcall get one - here; pfcall cleanup; "
+        "i=$((i+1)); done >/tmp/out; wait; ! grep '^ret -' /tmp/out"
+    )
+    expect("kernel log", [line.text for line in result.log], [])
+    lab.fail("EACCES", "cleanup")
+    lab.set_param("one")
+    lab.play("one", *_EIGHT)
+    expect("faults after all that", lab.get_info("one").pages(0, 8), 8)
+
+
+@scenario("S12", "2.3-1")
+def cleanup_by_the_tracked_process(lab: Lab) -> None:
+    """A tracked process can end the tracking itself, fault on, fork and exit."""
+    lab.track("one", *_EIGHT, "cleanup", "fork", "write,0,8", "end", "write,0,8")
+    lab.fail("EACCES", "get", "one", "-", "here")
+
+
+@scenario("S12", "3-4")
+def cleanup_with_a_living_orphan(lab: Lab) -> None:
+    """Processes of a run that is over, by exec or by pf_cleanup, fault on without a trace in later statistics."""
+    lab.program("one")
+    lab.set_param("one")
+    late = ("map,0,64,rw,anon", "write,0,64", "start", "await,/tmp/go", "write,0,64", "touch,/tmp/done", "end")
+    lab.play("one", *late)
+    lab.cleanup()
+    lab.set_param("other")
+    lab.set_param("two")
+    lab.run("touch /tmp/go; until [ -e /tmp/done ]; do usleep 2000; done")
+    expect("faults of two", lab.get_info("two").total, 0)
+
+
+@scenario("3-4")
+def all_calls_at_once(lab: Lab) -> None:
+    """The three calls from several processes at the same time, with right and with wrong arguments."""
+    loop = (
+        "(i=0; while [ $i -lt 25 ]; do pfcall set one -; pfcall get one - here; pfcall get one - @unmapped; "
+        "pfcall set @kernel 4; ./one fork end; pfcall cleanup; i=$((i+1)); done) >/dev/null 2>&1 & "
+    )
+    lab.program("one")
+    lab.run(f"{loop}{loop}{loop} wait")
+    lab.call("cleanup")
+    lab.set_param("one")
+    lab.play("one", *_EIGHT)
+    expect("faults after all that", lab.get_info("one").pages(0, 8), 8)
+
+
+@scenario("3-4")
+def asked_while_it_maps_and_exits(lab: Lab) -> None:
+    """pf_get_info while the tracked program maps, unmaps, executes itself and exits gives a consistent answer."""
+    lab.program("one")
+    lab.set_param("one")
+    steps = " ".join(["map,0,64,rw,anon", "write,0,64", "fork", "write,0,64", "end", "unmap,0,64"] * 4)
+    busy = f"(i=0; while [ $i -lt 40 ]; do ./one {steps} exec,/root/one {steps}; i=$((i+1)); done) & "
+    told = lab.run(f"{busy} i=0; while [ $i -lt 150 ]; do pfcall get one - here; i=$((i+1)); done; wait").text
+    for block in told.split("ret ")[1:]:
+        lines = block.splitlines()
+        expect("result", lines[0], "0")
+        total = int(lines[2].split()[1])
+        starts = [int(line.split()[0], 16) for line in lines[3:]]
+        if sum(int(line.split()[2]) for line in lines[3:]) > total or starts != sorted(starts):
+            raise Failed(f"the answer is not consistent:\n{block}")

@@ -1,0 +1,175 @@
+"""Which VMAs are listed, and which of them a fault belongs to."""
+
+from __future__ import annotations
+
+from patchgen.scenarios.model import Failed, Lab, Vma, expect, page, parse_maps, scenario
+
+_THIRTY_TWO = ("map,0,32,rw,anon", "write,0,32", "fork", "write,0,32", "end")
+
+
+def bounds(vmas: tuple[Vma, ...]) -> tuple[tuple[int, int], ...]:
+    """Return start and end of each."""
+    return tuple((vma.start, vma.end) for vma in vmas)
+
+
+@scenario("S3", "2.2-7")
+def vmas_are_those_of_proc(lab: Lab) -> None:
+    """The VMAs are those of /proc/self/maps of the executed process at its end, entry by entry."""
+    played = lab.track("one", "map,0,16,rw,anon", "write,0,16", "map,40,3,r,anon", "brk,5", "fork", "end", "maps")
+    info = lab.get_info("one")
+    expect("number of VMAs", info.nb_vma, len(played.maps[-1]), played.text)
+    expect("VMAs", info.bounds, bounds(played.maps[-1]), played.text)
+
+
+@scenario("S3")
+def vmas_of_a_run_without_a_fault(lab: Lab) -> None:
+    """A program that has no copy-on-write fault has its VMAs listed all the same."""
+    played = lab.track("one", "map,0,4,rw,anon", "maps")
+    info = lab.get_info("one")
+    expect("VMAs", info.bounds, bounds(played.maps[-1]), played.text)
+    expect("total", info.total, 0)
+
+
+@scenario("S3")
+def vmas_of_a_living_process(lab: Lab) -> None:
+    """While the program lives, its VMAs are those of /proc/PID/maps now."""
+    steps = ("map,0,4,rw,anon", "maps", "info,one", "map,50,4,rw,anon", "map,60,4,r,anon", "maps", "info,one")
+    played = lab.track("one", *steps, "unmap,0,4", "protect,50,2,r", "maps", "info,one")
+    for number, (maps, info) in enumerate(zip(played.maps, played.infos, strict=True)):
+        expect(f"VMAs, for the {number + 1}. time", info.bounds, bounds(maps), played.text)
+
+
+@scenario("S3")
+def vmas_of_a_sleeping_process(lab: Lab) -> None:
+    """The same, asked by another process about one that sleeps."""
+    lab.program("one")
+    lab.set_param("one")
+    lab.run("./one map,0,4,rw,anon map,9,1,r,anon touch,/tmp/a sleep,60000 & until [ -e /tmp/a ]; do usleep 2000; done")
+    maps = parse_maps(lab.run("cat /proc/$(pidof one)/maps").text)
+    expect("VMAs", lab.get_info("one").bounds, bounds(maps))
+
+
+@scenario("S3")
+def vmas_of_a_living_script(lab: Lab) -> None:
+    """A shell script that waits for its child is listed with the VMAs of the shell that runs it."""
+    lab.run("printf '#!/bin/sh\\nsleep 1000\\ntrue\\n' >script; chmod +x script")
+    lab.set_param("script")
+    # Its memory is settled once its child runs: not before, however long that takes on a busy machine.
+    lab.run("./script >/dev/null 2>&1 & until grep -qs sleep /proc/[0-9]*/comm; do usleep 50000; done; sleep 0.3")
+    maps = parse_maps(lab.run("cat /proc/$(pidof script)/maps").text)
+    expect("VMAs", lab.get_info("script").bounds, bounds(maps))
+
+
+@scenario("S3")
+def vmas_are_of_the_executed_process_not_of_its_child(lab: Lab) -> None:
+    """What a child maps or unmaps is not in the list."""
+    steps = ("map,0,4,rw,anon", "fork", "map,50,4,rw,anon", "unmap,0,4", "end", "maps")
+    played = lab.track("one", *steps)
+    expect("VMAs", lab.get_info("one").bounds, bounds(played.maps[-1]), played.text)
+
+
+@scenario("2.2-7")
+def code_heap_and_stack_are_listed(lab: Lab) -> None:
+    """The VMAs of code, heap and stack are among those listed."""
+    played = lab.track("one", "brk,8", "hwrite,0,8", "maps")
+    listed = set(lab.get_info("one").bounds)
+    for what in ("/root/one", "[heap]", "[stack]"):
+        lines = [line for line in played.text.splitlines() if line.endswith(what)]
+        if not lines or not {(vma.start, vma.end) for vma in parse_maps("\n".join(lines))} <= listed:
+            raise Failed(f"{what} is not listed:\n{played.text}")
+
+
+@scenario("S2")
+def a_split_vma_keeps_its_faults(lab: Lab) -> None:
+    """32 faults, then mprotect splits the VMA in 10, 4 and 18 pages: 10, 4 and 18 faults."""
+    lab.track("one", *_THIRTY_TWO, "protect,10,4,r")
+    info = lab.get_info("one")
+    expect("faults", [info.pages(0, 10), info.pages(10, 4), info.pages(14, 18)], [10, 4, 18])
+
+
+@scenario("S2")
+def a_merged_vma_keeps_its_faults(lab: Lab) -> None:
+    """Merged again it has all 32."""
+    lab.track("one", *_THIRTY_TWO, "protect,10,4,r", "protect,10,4,rw")
+    expect("faults", lab.get_info("one").pages(0, 32), 32)
+
+
+@scenario("S2")
+def a_neighbour_that_is_merged_brings_its_faults(lab: Lab) -> None:
+    """Two VMAs that become one have the faults of both."""
+    steps = ("map,0,8,rw,anon", "map,8,8,r,anon", "write,0,8", "fork", "write,0,3", "end")
+    lab.track("one", *steps, "protect,8,8,rw", "write,8,8", "fork", "write,8,5", "end")
+    info = lab.get_info("one")
+    expect("faults", sum(vma.faults for vma in info.vmas if page(0) <= vma.start < page(16)), 8)
+    expect("sum over the VMAs", sum(vma.faults for vma in info.vmas), info.total)
+
+
+@scenario("S2")
+def a_heap_that_grows_is_one_vma(lab: Lab) -> None:
+    """Faults in the old and in the new part of the heap are in the one VMA that it is."""
+    steps = ("brk,8", "hwrite,0,8", "fork", "hwrite,0,5", "end", "brk,16", "hwrite,8,8", "fork", "hwrite,8,6", "end")
+    played = lab.track("one", *steps, "maps")
+    heap = parse_maps("\n".join(line for line in played.text.splitlines() if line.endswith("[heap]")))
+    expect("VMAs of the heap", len(heap), 1, played.text)
+    expect("faults", lab.get_info("one").at(heap[0].start, heap[0].end), 11)
+
+
+@scenario("S4", "2.2-2")
+def more_vmas_than_there_is_room_for(lab: Lab) -> None:
+    """Of 300 VMAs 128 are listed; the total has the faults of all."""
+    steps = ("stripes,0,300", "map,600,8,rw,anon", "write,600,8", "fork", "write,600,7", "end", "maps")
+    played = lab.track("one", *steps)
+    info = lab.get_info("one")
+    expect("nb_vma", info.nb_vma, 128)
+    expect("VMAs", info.bounds, bounds(played.maps[-1])[:128])
+    quiet = lab.track("two", "stripes,0,300", "map,600,8,rw,anon", "write,600,8", "fork", "end", "maps")
+    expect("total", info.total - lab.get_info("two").total, 7, quiet.text)
+
+
+@scenario("S4")
+def unmapped_memory_is_in_the_total_only(lab: Lab) -> None:
+    """Faults in memory that was unmapped since are in the total, and in no VMA."""
+    lab.track("one", *_THIRTY_TWO, "unmap,0,32")
+    info = lab.get_info("one")
+    expect("total without the faults of VMAs", info.total - sum(vma.faults for vma in info.vmas), 32)
+
+
+@scenario("S4")
+def what_is_mapped_there_next_starts_with_none(lab: Lab) -> None:
+    """Memory mapped where other memory was does not inherit its faults; a part that stayed keeps its own."""
+    lab.track("one", *_THIRTY_TWO, "unmap,8,24", "map,16,16,rw,anon", "write,16,16", "fork", "write,16,2", "end")
+    info = lab.get_info("one")
+    expect("faults of the part that stayed", info.pages(0, 8), 8)
+    expect("faults of what was mapped later", info.pages(16, 16), 2)
+
+
+@scenario("S4")
+def mapped_over_starts_with_none(lab: Lab) -> None:
+    """So it is for memory that is mapped over other memory, in one call."""
+    lab.track("one", *_THIRTY_TWO, "map,0,32,rw,anon")
+    info = lab.get_info("one")
+    expect("faults", info.pages(0, 32), 0)
+    expect("total without the faults of VMAs", info.total - sum(vma.faults for vma in info.vmas), 32)
+
+
+@scenario("S4")
+def a_childs_munmap_takes_nothing_away(lab: Lab) -> None:
+    """A child that unmaps memory does not take the faults of the executed process's VMA away."""
+    lab.track("one", "map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "unmap,0,8", "end", "write,0,1")
+    expect("faults", lab.get_info("one").pages(0, 8), 6)
+
+
+@scenario("2.2-2", "2.2-1")
+def the_structure_has_its_form(lab: Lab) -> None:
+    """The five fields are where they belong, within 1,544 bytes, and what no VMA uses is zero."""
+    lab.track("one", "map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "end")
+    told = lab.call("get", "one", "-", "guarded")
+    expect("result", told.ret, 0)
+    expect("what pfcall says of the structure", told.notes, ("untouched before and behind", "zero beyond nb_vma"))
+
+
+@scenario("2.2-7")
+def a_stack_that_grows_is_listed_as_it_is(lab: Lab) -> None:
+    """The stack's start is where it has grown to."""
+    played = lab.track("one", "fork", "end", "maps", "info,one")
+    expect("VMAs", played.infos[-1].bounds, bounds(played.maps[-1]), played.text)
