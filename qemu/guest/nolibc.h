@@ -19,13 +19,21 @@
 #define NR_execve 11
 #define NR_getpid 20
 #define NR_pause 29
+#define NR_access 33
 #define NR_kill 37
 #define NR_brk 45
+#define NR_getppid 64
 #define NR_mmap 90
 #define NR_munmap 91
+#define NR_clone 120
 #define NR_mprotect 125
+#define NR_sched_yield 158
 #define NR_nanosleep 162
+#define NR_mremap 163
 #define NR_prctl 172
+#define NR_vfork 190
+#define NR_futex 240
+#define NR_exit_group 252
 
 #define PROT_NONE 0x0
 #define PROT_READ 0x1
@@ -37,6 +45,7 @@
 
 #define O_RDONLY 0
 #define O_RDWR 2
+#define O_CREAT 0100
 #define PAGE_SIZE 4096UL
 
 #define UNUSED __attribute__((unused))
@@ -75,12 +84,19 @@ static inline long sys5(long number, long a, long b, long c, long d, long e)
 #define sys2(number, a, b) sys5(number, (long)(a), (long)(b), 0, 0, 0)
 #define sys3(number, a, b, c) sys5(number, (long)(a), (long)(b), (long)(c), 0, 0)
 
-/* mmap() with its six arguments in memory, as the i386 call of number 90 takes them. */
-static inline long sys_mmap(unsigned long address, unsigned long length, int prot, int flags, int fd)
+/* mmap() with its six arguments in memory, as the i386 call of number 90 takes them; `offset` in bytes. */
+static inline long sys_mmap_at(unsigned long address, unsigned long length, int prot, int flags, int fd,
+			       unsigned long offset)
 {
-	unsigned long arguments[6] = { address, length, (unsigned long)prot, (unsigned long)flags, (unsigned long)fd, 0 };
+	unsigned long arguments[6] = { address, length, (unsigned long)prot, (unsigned long)flags, (unsigned long)fd,
+				       offset };
 
 	return sys1(NR_mmap, arguments);
+}
+
+static inline long sys_mmap(unsigned long address, unsigned long length, int prot, int flags, int fd)
+{
+	return sys_mmap_at(address, length, prot, flags, fd, 0);
 }
 
 /* Addresses and small negative numbers (-errno) share one type. */
@@ -89,10 +105,20 @@ static inline int is_error(long result)
 	return (unsigned long)result > -4096UL;
 }
 
+/* Ends the process, all its threads included. */
 static void __attribute__((noreturn)) leave(int status)
 {
 	for (;;)
-		sys1(NR_exit, status);
+		sys1(NR_exit_group, status);
+}
+
+static UNUSED int same(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a == *b;
 }
 
 static UNUSED unsigned long length_of(const char *text)
@@ -123,6 +149,15 @@ static UNUSED void put_number(int fd, unsigned long value, unsigned int base)
 	put(fd, digits + at);
 }
 
+/* Prints what a system call returned, as "TEXT N". */
+static UNUSED void put_result(const char *text, long result)
+{
+	put(1, text);
+	put(1, result < 0 ? " -" : " ");
+	put_number(1, (unsigned long)(result < 0 ? -result : result), 10);
+	put(1, "\n");
+}
+
 static UNUSED void __attribute__((noreturn)) die(const char *what, long result)
 {
 	put(2, what);
@@ -150,7 +185,7 @@ static UNUSED long number_of(const char *text)
 /* Copies a whole file to a descriptor. */
 static UNUSED void put_file(int fd, const char *path)
 {
-	static char buffer[PAGE_SIZE];
+	char buffer[1024];
 	long in = sys3(NR_open, path, O_RDONLY, 0);
 	long count;
 

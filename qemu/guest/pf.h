@@ -2,7 +2,7 @@
 /*
  * The system calls under test, as user space sees them.
  *
- * The numbers can be overridden with -D, for kernels where others own them.
+ * The numbers can be overridden with -D, for kernels where others own them. Include nolibc.h before it, if at all.
  */
 #ifndef PF_H
 #define PF_H
@@ -28,5 +28,22 @@ struct pf_stat {
 	unsigned long vma_list_start[MAX_SIZE_PF];
 	unsigned long vma_list_end[MAX_SIZE_PF];
 };
+
+#ifdef NOLIBC_H
+/* Prints a result as "nb N", "total N", and "START END COUNT" of each VMA, addresses in hexadecimal. */
+static UNUSED void put_stat(const struct pf_stat *stat)
+{
+	int i;
+
+	put_result("nb", stat->nb_vma);
+	put_result("total", stat->cow_page_faults);
+	for (i = 0; i < stat->nb_vma && i < MAX_SIZE_PF; i++) {
+		put_number(1, stat->vma_list_start[i], 16);
+		put(1, " ");
+		put_number(1, stat->vma_list_end[i], 16);
+		put_result("", stat->vma_fault[i]);
+	}
+}
+#endif
 
 #endif

@@ -11,8 +11,7 @@
  * LENGTH  a number, or - for the length of NAME
  * WHERE   where the result goes: here, @null, @kernel, @unmapped, @readonly, @short (half of it mapped)
  *
- * Prints "ret N", as the kernel returned it. After a successful get into `here` also "nb N", "total N", and
- * "START END COUNT" of each VMA, addresses in hexadecimal.
+ * Prints "ret N", as the kernel returned it, and after a successful get into `here` the result (put_stat()).
  */
 #include "nolibc.h"
 #include "pf.h"
@@ -20,15 +19,6 @@
 #define KERNEL_ADDRESS 0xc0100000UL
 
 static struct pf_stat stat;
-
-static int same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
 
 /* A page of its own with nothing mapped behind it. */
 static unsigned long lonely_page(int prot)
@@ -82,25 +72,6 @@ static struct pf_stat *result_at(const char *word)
 	return &stat;
 }
 
-static void print_result(void)
-{
-	int i;
-
-	put(1, "nb ");
-	put_number(1, (unsigned long)stat.nb_vma, 10);
-	put(1, "\ntotal ");
-	put_number(1, (unsigned long)stat.cow_page_faults, 10);
-	put(1, "\n");
-	for (i = 0; i < stat.nb_vma && i < MAX_SIZE_PF; i++) {
-		put_number(1, stat.vma_list_start[i], 16);
-		put(1, " ");
-		put_number(1, stat.vma_list_end[i], 16);
-		put(1, " ");
-		put_number(1, (unsigned long)stat.vma_fault[i], 10);
-		put(1, "\n");
-	}
-}
-
 int main(int argc, char **argv)
 {
 	const char *name = (const char *)0;
@@ -124,12 +95,8 @@ int main(int argc, char **argv)
 		put(2, "usage: pfcall set NAME LENGTH | get NAME LENGTH WHERE | cleanup\n");
 		return 2;
 	}
-	put(1, "ret ");
-	if (ret < 0)
-		put(1, "-");
-	put_number(1, (unsigned long)(ret < 0 ? -ret : ret), 10);
-	put(1, "\n");
+	put_result("ret", ret);
 	if (argc == 5 && ret == 0 && result == &stat)
-		print_result();
+		put_stat(result);
 	return 0;
 }
