@@ -124,7 +124,9 @@ def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
     """
     suite = TestSuite(kernel)
     for outcome in outcomes:
-        case = TestCase(outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demands[0]}", time=outcome.seconds)
+        case = TestCase(
+            outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demands[0]}", time=outcome.seconds
+        )
         if outcome.skipped:
             case.result = [JUnitSkipped(outcome.message)]
         elif not outcome.passed:

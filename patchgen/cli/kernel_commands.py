@@ -188,12 +188,12 @@ def run_scenarios(
     if not chosen:
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
     if list_:
-        rows = [{"scenario": one.name, "demand": one.demand, "summary": one.summary} for one in chosen]
+        rows = [{"scenario": one.name, "demands": one.demands, "summary": one.summary} for one in chosen]
         if json:
             common.emit({"scenarios": rows})
         else:
             for row in rows:
-                typer.echo(f"{row['scenario']:42} {row['demand']:28} {row['summary']}")
+                typer.echo(f"{row['scenario']:42} {' '.join(row['demands']):28} {row['summary']}")
         return
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     image = _kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
@@ -221,7 +221,7 @@ def run_scenarios(
 
 def _show_outcomes(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
-        typer.echo(f"{'ok    ' if outcome.passed else 'FAILED'} {outcome.scenario.name} ({outcome.scenario.demand})")
+        typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
         for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
             typer.echo(f"       | {line}")
         if not outcome.passed:

@@ -28,7 +28,7 @@ _STRICT = ("-Wall", "-Wextra", "-Werror")
 # Without PIE a program lies at 0x8048000, as in the assignment's example. "bare": nolibc.h, exact memory maps.
 _LINK: dict[Link, tuple[str, ...]] = {
     "static": ("-static",),
-    "dynamic": ("-no-pie", "-fno-pie"),
+    "dynamic": ("-no-pie", "-fno-pie", "-pthread"),
     "bare": ("-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie"),
 }
 _HINT = "install a 32-bit C compiler (Debian and Ubuntu: apt install gcc gcc-multilib)"

@@ -49,10 +49,10 @@ def several_programs_at_the_same_time(lab: Lab) -> None:
 @scenario("S11", "2.1-2")
 def two_thousand_names(lab: Lab) -> None:
     """Two thousand names are tracked at once."""
-    for start in range(0, 2000, 500):
-        words = [f"set,name{number}" for number in range(start, start + 500)]
-        told = lab.run(["play", *words]).text
-        expect("calls that returned 0", told.count("ret 0\n"), 500, told)
+    for start in range(0, 2000, 200):
+        words = " ".join(f"set,name{number}" for number in range(start, start + 200))
+        lab.run(f"play {words} >>/tmp/out")
+    expect("calls that returned 0", lab.run("grep -c '^ret 0$' /tmp/out; wc -l </tmp/out").text, "2000\n2000\n")
     lab.program("name1234")
     lab.play("name1234", *_EIGHT)
     for number in (0, 999, 1999):
@@ -156,9 +156,9 @@ def names_are_bytes(lab: Lab) -> None:
 @scenario("2.1-4")
 def the_name_is_that_of_the_file(lab: Lab) -> None:
     """The name is the last part of the path that is executed, whatever argv[0] and the directory are."""
-    lab.run("mkdir /tmp/d && ln play /tmp/d/one")
+    lab.run("mkdir elsewhere && ln play elsewhere/one")
     lab.set_param("one")
-    lab.run(["/tmp/d/one", *_EIGHT])
+    lab.run(["elsewhere/one", *_EIGHT])
     expect("faults", lab.get_info("one").pages(0, 8), 8)
     lab.run("ln -s play two")
     lab.set_param("two")

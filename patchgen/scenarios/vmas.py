@@ -117,13 +117,14 @@ def a_heap_that_grows_is_one_vma(lab: Lab) -> None:
 @scenario("S4", "2.2-2")
 def more_vmas_than_there_is_room_for(lab: Lab) -> None:
     """Of 300 VMAs 128 are listed; the total has the faults of all."""
-    steps = ("stripes,0,300", "map,600,8,rw,anon", "write,600,8", "fork", "write,600,7", "end", "maps")
-    played = lab.track("one", *steps)
-    info = lab.get_info("one")
-    expect("nb_vma", info.nb_vma, 128)
-    expect("VMAs", info.bounds, bounds(played.maps[-1])[:128])
-    quiet = lab.track("two", "stripes,0,300", "map,600,8,rw,anon", "write,600,8", "fork", "end", "maps")
-    expect("total", info.total - lab.get_info("two").total, 7, quiet.text)
+    # The second info is the base line: by then the process has all pages of its own that it needs for asking.
+    steps = ("stripes,0,300", "map,600,8,rw,anon", "write,600,8", "fork", "end", "maps", "info,one", "info,one")
+    played = lab.track("one", *steps, "write,600,7", "info,one")
+    first, second = played.infos[1:]
+    expect("nb_vma", second.nb_vma, 128)
+    expect("VMAs", second.bounds, bounds(played.maps[-1])[:128])
+    expect("faults in a VMA that is not listed, in the total", second.total - first.total, 7)
+    expect("faults of the VMAs that are listed", second.vmas, first.vmas)
 
 
 @scenario("S4")

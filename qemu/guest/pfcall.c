@@ -2,23 +2,38 @@
 /*
  * pfcall: one raw call of the system calls under test, with arguments that a C library would not let through.
  *
- *	pfcall set NAME LENGTH
- *	pfcall get NAME LENGTH WHERE
- *	pfcall cleanup
+ *	pfcall [nth N] set NAME LENGTH
+ *	pfcall [nth N] get NAME LENGTH WHERE
+ *	pfcall [nth N] cleanup [junk]
+ *	pfcall numbers
  *
+ * nth N   the call's N-th allocation fails (fail_nth.h)
  * NAME    the bytes themselves, or @null, @kernel (an address of the kernel's), @unmapped, @none (an empty
  *         string), @edge:TEXT (TEXT, its last byte the last of a mapped page, with nothing mapped behind it)
  * LENGTH  a number, or - for the length of NAME
- * WHERE   where the result goes: here, @null, @kernel, @unmapped, @readonly, @short (half of it mapped)
+ * WHERE   where the result goes: here, guarded (here too, and what lies around it is looked at), @null, @kernel,
+ *         @unmapped, @readonly, @short (half of it mapped)
+ * junk    the registers of arguments hold something
+ * numbers calls 385 to 388 without arguments, and prints "ret N" for each
  *
- * Prints "ret N", as the kernel returned it, and after a successful get into `here` the result (put_stat()).
+ * Prints "ret N", as the kernel returned it, and after a successful get into `here` the result (put_stat()). Lines
+ * that begin "note" say more: that no allocation failed, because the call makes fewer; what `guarded` found.
  */
 #include "nolibc.h"
 #include "pf.h"
 
-#define KERNEL_ADDRESS 0xc0100000UL
+#include "fail_nth.h"
 
-static struct pf_stat stat;
+#define KERNEL_ADDRESS 0xc0100000UL
+#define FILL 0x5a
+
+static struct {
+	char before[64];
+	struct pf_stat stat;
+	char behind[64];
+} guarded;
+
+#define stat (guarded.stat)
 
 /* A page of its own with nothing mapped behind it. */
 static unsigned long lonely_page(int prot)
@@ -72,31 +87,73 @@ static struct pf_stat *result_at(const char *word)
 	return &stat;
 }
 
+static void put_guarded(void)
+{
+	int i, touched = 0, used = 0;
+
+	for (i = 0; i < 64; i++)
+		touched |= guarded.before[i] != FILL || guarded.behind[i] != FILL;
+	for (i = stat.nb_vma; i < MAX_SIZE_PF; i++)
+		used |= stat.vma_fault[i] || stat.vma_list_start[i] || stat.vma_list_end[i];
+	put(1, touched || sizeof(stat) != 1544 ? "note touched beside it\n" : "note untouched before and behind\n");
+	put(1, used ? "note not zero beyond nb_vma\n" : "note zero beyond nb_vma\n");
+}
+
+static int put_numbers(void)
+{
+	int i;
+
+	for (i = 385; i <= 388; i++)
+		put_result("ret", sys0(i));
+	return 0;
+}
+
+static int usage(void)
+{
+	put(2, "usage: pfcall [nth N] set NAME LENGTH | get NAME LENGTH WHERE | cleanup [junk]\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = (const char *)0;
 	struct pf_stat *result = &stat;
 	unsigned long length = 0;
-	long ret;
+	long ret, nth = 0;
 
+	if (argc == 2 && same(argv[1], "numbers"))
+		return put_numbers();
+	if (argc > 3 && same(argv[1], "nth")) {
+		nth = number_of(argv[2]);
+		argv += 2;
+		argc -= 2;
+	}
 	if (argc > 3) {
 		name = name_at(argv[2], &length);
 		if (!same(argv[3], "-"))
 			length = (unsigned long)number_of(argv[3]);
 	}
-	if (argc == 4 && same(argv[1], "set")) {
-		ret = sys2(PF_NR_SET_PARAM, name, length);
-	} else if (argc == 5 && same(argv[1], "get")) {
+	if (argc == 5)
 		result = result_at(argv[4]);
+	memset(&guarded, FILL, sizeof(guarded));
+
+	fail_nth(nth);
+	if (argc == 4 && same(argv[1], "set"))
+		ret = sys2(PF_NR_SET_PARAM, name, length);
+	else if (argc == 5 && same(argv[1], "get"))
 		ret = sys3(PF_NR_GET_INFO, name, length, result);
-	} else if (argc == 2 && same(argv[1], "cleanup")) {
+	else if (argc == 2 && same(argv[1], "cleanup"))
 		ret = sys0(PF_NR_CLEANUP);
-	} else {
-		put(2, "usage: pfcall set NAME LENGTH | get NAME LENGTH WHERE | cleanup\n");
-		return 2;
-	}
+	else if (argc == 3 && same(argv[1], "cleanup"))
+		ret = sys5(PF_NR_CLEANUP, -1, (long)KERNEL_ADDRESS, 12345, -4096, 1);
+	else
+		return usage();
+	fail_nth_done(nth);
+
 	put_result("ret", ret);
-	if (argc == 5 && ret == 0 && result == &stat)
+	if (argc == 5 && ret == 0 && same(argv[4], "here"))
 		put_stat(result);
+	if (argc == 5 && ret == 0 && same(argv[4], "guarded"))
+		put_guarded();
 	return 0;
 }

@@ -30,6 +30,7 @@
  *	maps			print /proc/self/maps between the lines "maps" and "endmaps"
  *	set,NAME   cleanup   info,NAME	the calls under test; print "ret N", and the result as pfcall does
  *	touch,FILE   await,FILE   sleep,MS
+ *	nth,N			this thread's N-th allocation from now on fails; nth,0 ends that (fail_nth.h)
  *	exit			end with 0, at once
  *
  * A system call that fails where nothing says it may ends the process with status 1. All variables are in .data or
@@ -37,6 +38,8 @@
  */
 #include "nolibc.h"
 #include "pf.h"
+
+#include "fail_nth.h"
 
 #define DATA __attribute__((section(".data")))
 #define ARENA 0x20000000UL
@@ -570,6 +573,16 @@ static void do_await(const struct step *step)
 		sleep_ms(1);
 }
 
+static void do_nth(const struct step *step)
+{
+	long nth = number(step, 1);
+
+	if (nth)
+		fail_nth(nth);
+	else
+		fail_nth_done(1);
+}
+
 /* --- the interpreter ----------------------------------------------------------------------------------- */
 
 enum shape { PLAIN, BLOCK, REST };
@@ -587,9 +600,10 @@ static const struct operation {
 	{ "join", do_join, PLAIN },	{ "name", do_name, PLAIN },	{ "maps", do_maps, PLAIN },
 	{ "set", do_set, PLAIN },	{ "cleanup", do_cleanup, PLAIN }, { "info", do_info, PLAIN },
 	{ "touch", do_touch, PLAIN },	{ "await", do_await, PLAIN },	{ "sleep", do_sleep, PLAIN },
-	{ "exit", do_exit, PLAIN },	{ "exec", do_exec, REST },	{ "fork", do_fork, BLOCK },
-	{ "start", do_start, BLOCK },	{ "orphan", do_orphan, BLOCK }, { "thread", do_thread, BLOCK },
-	{ "tstart", do_tstart, BLOCK }, { "run", do_run, BLOCK },	{ "vrun", do_vrun, BLOCK },
+	{ "nth", do_nth, PLAIN },	{ "exit", do_exit, PLAIN },	{ "exec", do_exec, REST },
+	{ "fork", do_fork, BLOCK },	{ "start", do_start, BLOCK },	{ "orphan", do_orphan, BLOCK },
+	{ "thread", do_thread, BLOCK }, { "tstart", do_tstart, BLOCK }, { "run", do_run, BLOCK },
+	{ "vrun", do_vrun, BLOCK },
 };
 
 /* Splits a word at its commas. */
@@ -656,12 +670,19 @@ static void run(char **from, char **to)
 	}
 }
 
+/* The stack's VMA grows now, as deep as anything here will go, or not at all. */
+static void __attribute__((noinline)) grow_stack(void)
+{
+	char deep[8 * PAGE_SIZE];
+
+	*(volatile char *)deep = 0;
+}
+
 int main(int argc, char **argv)
 {
 	char places[THREADS][THREAD_STACK] __attribute__((aligned(16)));
 
-	/* The stack's VMA grows now or not at all. */
-	*(volatile char *)places[0] = 0;
+	grow_stack();
 	stacks = places;
 	environment = argv + argc + 1;
 	heap = ((unsigned long)sys1(NR_brk, 0) + PAGE_SIZE - 1) & -PAGE_SIZE;
