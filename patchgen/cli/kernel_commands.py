@@ -1,4 +1,4 @@
-"""Commands that need a kernel: build, boot, run, test."""
+"""Commands that need a kernel: build, boot, run; and how these and `test` come by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult
     from patchgen.kernel import Kernel
     from patchgen.pipeline import Project
-    from patchgen.runner import Outcome
+    from patchgen.source import Source
     from patchgen.testbed import Testbed
 
 _COMMAND_SECONDS = 60.0
@@ -32,29 +32,52 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (build, boot, run):
         app.command()(command)
-    app.command("test")(run_scenarios)
+
+
+def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool) -> tuple[str, str]:
+    """Return tree and workspace of the kernel under test: the base, a submission, or our series as it is."""
+    from patchgen import apply, pipeline, submission
+
+    if vanilla:
+        return origin.tree, "vanilla"
+    if given:
+        loaded = submission.load(given, project.cache)
+        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
+    return pipeline.commit(project, origin).tree, "series"
 
 
 def _build(project: Project, config: str, given: Path | None, vanilla: bool) -> Kernel:
-    """Return a kernel, built now unless the cache has it: the base, a submission's, or our series as it is."""
-    from patchgen import apply, kernel, pipeline, submission
+    from patchgen import kernel
 
     chosen = kernel.load_config(config)
     origin = project.source()
-    if vanilla:
-        tree, slot = origin.tree, "vanilla"
-    elif given:
-        loaded = submission.load(given, project.cache)
-        tree, slot = apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
-    else:
-        tree, slot = pipeline.commit(project, origin).tree, "series"
+    tree, slot = _wanted(project, origin, given, vanilla)
     return kernel.build(chosen, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
 
 
-def _kernel_of(
+def built(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Path | None:
+    """Return the kernel under test if it has been built; nothing is built now.
+
+    Raises:
+        PatchgenError: there is no base, or the patches do not apply.
+    """
+    from patchgen import kernel
+
+    origin = project.source()
+    tree, _ = _wanted(project, origin, given, vanilla)
+    found = kernel.cached(kernel.load_config("small"), tree, origin, project.cache)
+    return found.image if found else None
+
+
+def kernel_of(
     project: Project, *, kernel: Path | None = None, given: Path | None = None, vanilla: bool = False
 ) -> Path:
-    """Return the kernel under test: the file named, or one that is built now."""
+    """Return the kernel under test: the file named, or one that is built now.
+
+    Raises:
+        UsageError: there is no such file.
+        BuildError: it does not build.
+    """
     if kernel:
         if not kernel.is_file():
             raise UsageError(f"there is no kernel {kernel}")
@@ -62,7 +85,13 @@ def _kernel_of(
     return _build(project, "small", given, vanilla).image
 
 
-def _testbed(project: Project, kernel: Path) -> Testbed:
+def make_testbed(project: Project, kernel: Path) -> Testbed:
+    """Return what guests of a kernel are made of.
+
+    Raises:
+        UsageError: the user's program does not compile.
+        MachineError: a tool is missing.
+    """
     from patchgen import testbed
 
     return testbed.make(kernel, project.settings, project.series.parameters, project.cache)
@@ -95,7 +124,7 @@ def boot(kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set =
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    bed = _testbed(project, _kernel_of(project, kernel=kernel, vanilla=vanilla))
+    bed = make_testbed(project, kernel_of(project, kernel=kernel, vanilla=vanilla))
     with bed.ready() as guest:
         progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
         guest.interact()
@@ -119,8 +148,8 @@ def run(
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     # Before the kernel is built: a wrong name must not cost the minutes that this may take.
     files = dict(_copied(project, item) for item in copy or [])
-    image = _kernel_of(project, kernel=kernel, vanilla=vanilla)
-    bed = _testbed(project, image)
+    image = kernel_of(project, kernel=kernel, vanilla=vanilla)
+    bed = make_testbed(project, image)
     results = []
     with bed.booted(files) if files else bed.ready() as guest:
         for command in commands:
@@ -167,62 +196,3 @@ def _show_result(result: CommandResult) -> None:
         typer.echo(f"[ended by signal {result.signal}]")
     elif result.status:
         typer.echo(f"[status {result.status}]")
-
-
-def run_scenarios(
-    submission: Given = None,
-    kernel: KernelFile = None,
-    vanilla: Vanilla = False,
-    only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
-    list_: Annotated[bool, typer.Option("--list", help="List the scenarios; run nothing.")] = False,
-    workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
-    set_: common.Set = None,
-    json: common.Json = False,
-) -> None:
-    """Run the scenarios on the kernel under test, each in a freshly booted guest."""
-    from patchgen import pipeline, runner
-    from patchgen.scenarios import SCENARIOS
-
-    chosen = [one for one in SCENARIOS if only in one.name]
-    if not chosen:
-        raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
-    if list_:
-        rows = [{"scenario": one.name, "demands": one.demands, "summary": one.summary} for one in chosen]
-        if json:
-            common.emit({"scenarios": rows})
-        else:
-            for row in rows:
-                typer.echo(f"{row['scenario']:42} {' '.join(row['demands']):28} {row['summary']}")
-        return
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    image = _kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
-    bed = _testbed(project, image)
-    prefix = str(project.series.parameters["log_prefix"])
-    outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
-    if junit:
-        runner.write_junit(outcomes, junit, str(image))
-    passed = sum(outcome.passed for outcome in outcomes)
-    if json:
-        common.emit(
-            {
-                "kernel": str(image),
-                "accelerator": bed.machine.accelerator,
-                "passed": passed,
-                "failed": len(outcomes) - passed,
-                "scenarios": [outcome.as_dict() for outcome in outcomes],
-            }
-        )
-    else:
-        _show_outcomes(outcomes)
-        typer.echo(f"{passed} passed, {len(outcomes) - passed} failed")
-    raise typer.Exit(0 if passed == len(outcomes) else 1)
-
-
-def _show_outcomes(outcomes: list[Outcome]) -> None:
-    for outcome in outcomes:
-        typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
-        for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
-            typer.echo(f"       | {line}")
-        if not outcome.passed:
-            typer.echo(f"       again: patchgen test --only {outcome.scenario.name}")

@@ -61,6 +61,7 @@ def the_numbers_of_the_calls(lab: Lab) -> None:
 @scenario("2.3-1", "S12")
 def cleanup_frees_the_memory(lab: Lab) -> None:
     """Sixty rounds of tracking, running and cleaning up leave the kernel with the memory that it had."""
+    lab.set_param("one")
     lab.program("one")
     names = " ".join(f"set,name{number}" for number in range(8))
     one_round = f"set,one {names} run,/root/one map,0,1000,rw,anon write,0,1000 fork write,0,1000 end end cleanup"
@@ -80,6 +81,7 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
 def cleanup_while_tracked_programs_run(lab: Lab) -> None:
     """pf_cleanup while tracked programs fork, exec, fault and exit on both CPUs leaves the kernel sound."""
     lab.program("one")
+    lab.set_param("one")
     steps = "map,0,200,rw,anon write,0,200 fork write,0,100 end write,0,100 unmap,0,50"
     busy = f"(i=0; while [ $i -lt 15 ]; do ./one {steps}; i=$((i+1)); done) >/dev/null & "
     result = lab.run(

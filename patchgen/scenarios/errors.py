@@ -95,6 +95,7 @@ def messages_stay_one_line(lab: Lab) -> None:
 @scenario("2.6-5", "2.6-4", "S13")
 def every_failed_call_is_traced(lab: Lab) -> None:
     """Forty calls that fail, from two processes at once, leave forty lines."""
+    lab.fail("EACCES", "cleanup")
     loop = "i=0; while [ $i -lt 20 ]; do pfcall cleanup; i=$((i+1)); done >/dev/null"
     result = lab.run(f"({loop}) & {loop}; wait")
     lines = [line for line in result.log if line.level == "err" and line.text.startswith(lab.prefix)]

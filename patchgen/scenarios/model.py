@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 _SECONDS = 30.0
 _ARENA, _PAGE = 0x20000000, 4096  # qemu/guest/play.c
 _SHOWN = 2000
+_MAPS_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) [r-][w-][x-][sp] ", re.M)
 _OWN = re.compile(r"clocksource: |random: |sched_clock: ")
 
 
@@ -314,11 +315,5 @@ def _parse_played(text: str) -> Played:
 
 
 def parse_maps(text: str) -> tuple[Vma, ...]:
-    """Return the VMAs in the lines of `text` that are lines of /proc/PID/maps."""
-    found = []
-    for line in text.splitlines():
-        bounds, _, rest = line.partition(" ")
-        start, dash, end = bounds.partition("-")
-        if dash and rest[:4].strip("rwxps-") == "":
-            found.append(Vma(int(start, 16), int(end, 16)))
-    return tuple(found)
+    """Return the VMAs in the lines of `text` that are lines of /proc/PID/maps (proc(5))."""
+    return tuple(Vma(int(match[1], 16), int(match[2], 16)) for match in _MAPS_LINE.finditer(text))

@@ -48,9 +48,9 @@ def the_last_executed_of_two_at_the_same_time(lab: Lab) -> None:
     """Of two processes of that name that run at the same time, the one that was executed last is reported."""
     lab.program("one")
     lab.set_param("one")
-    first = "./one map,0,32,rw,anon write,0,32 fork end touch,/tmp/a await,/tmp/b write,0,32 touch,/tmp/c & "
-    second = "./one await,/tmp/a map,200,16,rw,anon write,200,16 fork write,200,5 end touch,/tmp/b await,/tmp/c; wait"
-    lab.run(f"{first} {second}")
+    first = "./one map,0,32,rw,anon write,0,32 fork end touch,/tmp/a await,/tmp/b write,0,32 touch,/tmp/c &"
+    second = "./one map,200,16,rw,anon write,200,16 fork write,200,5 end touch,/tmp/b await,/tmp/c"
+    lab.run(f"{first} until [ -e /tmp/a ]; do usleep 2000; done; {second}; wait")
     info = lab.get_info("one")
     expect("faults of the second", info.pages(200, 16), 5)
     expect("VMAs of the first", [vma for vma in info.vmas if 0x20000000 <= vma.start < 0x200C8000], [])

@@ -49,6 +49,7 @@ def several_programs_at_the_same_time(lab: Lab) -> None:
 @scenario("S11", "2.1-2")
 def two_thousand_names(lab: Lab) -> None:
     """Two thousand names are tracked at once."""
+    lab.set_param("name0")
     for start in range(0, 2000, 200):
         words = " ".join(f"set,name{number}" for number in range(start, start + 200))
         lab.run(f"play {words} >>/tmp/out")

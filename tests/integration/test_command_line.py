@@ -126,10 +126,12 @@ def test_a_read_only_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "PATCHGEN_CACHE" in done.stderr
 
 
-def test_list_of_scenarios(tmp_path: Path) -> None:
-    rows = json.loads(patchgen("test", "--list", "--json", cwd=tmp_path).stdout)["scenarios"]
-    assert {"scenario", "demand", "summary"} == set(rows[0])
-    assert any(row["scenario"] == "appendix-a" for row in rows)
+def test_list_of_sentences(tmp_path: Path) -> None:
+    rows = json.loads(patchgen("test", "--list", "--json", cwd=tmp_path).stdout)["demands"]
+    assert {"id", "text", "check", "result", "scenarios"} == set(rows[0])
+    assert {"scenario": "appendix-a", "result": "not run"} in rows[0]["scenarios"]
+    shown = patchgen("test", "--list", cwd=tmp_path).stdout
+    assert "2.1-2   not run  Several processes" in shown
 
 
 def test_doctor(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def cache(tmp_path: Path) -> Cache:
 @pytest.fixture
 def shell(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand a program of ours in for busybox, which would have to be fetched."""
-    path = programs.build(cache, programs.Recipe(programs.SOURCES / "cow.c", "bare"))
+    path = programs.build(cache, programs.Recipe(programs.SOURCES / "pfcall.c", "bare"))
     monkeypatch.setenv(busybox.VARIABLE, str(path))
     return path
 
@@ -212,7 +212,8 @@ def guarded(guard: Path, program: Path, arguments: list[str], *, tunables: bool)
         ("agent.c", "static", [], 2),
         ("fork.c", "dynamic", [], 0),
         ("test.c", "dynamic", [], 1),
-        ("cow.c", "bare", [], 2),
+        ("libc.c", "dynamic", ["8", "5", "3"], 0),
+        ("play.c", "bare", ["map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "end", "maps"], 0),
     ],
 )
 def test_no_program_makes_the_calls_under_test_by_itself(

@@ -164,17 +164,16 @@ def test_more_log_than_the_buffer_holds_is_said_to_be_lost(own_guest: Guest) -> 
 # --- the programs
 
 
-def test_cow_makes_one_mapping_and_shows_it(guest: Guest) -> None:
-    result = guest.run(["cow", "20", "5", "3"])
+def test_play_maps_what_it_is_told_and_nothing_else(guest: Guest) -> None:
+    result = guest.run(["play", "map,0,20,rw,anon", "write,0,20", "fork", "write,0,5", "end", "maps"])
     assert result.status == 0
-    head, *maps = result.text.splitlines()
-    start, end = (int(word, 16) for word in head.split()[1:])
-    assert end - start == 20 * 4096
-    assert any(line.startswith(f"{start:08x}-{end:08x} rw-p 00000000 00:00 0") for line in maps)
+    maps = result.text.splitlines()
+    assert (maps[0], maps[-1]) == ("maps", "endmaps")
+    assert any(line.startswith("20000000-20014000 rw-p 00000000 00:00 0") for line in maps)
     # Not one mapping more than the ELF file's, this one, and what the kernel gives every process.
     assert [line.split()[-1] for line in maps if "[" in line] == ["[vvar]", "[vdso]", "[stack]"]
-    for wrong in (["cow"], ["cow", "4", "5", "0"], ["cow", "4", "-1", "0"], ["cow", "0", "0", "0"]):
-        assert guest.run(wrong).status == 2
+    for wrong in (["play", "nonsense"], ["play", "map,0,x,rw,anon"], ["play", "fork"], ["play", "crash,900"]):
+        assert guest.run(wrong).status != 0
 
 
 def test_fork_and_test_start_as_in_the_assignment(guest: Guest) -> None:

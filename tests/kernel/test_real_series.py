@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], projec
     assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
     assert applied is not None
     assert applied.trees[-1] == pipeline.commit(project, origin).tree
+
+
+def test_the_kernels_own_data_structures(made: list[PatchFile]) -> None:
+    """No list, tree or table of our own: the hash table and its links are the kernel's."""
+    added = [line for patch in made for file in patch.files for hunk in file for line in hunk if line.is_added]
+    text = "".join(line.value for line in added)
+    assert "#include <linux/hashtable.h>" in text
+    assert "hlist_for_each_entry_rcu(" in text
+    assert not re.search(r"struct (?!hlist_node)\w+ \*(next|prev|left|right|parent|child);", text)
 
 
 def test_checkpatch_would_speak(made: list[PatchFile], project: Project, origin: Source) -> None:

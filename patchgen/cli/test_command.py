@@ -1,0 +1,115 @@
+"""The command `test`: scenarios, their outcomes, and the table of sentences that they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from patchgen.cli import common, kernel_commands
+from patchgen.errors import PatchgenError, UsageError
+
+if TYPE_CHECKING:
+    from patchgen.pipeline import Project
+    from patchgen.results import Row
+    from patchgen.runner import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("test")(run_scenarios)
+
+
+def run_scenarios(
+    submission: kernel_commands.Given = None,
+    kernel: kernel_commands.KernelFile = None,
+    vanilla: kernel_commands.Vanilla = False,
+    only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
+    list_: Annotated[
+        bool, typer.Option("--list", help="Print each sentence, its scenarios and the last results; run nothing.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
+    set_: common.Set = None,
+    json: common.Json = False,
+) -> None:
+    """Run the scenarios on the kernel under test, each in a freshly booted guest."""
+    from patchgen import pipeline, results, runner
+    from patchgen.scenarios import SCENARIOS
+
+    chosen = [one for one in SCENARIOS if only in one.name]
+    if not chosen:
+        raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    if list_:
+        known = _known(project, kernel, submission, vanilla)
+        _show_table(results.table(known), json)
+        return
+    image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
+    bed = kernel_commands.make_testbed(project, image)
+    prefix = str(project.series.parameters["log_prefix"])
+    outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
+    results.keep(outcomes, image, project.cache)
+    if junit:
+        runner.write_junit(outcomes, junit, str(image))
+    counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
+    if json:
+        common.emit(
+            {
+                "kernel": str(image),
+                "accelerator": bed.machine.accelerator,
+                "passed": counts["ok"],
+                "failed": counts["FAILED"],
+                "skipped": counts["skipped"],
+                "scenarios": [outcome.as_dict() for outcome in outcomes],
+            }
+        )
+    else:
+        _show_outcomes(outcomes)
+        skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
+        typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
+    raise typer.Exit(1 if counts["FAILED"] else 0)
+
+
+def _known(project: Project, kernel: Path | None, submission: Path | None, vanilla: bool) -> dict[str, str]:
+    """Return what is known of the kernel under test; nothing if it was not built, or cannot be named here and now."""
+    from patchgen import progress, results
+
+    if not results.any_known(project.cache):  # then the base need not be there either, and is not worth a download
+        return {}
+    try:
+        image = kernel or kernel_commands.built(project, given=submission, vanilla=vanilla)
+        return results.known_results(image, project.cache) if image else {}
+    except PatchgenError as error:
+        progress.warn(f"no results are known: {error.message}")
+        return {}
+
+
+def _show_table(rows: list[Row], json: bool) -> None:
+    from patchgen.scenarios import SCENARIOS
+
+    summaries = {one.name: one.summary for one in SCENARIOS}
+    if json:
+        common.emit({"demands": [{**row.demand.model_dump(), "result": row.result, **_tests(row)} for row in rows]})
+        return
+    for row in rows:
+        typer.echo(f"{row.demand.id:7} {row.result:8} {row.demand.text}")
+        if row.demand.check:
+            typer.echo(f"        {'':8} make test: {row.demand.check}")
+        for name, result in row.results.items():
+            typer.echo(f"        {result:8} {name}: {summaries[name]}")
+    typer.echo(f"{len(rows)} sentences, {len(summaries)} scenarios")
+
+
+def _tests(row: Row) -> dict[str, object]:
+    return {"scenarios": [{"scenario": name, "result": result} for name, result in row.results.items()]}
+
+
+def _show_outcomes(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
+        for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
+            typer.echo(f"        | {line}")
+        if not outcome.passed and not outcome.skipped:
+            typer.echo(f"        again: patchgen test --only {outcome.scenario.name}")

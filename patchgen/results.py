@@ -1,0 +1,76 @@
+"""What came of scenarios, kept by kernel: so that the table of sentences can say what is known without a new run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import scenarios
+from patchgen.cache import Cache, digest, file_digest, prune, write_text
+from patchgen.runner import Outcome
+from patchgen.scenarios.demands import Demand, demands
+
+NOT_RUN = "not run"
+_KEPT = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sentence with all that stands for it.
+
+    Attributes:
+        demand: the sentence.
+        results: result ("ok", "FAILED", "skipped", "not run") of each of its scenarios, by the scenario's name.
+    """
+
+    demand: Demand
+    results: dict[str, str]
+
+    @property
+    def result(self) -> str:
+        """Of the sentence: the worst of its scenarios'; "" if a test of the patches stands for it."""
+        found = set(self.results.values())
+        return next((word for word in ("FAILED", NOT_RUN, "skipped", "ok") if word in found), "")
+
+
+def _file(kernel: Path, cache: Cache) -> Path:
+    """Return where results on a kernel are: those of other versions of the scenarios do not count."""
+    sources = sorted(Path(scenarios.__file__).parent.glob("*.py"))
+    key = digest("results", file_digest(kernel), [file_digest(path) for path in sources])
+    return cache.directory("results") / f"{key}.json"
+
+
+def keep(outcomes: Iterable[Outcome], kernel: Path, cache: Cache) -> None:
+    """Add the outcomes to what is known of a kernel.
+
+    Raises:
+        MachineError: they cannot be written.
+    """
+    path = _file(kernel, cache)
+    known = known_results(kernel, cache) | {outcome.scenario.name: outcome.result for outcome in outcomes}
+    write_text(path, json.dumps(known, indent=1))
+    prune(path.parent, _KEPT)
+
+
+def any_known(cache: Cache) -> bool:
+    """Whether results on any kernel are kept."""
+    return any((cache.root / "results").glob("*.json"))
+
+
+def known_results(kernel: Path, cache: Cache) -> dict[str, str]:
+    """Return the result of each scenario that was run on a kernel, by its name."""
+    path = _file(kernel, cache)
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def table(known: dict[str, str]) -> list[Row]:
+    """Return the sentences in the assignment's order, with the results of their scenarios."""
+    return [
+        Row(
+            demand,
+            {one.name: known.get(one.name, NOT_RUN) for one in scenarios.SCENARIOS if demand.id in one.demands},
+        )
+        for demand in demands().values()
+    ]

@@ -1,0 +1,78 @@
+"""Every sentence of the assignment has a scenario, or a test of the patches that exists."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from patchgen import results
+from patchgen.cache import Cache
+from patchgen.runner import Outcome
+from patchgen.scenarios import SCENARIOS
+from patchgen.scenarios.demands import Demand, demands
+from patchgen.scenarios.model import Lab, Registry, parse_maps
+
+ROOT = Path(__file__).parents[2]
+# Sections 2.1 to 2.6 and 3 of the assignment, and the 13 statements on what they mean.
+SECTIONS = {"2.1": 6, "2.2": 10, "2.3": 3, "2.4": 1, "2.5": 2, "2.6": 6, "3": 7}
+
+
+def test_the_sections_are_complete() -> None:
+    wanted = [f"{section}-{number}" for section, count in SECTIONS.items() for number in range(1, count + 1)]
+    assert list(demands()) == [*wanted, *(f"S{number}" for number in range(1, 14))]
+
+
+@pytest.mark.parametrize("demand", demands().values(), ids=lambda demand: str(demand.id))
+def test_each_sentence_has_something_that_stands_for_it(demand: Demand) -> None:
+    standing = [one.name for one in SCENARIOS if demand.id in one.demands]
+    assert bool(standing) != bool(demand.check), "a scenario, or else a test of the patches"
+    if demand.check:
+        file, function = demand.check.split("::")
+        tree = ast.parse((ROOT / file).read_text())
+        assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_there_are_at_least_sixty() -> None:
+    assert len(SCENARIOS) >= 60
+
+
+def check(lab: Lab) -> None:
+    """A check like any other."""
+
+
+def test_a_scenario_must_stand_for_a_known_sentence() -> None:
+    with pytest.raises(AssertionError, match="does not have"):
+        Registry().add("9.9-1")(check)
+    with pytest.raises(AssertionError, match="no demand"):
+        Registry().add()(check)
+
+
+def test_results_are_kept_by_kernel(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    kernels = [tmp_path / "a", tmp_path / "b"]
+    for kernel in kernels:
+        kernel.write_text(kernel.name)
+    first, second = SCENARIOS[:2]
+    assert not results.any_known(cache)
+    results.keep([Outcome(first, True, "", "", 0.1)], kernels[0], cache)
+    results.keep([Outcome(second, False, "x", "", 0.1)], kernels[0], cache)
+    assert results.any_known(cache)
+    assert results.known_results(kernels[0], cache) == {first.name: "ok", second.name: "FAILED"}
+    assert results.known_results(kernels[1], cache) == {}
+
+
+def test_a_sentence_is_as_good_as_its_worst_scenario() -> None:
+    name = SCENARIOS[0].name
+    demand = SCENARIOS[0].demands[0]
+    others = {one.name: "ok" for one in SCENARIOS}
+    for word in ("ok", "FAILED", "skipped"):
+        row = next(row for row in results.table(others | {name: word}) if row.demand.id == demand)
+        assert row.result == word
+    assert {row.result for row in results.table({})} == {"not run", ""}
+
+
+def test_maps_are_read() -> None:
+    text = "maps\n08048000-08049000 r--p 00000000 00:02 9   /root/a-b\nbf-x\nb7f61000-b7f64000 rw-s 0 00:00 0\n"
+    assert [(vma.start, vma.end) for vma in parse_maps(text)] == [(0x8048000, 0x8049000), (0xB7F61000, 0xB7F64000)]
