@@ -39,11 +39,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_NO_ROOM = "free some space, or set PATCHGEN_CACHE to a directory on another disk"
+NO_ROOM = "free some space, or set PATCHGEN_CACHE to a directory on another disk"
 _NO_WRITE = "set PATCHGEN_CACHE to a directory that you can write to"
 _HINTS = {
-    errno.ENOSPC: _NO_ROOM,
-    errno.EDQUOT: _NO_ROOM,
+    errno.ENOSPC: NO_ROOM,
+    errno.EDQUOT: NO_ROOM,
     errno.EROFS: _NO_WRITE,
     errno.EACCES: _NO_WRITE,
     errno.EPERM: _NO_WRITE,

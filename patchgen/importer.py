@@ -31,7 +31,7 @@ from patchgen import cache as caching
 from patchgen import progress
 from patchgen.cache import Cache
 from patchgen.errors import BaseError, MachineError
-from patchgen.repository import Repository, answer, bare_repository, feeding
+from patchgen.repository import Repository, answer, bare_repository, disk_is_full, failed, feeding
 
 _LOCK = "objects"
 _SCRATCH = "import"  # Scratch directories of this name are made under the lock only, so any other is a dead run's.
@@ -40,7 +40,6 @@ _MEBI = 1 << 20
 _MAX_FILE, _MAX_TOTAL, _MAX_MEMBERS, _MAX_HEADER = 256 * _MEBI, 8192 * _MEBI, 500_000, _MEBI
 _EXECUTABLE, _REGULAR, _SYMLINK = b"100755", b"100644", b"120000"
 _WRITTEN = re.compile(rb"Writing objects:\s+\d+% \((\d+)/\d+\)[^\r\n]*[\r\n]*")
-_NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 Accept = Callable[[Repository, str], None]
 """Looks at an imported tree before it is kept; raises BaseError if it will not do."""
@@ -256,9 +255,8 @@ def _importing(cache: Cache, doing: str) -> Iterator[tuple[Path, dict[str, int]]
                         link.symlink_to(repository_path(cache) / "objects" / "pack" / link.name)
                 yield scratch, packs
     except MachineError as error:
-        if any(words in error.evidence for words in _NO_SPACE):
-            hint = "free some space, or set PATCHGEN_CACHE to a directory on another disk"
-            raise MachineError(f"{doing}: the disk is full", hint=hint, evidence=error.evidence) from error
+        if disk_is_full(error.evidence):
+            raise failed(doing, error.evidence) from error
         raise
 
 
@@ -405,10 +403,10 @@ def _pack(repo: Repository, ids: Collection[str], origin: str) -> None:
     status = process.proc.wait()
     if status == 0:
         return
-    evidence = _WRITTEN.sub(b"", said).decode(errors="replace").strip()
-    if status < 0 or any(words in evidence for words in _NO_SPACE):
-        raise MachineError(f"git pack-objects ended with status {status}", evidence=evidence)
-    raise BaseError(f"{origin}: git cannot read all of it", evidence=evidence)
+    failure = failed(f"git pack-objects ended with status {status}", said.decode(errors="replace"))
+    if status < 0 or disk_is_full(failure.evidence):
+        raise failure
+    raise BaseError(f"{origin}: git cannot read all of it", evidence=failure.evidence)
 
 
 # --- from a directory -----------------------------------------------------------------------------------------------

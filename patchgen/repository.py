@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,12 @@ from git import Git, Repo
 from git.exc import GitCommandError, GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
 
 from patchgen import proc
+from patchgen.cache import NO_ROOM
 from patchgen.errors import MachineError, ToolMissingError
 
 _TIMEOUT = 600.0
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "Out of diskspace", "unable to write file")
+_PROGRESS = re.compile(r"(?:remote: )?[A-Z][a-z]+ (?:objects|files|deltas): +\d+% ")
 _SCRUBBED = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -84,6 +88,22 @@ class Repository(Repo):
     GitCommandWrapperType = _CleanGit
 
 
+def disk_is_full(said: str) -> bool:
+    """Whether git's words say so; it has several ways (csum-file.c, entry.c and strerror of its sources)."""
+    return any(words in said for words in _DISK_FULL)
+
+
+def failed(doing: str, said: str) -> MachineError:
+    """Return the error for a git command that failed: what was being done, git's own words as the evidence.
+
+    What it drew of its progress is left out.
+    """
+    lines = [line for line in re.split(r"[\r\n]+", said) if line and not _PROGRESS.match(line)]
+    if disk_is_full(said):
+        return MachineError(f"{doing}: the disk is full", hint=NO_ROOM, evidence=proc.tail("\n".join(lines)))
+    return MachineError(doing, evidence="\n".join(lines))
+
+
 @contextlib.contextmanager
 def git_errors(doing: str) -> Iterator[None]:
     """Turn GitPython's errors inside the block into ours, with git's own words as the evidence."""
@@ -93,7 +113,7 @@ def git_errors(doing: str) -> Iterator[None]:
         raise ToolMissingError("git is not installed", hint="run 'patchgen doctor'") from error
     except GitCommandError as error:
         said = str(error.stderr).strip().removeprefix("stderr: ").strip("'\n ")
-        raise MachineError(f"{doing}: git failed with status {error.status}", evidence=said) from error
+        raise failed(f"{doing}: git failed with status {error.status}", said) from error
 
 
 def open_repository(path: Path) -> Repository | None:
@@ -144,7 +164,7 @@ def feeding(repo: Repository, command: str, *args: str, env: Mapping[str, str] |
     process.proc.stdout.read()
     err = process.proc.stderr.read()
     if process.proc.wait():
-        raise MachineError(f"git {command.replace('_', '-')} failed", evidence=err.decode(errors="replace"))
+        raise failed(f"git {command.replace('_', '-')} failed", err.decode(errors="replace"))
 
 
 def answer(repo: Repository, command: str, *args: str, data: bytes, env: Mapping[str, str] | None = None) -> bytes:
@@ -156,5 +176,5 @@ def answer(repo: Repository, command: str, *args: str, data: bytes, env: Mapping
     process = getattr(repo.git, command)(*args, istream=subprocess.PIPE, as_process=True, env=env)
     out, err = process.proc.communicate(data, timeout=_TIMEOUT)
     if process.proc.returncode:
-        raise MachineError(f"git {command.replace('_', '-')} failed", evidence=err.decode(errors="replace"))
+        raise failed(f"git {command.replace('_', '-')} failed", err.decode(errors="replace"))
     return bytes(out)

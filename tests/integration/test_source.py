@@ -676,11 +676,16 @@ def test_two_processes_at_once(tmp_path: Path, cache: Cache) -> None:
 
 
 def test_full_disk_is_told_from_a_bad_source(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    for command in ("pack-objects", "fast-import"):
+    # As git 2.39 says it when the file system is full.
+    words = {
+        "pack-objects": "fatal: sha1 file 'objects/pack/tmp_pack_X' write error. Out of diskspace",
+        "fast-import": "fatal: write error: No space left on device",
+    }
+    for command, said in words.items():
         fake = tmp_path / "bin" / "git"
         fake.parent.mkdir(exist_ok=True)
         real = shutil.which("git", path=os.defpath)
-        says = 'echo "fatal: write error: No space left on device" >&2'
+        says = f"""printf 'Counting objects:  98%% (64933/66258)\\r' >&2; echo "{said}" >&2"""
         fake.write_text(
             f'#!/bin/sh\n[ "$1" = {command} ] && {{ cat >/dev/null; {says}; exit 128; }}\nexec {real} "$@"\n'
         )
@@ -693,5 +698,6 @@ def test_full_disk_is_told_from_a_bad_source(tmp_path: Path, cache: Cache, monke
             with pytest.raises(MachineError, match="the disk is full") as caught:
                 obtain(cache, linux)
         assert "PATCHGEN_CACHE" in caught.value.hint
+        assert caught.value.evidence == said
         assert_whole(obtain(cache, linux))
         shutil.rmtree(cache.root)
