@@ -166,7 +166,7 @@ class Lab:
         result = self.run(["pfcall", *words])
         lines = result.text.splitlines()
         ret = int(lines[0].removeprefix("ret "))
-        info = _parse_info(lines[1:]) if len(lines) > 1 else None
+        info = parse_info(lines[1:]) if len(lines) > 1 else None
         return Call(ret, info, tuple((line.level, line.text) for line in result.log))
 
     def succeed(self, *words: str) -> Call:
@@ -223,7 +223,8 @@ def _log_text(call: Call) -> str:
     return "\n".join(text for _, text in call.log)
 
 
-def _parse_info(lines: Sequence[str]) -> Info:
+def parse_info(lines: Sequence[str]) -> Info:
+    """Return the statistics in the lines that the guest's programs print after "ret 0" (pf.h)."""
     head = dict(line.split() for line in lines[:2])
     vmas = []
     for line in lines[2:]:

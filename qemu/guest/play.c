@@ -46,6 +46,7 @@
 #define JOBS 64
 #define THREADS 32
 #define THREAD_STACK 8192
+#define STACK_ROOM (8 * PAGE_SIZE)
 
 #define O_WRONLY_CREAT (1 | O_CREAT)
 #define MREMAP_MAYMOVE 1
@@ -660,8 +661,8 @@ int main(int argc, char **argv)
 {
 	char places[THREADS][THREAD_STACK] __attribute__((aligned(16)));
 
-	/* The stack's VMA grows now or not at all. */
-	*(volatile char *)places[0] = 0;
+	/* The stack's VMA grows now, by more than is needed, and not while it is looked at. */
+	*(volatile char *)((unsigned long)places - STACK_ROOM) = 0;
 	stacks = places;
 	environment = argv + argc + 1;
 	heap = ((unsigned long)sys1(NR_brk, 0) + PAGE_SIZE - 1) & -PAGE_SIZE;
