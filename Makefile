@@ -13,7 +13,7 @@ PARALLEL := -n auto
 export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-builds lint bench clean host-patch host-test
+.PHONY: help patch check test test-unit test-qemu test-builds nightly lint bench clean host-patch host-test
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -38,6 +38,11 @@ test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself, the defconfig kernel and x86_64 (an hour)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m builds -p no:xdist $(PYTEST_ARGS)
+
+nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random programs with the model (minutes)
+	@$(BIN)/python tests/prepare.py
+	@RANDOM_PROGRAMS=$${RANDOM_PROGRAMS:-2000} $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/nightly.xml \
+	  tests/kernel/test_random_programs.py $(PYTEST_ARGS)
 
 lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -218,7 +218,7 @@ class Lab:
         notes = tuple(line.removeprefix("note ") for line in lines if line.startswith("note "))
         lines = [line for line in lines if not line.startswith("note ")]
         ret = int(lines[0].removeprefix("ret "))
-        info = _parse_info(lines[1:]) if len(lines) > 1 else None
+        info = parse_info(lines[1:]) if len(lines) > 1 else None
         return Call(ret, info, tuple((line.level, line.text) for line in result.log), notes)
 
     def succeed(self, *words: str) -> Call:
@@ -294,7 +294,8 @@ def _log_text(call: Call) -> str:
     return "\n".join(text for _, text in call.log)
 
 
-def _parse_info(lines: Sequence[str]) -> Info:
+def parse_info(lines: Sequence[str]) -> Info:
+    """Return the statistics in the lines that the guest's programs print after "ret 0" (pf.h)."""
     head = dict(line.split() for line in lines[:2])
     vmas = []
     for line in lines[2:]:
@@ -310,7 +311,7 @@ def _parse_played(text: str) -> Played:
         if line == "maps":
             maps.append(parse_maps("\n".join(lines[number + 1 : lines.index("endmaps", number)])))
         elif line.startswith("nb "):
-            infos.append(_parse_info(lines[number : number + 2 + int(line.split()[1])]))
+            infos.append(parse_info(lines[number : number + 2 + int(line.split()[1])]))
     return Played(tuple(maps), tuple(infos), text)
 
 

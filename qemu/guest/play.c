@@ -49,6 +49,7 @@
 #define JOBS 64
 #define THREADS 32
 #define THREAD_STACK 8192
+#define STACK_ROOM (8 * PAGE_SIZE)
 
 #define O_WRONLY_CREAT (1 | O_CREAT)
 #define MREMAP_MAYMOVE 1
@@ -673,7 +674,7 @@ static void run(char **from, char **to)
 /* The stack's VMA grows now, as deep as anything here will go, or not at all. */
 static void __attribute__((noinline)) grow_stack(void)
 {
-	char deep[8 * PAGE_SIZE];
+	char deep[STACK_ROOM];
 
 	*(volatile char *)deep = 0;
 }
