@@ -57,6 +57,16 @@ class Stripes:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """Map the ring of a new io_setup(), over whatever is there: shared memory whose first write is a fault of its own.
+
+    Moves leave it alone: linux-4.15 oopses where a child moves its parent's (aio_ring_mremap()).
+    """
+
+    page: int
+
+
+@dataclass(frozen=True)
 class Unmap:
     """Unmap pages."""
 
@@ -159,6 +169,7 @@ class Execute:
 Op = (
     Map
     | Stripes
+    | Ring
     | Unmap
     | Protect
     | Move
@@ -226,7 +237,7 @@ class _Page:
     """A mapped page; pages of one `segment` that follow each other are in one VMA for sure."""
 
     prot: Prot
-    kind: Kind
+    kind: Kind | Literal["ring"]
     segment: int
     state: _State = _State.ABSENT
 
@@ -296,6 +307,10 @@ class _Player:
                 self._map(process, op)
             case Stripes():
                 self._stripes(process, op)
+            case Ring():
+                self.words.append(f"ring,{op.page}")
+                self._unmap(process, range(op.page, op.page + 1))
+                process.space[op.page] = _Page("rw", "ring", self._segment())
             case Unmap():
                 self.words.append(f"unmap,{op.page},{op.pages}")
                 self._unmap(process, range(op.page, op.page + op.pages))
@@ -374,7 +389,9 @@ class _Player:
                 one.segment = fresh[key]
 
     def _move(self, process: _Process, op: Move) -> None:
-        pages = next(_runs(range(op.page, op.page + op.pages), process.space.__contains__), None)
+        space = process.space
+        movable = _runs(range(op.page, op.page + op.pages), lambda page: page in space and space[page].kind != "ring")
+        pages = next(movable, None)
         if pages is None:
             return
         to = op.to

@@ -33,6 +33,7 @@
 #define NR_prctl 172
 #define NR_vfork 190
 #define NR_futex 240
+#define NR_io_setup 245
 #define NR_exit_group 252
 
 #define PROT_NONE 0x0

@@ -8,6 +8,8 @@
  *	map,P,N,PROT,KIND	PROT: rw, r, none. KIND: anon; shared (anonymous); file (private) and sharedfile,
  *				of /root/pages, the arena's page P being the file's page P
  *	file,N			make /root/pages with N pages, none zero, unless it is there
+ *	ring,P			map the ring of a new io_setup(), one shared page whose first write the kernel notices
+ *				(a page of a file on disk is like that, one in memory is not); it cannot be moved by a child
  *	stripes,P,N		map N single anonymous pages, by turns rw and r: N VMAs
  *	unmap,P,N   protect,P,N,PROT
  *	move,P,N,Q		mremap() to page Q; prints "move ok", or "move -ERRNO"
@@ -174,6 +176,15 @@ static void do_file(const struct step *step)
 	for (i = 0; i < pages; i++)
 		must(step, sys3(NR_write, fd, page, sizeof(page)));
 	sys1(NR_close, fd);
+}
+
+static void do_ring(const struct step *step)
+{
+	unsigned long ring = 0;
+
+	must(step, sys2(NR_io_setup, 1, &ring));
+	must(step, sys5(NR_mremap, (long)ring, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			(long)address(step, 1)));
 }
 
 static void do_stripes(const struct step *step)
@@ -601,10 +612,10 @@ static const struct operation {
 	{ "join", do_join, PLAIN },	{ "name", do_name, PLAIN },	{ "maps", do_maps, PLAIN },
 	{ "set", do_set, PLAIN },	{ "cleanup", do_cleanup, PLAIN }, { "info", do_info, PLAIN },
 	{ "touch", do_touch, PLAIN },	{ "await", do_await, PLAIN },	{ "sleep", do_sleep, PLAIN },
-	{ "nth", do_nth, PLAIN },	{ "exit", do_exit, PLAIN },	{ "exec", do_exec, REST },
-	{ "fork", do_fork, BLOCK },	{ "start", do_start, BLOCK },	{ "orphan", do_orphan, BLOCK },
-	{ "thread", do_thread, BLOCK }, { "tstart", do_tstart, BLOCK }, { "run", do_run, BLOCK },
-	{ "vrun", do_vrun, BLOCK },
+	{ "nth", do_nth, PLAIN },	{ "ring", do_ring, PLAIN },	{ "exit", do_exit, PLAIN },
+	{ "exec", do_exec, REST },	{ "fork", do_fork, BLOCK },	{ "start", do_start, BLOCK },
+	{ "orphan", do_orphan, BLOCK }, { "thread", do_thread, BLOCK }, { "tstart", do_tstart, BLOCK },
+	{ "run", do_run, BLOCK },	{ "vrun", do_vrun, BLOCK },
 };
 
 /* Splits a word at its commas. */

@@ -66,6 +66,7 @@ _SIMPLE: _Weighted = [
     (2, st.tuples(st.builds(pages.Unmap, _PAGE, _COUNT))),
     (2, st.tuples(st.builds(pages.Move, _PAGE, _COUNT, _PAGE))),
     (1, st.tuples(_SHRINK)),
+    (2, st.tuples(st.builds(pages.Ring, _PAGE), _touch("read"), _WRITE)),
     (1, st.tuples(st.builds(pages.Rename))),
 ]
 # They end the process or put 100 pages in place of the others.

@@ -19,6 +19,7 @@ from patchgen.scenarios.pages import (
     Played,
     Protect,
     Rename,
+    Ring,
     Shrink,
     Stripes,
     Thread,
@@ -93,6 +94,12 @@ def test_faults(program: list[Op], faults: dict[int, int]) -> None:
 def test_shared_memory_never_counts(kind: Kind) -> None:
     done = played(Map(0, 2, kind=kind), touch(0, 2, "read"), Fork((touch(0, 2),)), Protect(0, 2, "r"), touch(0, 2))
     assert (done.total, done.faults) == (0, {})
+
+
+def test_a_ring_never_counts_nor_moves() -> None:
+    done = played(Map(0, 3), Ring(1), touch(0, 3, "read"), Protect(0, 3, "r"), Protect(0, 3, "rw"), touch(0, 3))
+    assert (done.faults, done.mapped) == ({0: 1, 2: 1}, {0: "rw-p", 1: "rw-s", 2: "rw-p"})
+    assert played(Ring(1), Move(0, 3, 8)).mapped == {1: "rw-s"}
 
 
 def test_the_total_keeps_what_the_pages_forget() -> None:
