@@ -34,6 +34,7 @@
 #define PAGE 4096UL
 #define STATE "/tmp/torture.state"
 #define FAILURES "/tmp/torture.fail"
+#define STOP "/tmp/torture.stop"	/* ends a run when it is there: a guest's seconds can be longer than the host's */
 #define SELF "/proc/self/exe"
 #define WORKERS_MAX 16
 #define DIGESTED 64		/* operations of each worker whose digest is printed: two runs of a seed compare */
@@ -49,6 +50,7 @@ struct state {
 	atomic_ulong operations[WORKERS_MAX];
 	uint32_t digest[WORKERS_MAX];
 	int percent;
+	atomic_int stop;
 };
 
 static struct state *state;
@@ -528,7 +530,7 @@ static void __attribute__((noreturn)) worker(uint32_t seed, uint32_t number, dou
 {
 	uint32_t index;
 
-	for (index = 0; now() < end; index++) {
+	for (index = 0; !state->stop && now() < end; index++) {
 		struct random random = random_of(seed, number, index);
 
 		uint32_t which = 0;
@@ -641,6 +643,8 @@ static void follow_workers(struct log *log, uint32_t seed, double end, int worke
 		if (pid > 0 && WIFSIGNALED(status) && !state->percent)
 			unexpected("process %d was killed by signal %d", pid, WTERMSIG(status));
 		log_drain(log, 0);
+		if (!access(STOP, F_OK))
+			state->stop = 1;
 		if (pid == 0)
 			usleep(2000);
 	}
@@ -660,6 +664,7 @@ static int run(const char *prefix, uint32_t seed, double seconds, int workers, i
 	struct log log;
 
 	unlink(FAILURES);
+	unlink(STOP);
 	if (open_state(1) || make_programs() || log_open(&log, prefix) || (percent && inject(percent)))
 		return 2;
 	state->percent = percent;
