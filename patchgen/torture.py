@@ -271,5 +271,3 @@ def _check_leaks(guest: Guest, course: _Course, before: dict[tuple[str, str], in
     if count:
         shown = "\n".join(result.text.splitlines()[:_SHOWN])
         course.wrong(f"kmemleak found {count} objects that nobody points to", shown)
-
-

@@ -48,7 +48,7 @@ def torture(
     progress.note(f"seed {chosen}")
     plan = torturing.Plan(chosen, seconds, calls, workers)
     prefix = str(project.series.parameters["log_prefix"])
-    verdict = torturing.run(kernel_commands.testbed_of(project, image), prefix, plan)
+    verdict = torturing.run(kernel_commands.make_testbed(project, image), prefix, plan)
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:
