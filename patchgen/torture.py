@@ -43,7 +43,10 @@ _SHOWN = 40  # lines of evidence
 _OUTPUT, _STATUS, _STOP = "/tmp/.output", "/tmp/.status", "/tmp/torture.stop"  # noqa: S108 - in the guest
 _DUMP_SLABS = 'for c in /sys/kernel/slab/kmalloc-*; do echo "== ${c##*/}"; cat $c/alloc_calls; done'
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
+# debugfs keeps something for each file that was ever opened.
+_WARM_UP = f"cat /sys/kernel/debug/fail*/* {_KMEMLEAK} >/dev/null"
 _OWNER = re.compile(r"^\s*(\d+) (\S+)")
+_NUMBER = re.compile(r"^([a-z_]+(?:-\d+)?) (\d+(?: [0-9a-f]{8})?)$")
 # Where allocations fail in a page fault, the kernel takes memory to be out and kills the process that asked.
 _OUT_OF_MEMORY = re.compile(r"^Out of memory: Kill")
 
@@ -134,6 +137,7 @@ def run(testbed: Testbed, prefix: str, plan: Plan) -> Verdict:
 
 def _through(guest: Guest, course: _Course) -> None:
     """Run the parts until one of them shows that the kernel is wrong."""
+    guest.run(_WARM_UP, timeout=_ANSWER_SECONDS)
     before = _slabs(guest)
     for part, command, seconds in _parts(course):
         course.part = part
@@ -201,8 +205,8 @@ def parse(name: str, output: str, seconds: float) -> Part:
             failures.append(rest)
         elif key == "kmsg":
             said.append(rest.partition(" ")[2])
-        elif rest:
-            numbers[key] = rest
+        elif match := _NUMBER.match(line):
+            numbers[match[1]] = match[2]
     return Part(name, numbers, tuple(failures), tuple(said), seconds)
 
 

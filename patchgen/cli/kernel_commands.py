@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _COMMAND_SECONDS = 60.0
 
-ConfigName = Annotated[str, typer.Option("--config", help="The kernel's configuration: small, debug, defconfig or x86_64.")]
+ConfigName = Annotated[
+    str, typer.Option("--config", help="The kernel's configuration: small, debug, defconfig or x86_64.")
+]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="The base without any patch.")]
 KernelFile = Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel instead.")]
 Given = Annotated[

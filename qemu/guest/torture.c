@@ -2,13 +2,14 @@
 /*
  * torture: everything that a tracked process can do, at once, on all CPUs.
  *
- *	torture run PREFIX SEED SECONDS WORKERS PERCENT
+ *	torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS]
  *	torture nth PREFIX
  *
  * "run" starts workers that fork, execute tracked and untracked names, vfork and execute, write to memory that they
  * share with others, race with threads, map, unmap, move and protect memory, name themselves, leave orphans, exit;
  * and that track, read and clean up from all sides meanwhile. With PERCENT, so many allocations fail in the children
- * (Documentation/fault-injection/fault-injection.txt). SEED repeats what each worker does, operation by operation.
+ * (Documentation/fault-injection/fault-injection.txt). SEED repeats what each worker does, operation by operation; OPERATIONS
+ * ends each after so many.
  *
  * "nth" fails the first allocation of a call, then the second, and so on, until the call needs no more: for the calls,
  * for a copy-on-write fault that needs memory for its counter, for fork and for exec of a tracked program.
@@ -526,11 +527,11 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void __attribute__((noreturn)) worker(uint32_t seed, uint32_t number, double end)
+static void __attribute__((noreturn)) worker(uint32_t seed, uint32_t number, double end, uint32_t count)
 {
 	uint32_t index;
 
-	for (index = 0; !state->stop && now() < end; index++) {
+	for (index = 0; index < count && !state->stop && now() < end; index++) {
 		struct random random = random_of(seed, number, index);
 
 		uint32_t which = 0;
@@ -631,14 +632,14 @@ static void print_state(const struct log *log, int workers)
 }
 
 /* Starts the workers and reads the log until they, and all orphans, have ended. */
-static void follow_workers(struct log *log, uint32_t seed, double end, int workers)
+static void follow_workers(struct log *log, uint32_t seed, double end, int workers, uint32_t count)
 {
 	int i, status;
 	pid_t pid;
 
 	for (i = 0; i < workers; i++)
 		if (fork() == 0)
-			worker(seed, (uint32_t)i, end);
+			worker(seed, (uint32_t)i, end, count);
 	while ((pid = waitpid(-1, &status, WNOHANG)) >= 0) {
 		if (pid > 0 && WIFSIGNALED(status) && !state->percent)
 			unexpected("process %d was killed by signal %d", pid, WTERMSIG(status));
@@ -659,7 +660,7 @@ static void compare_lines(const struct log *log)
 		unexpected("%lu calls failed, and %lu lines were logged", state->failed, log->lines);
 }
 
-static int run(const char *prefix, uint32_t seed, double seconds, int workers, int percent)
+static int run(const char *prefix, uint32_t seed, double seconds, int workers, int percent, uint32_t count)
 {
 	struct log log;
 
@@ -673,7 +674,7 @@ static int run(const char *prefix, uint32_t seed, double seconds, int workers, i
 	syscall(PF_NR_CLEANUP);
 	log_sync(&log);
 	log.lines = 0;
-	follow_workers(&log, seed, now() + seconds, workers);
+	follow_workers(&log, seed, now() + seconds, workers, count);
 	if (percent)
 		inject(0);
 	cleanup();
@@ -907,6 +908,17 @@ static int nth(const char *prefix)
 	return state->unexpected ? 1 : 0;
 }
 
+/* torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS] */
+static int run_of(int argc, char **argv)
+{
+	int workers = atoi(argv[5]);
+	uint32_t count = argc == 8 ? (uint32_t)strtoul(argv[7], NULL, 10) : UINT32_MAX;
+
+	if (workers < 1 || workers > WORKERS_MAX)
+		return 2;
+	return run(argv[2], (uint32_t)strtoul(argv[3], NULL, 10), atof(argv[4]), workers, atoi(argv[6]), count);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "program"))
@@ -917,8 +929,8 @@ int main(int argc, char **argv)
 		return program_nth(argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "nth"))
 		return nth(argv[2]);
-	if (argc == 7 && !strcmp(argv[1], "run") && atoi(argv[5]) > 0 && atoi(argv[5]) <= WORKERS_MAX)
-		return run(argv[2], (uint32_t)strtoul(argv[3], NULL, 10), atof(argv[4]), atoi(argv[5]), atoi(argv[6]));
-	fprintf(stderr, "usage: torture run PREFIX SEED SECONDS WORKERS PERCENT | nth PREFIX\n");
+	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "run"))
+		return run_of(argc, argv);
+	fprintf(stderr, "usage: torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS] | nth PREFIX\n");
 	return 2;
 }

@@ -1,0 +1,54 @@
+"""The short form of `make torture`; and that it can fail."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from patchgen import torture
+from patchgen.errors import UsageError
+from patchgen.pipeline import Project
+from patchgen.testbed import Testbed
+from patchgen.torture import Plan
+
+pytestmark = pytest.mark.timeout(600)
+
+SHORT = Plan(seed=940, seconds=15, calls=6000)
+
+
+def test_the_series_endures_it(debug_bed: Testbed, project: Project) -> None:
+    verdict = torture.run(debug_bed, str(project.series.parameters["log_prefix"]), SHORT)
+    assert [(one.where, one.message, one.evidence) for one in verdict.findings] == []
+    facts = verdict.facts
+    # What says that it was put through something at all.
+    assert int(facts["nth calls"]) >= 2
+    assert int(facts["nth faults"]) >= 1
+    assert int(facts["nth forks"]) > 10
+    assert int(facts["nth execs"]) > 10
+    for name in ("set_param", "get_info", "forks", "execs", "vforks", "threads", "orphans", "writes", "maps", "names"):
+        assert int(facts[f"torture {name}"]) > 0, name
+    assert int(facts["injection killed"]) > 0
+    assert sum(int(facts[f"fuzz {name}"]) for name in ("set_param", "get_info", "cleanup")) >= SHORT.calls
+    assert facts["fuzz lines"] == facts["fuzz failed"]
+
+
+def test_a_seed_repeats_a_run(debug_bed: Testbed, project: Project) -> None:
+    def digests(seed: int) -> list[str]:
+        """Return how many operations each worker did, and a digest of which."""
+        command = ["torture", "run", str(project.series.parameters["log_prefix"]), str(seed), "600", "2", "0", "30"]
+        with bed.ready() as guest:
+            output = guest.run(command, timeout=120).text
+        numbers = torture.parse("run", output, 0).numbers
+        return [numbers["digest-0"], numbers["digest-1"]]
+
+    bed = dataclasses.replace(debug_bed, machine=torture.machine(debug_bed.machine))
+    first = digests(1)
+    assert [one.split()[0] for one in first] == ["30", "30"]
+    assert first == digests(1)
+    assert first != digests(2)
+
+
+def test_another_kernel_is_refused(series_bed: Testbed) -> None:
+    with pytest.raises(UsageError, match="does not say who allocated what"):
+        torture.run(series_bed, "", SHORT)
