@@ -19,6 +19,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from patchgen import progress
 from patchgen.errors import GuestError, UsageError
@@ -47,8 +48,9 @@ _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 _WARM_UP = f"cat /sys/kernel/debug/fail*/* {_KMEMLEAK} >/dev/null"
 _OWNER = re.compile(r"^\s*(\d+) (\S+)")
 _NUMBER = re.compile(r"^([a-z_]+(?:-\d+)?) (\d+(?: [0-9a-f]{8})?)$")
-# Where allocations fail in a page fault, the kernel takes memory to be out and kills the process that asked.
-_OUT_OF_MEMORY = re.compile(r"^Out of memory: Kill")
+# What any kernel says when allocations are made to fail. In a page fault it takes memory to be out, and kills the
+# process that asked.
+_INJECTED = re.compile(r"^Out of memory: Kill")
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,21 @@ class _Course:
     findings: list[Finding] = field(default_factory=list)
     part: str = "boot"
 
-    def wrong(self, message: str, evidence: str = "") -> None:
-        self.findings.append(Finding("torture", Severity.ERROR, message, self.part, evidence))
+
+class Console(Protocol):
+    """What of a guest is looked at."""
+
+    @property
+    def console(self) -> str:
+        """Everything that the kernel has printed."""
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """The lines of it that tell of trouble."""
+
+
+def _wrong(part: str, message: str, evidence: str = "") -> Finding:
+    return Finding("torture", Severity.ERROR, message, part, evidence)
 
 
 def machine(described: Machine) -> Machine:
@@ -130,7 +145,7 @@ def run(testbed: Testbed, prefix: str, plan: Plan) -> Verdict:
         with bed.ready() as guest:
             _through(guest, course)
     except GuestError as error:
-        course.wrong(error.message, error.evidence)
+        course.findings.append(_wrong(course.part, error.message, error.evidence))
     course.facts["seconds"] = f"{time.monotonic() - begin:.0f}"
     return Verdict(tuple(course.findings), course.facts)
 
@@ -143,7 +158,9 @@ def _through(guest: Guest, course: _Course) -> None:
         course.part = part
         stop_after = seconds if command.startswith("torture run") else None
         done = _run(guest, part, command, stop_after, seconds + _GRACE_SECONDS)
-        _judge(guest, course, done)
+        course.facts |= {f"{part} {key}": value for key, value in done.numbers.items()}
+        course.facts[f"{part} seconds"] = f"{done.seconds:.1f}"
+        course.findings += judge(guest, done)
         if course.findings:
             return
     course.part = "leaks"
@@ -210,21 +227,23 @@ def parse(name: str, output: str, seconds: float) -> Part:
     return Part(name, numbers, tuple(failures), tuple(said), seconds)
 
 
-def _complaints(guest: Guest) -> tuple[str, ...]:
-    return tuple(line for line in guest.complaints if not _OUT_OF_MEMORY.match(line))
-
-
-def _judge(guest: Guest, course: _Course, part: Part) -> None:
-    for key, value in part.numbers.items():
-        course.facts[f"{part.name} {key}"] = value
-    course.facts[f"{part.name} seconds"] = f"{part.seconds:.1f}"
+def judge(guest: Console, part: Part) -> Iterator[Finding]:
+    """Yield what is wrong after a part: the kernel's first complaint, and what the part's program says."""
     said = "\n".join(part.said)
     shown = _complaints(guest)
     text = guest.console if shown else said
-    for line in (shown or [one for one in kernel_log.complaints(said) if not _OUT_OF_MEMORY.match(one)])[:1]:
-        course.wrong(f"the kernel complains: {line}", around(text, line))
+    for line in (shown or _without_injected(kernel_log.complaints(said)))[:1]:
+        yield _wrong(part.name, f"the kernel complains: {line}", around(text, line))
     for failure in part.failures:
-        course.wrong(failure)
+        yield _wrong(part.name, failure)
+
+
+def _complaints(guest: Console) -> tuple[str, ...]:
+    return _without_injected(guest.complaints)
+
+
+def _without_injected(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(line for line in lines if not _INJECTED.search(line))
 
 
 def around(text: str, line: str) -> str:
@@ -262,16 +281,19 @@ def _check_leaks(guest: Guest, course: _Course, before: dict[tuple[str, str], in
     begin = time.monotonic()
     with progress.step("torture: leaks"):
         guest.run(f"pfcall cleanup; sleep {_SCAN_AGE}", timeout=_ANSWER_SECONDS)
-        for (cache, caller), count in sorted(_slabs(guest).items()):
-            more = count - before.get((cache, caller), 0)
-            if more >= _LEAKED:
-                course.wrong(f"memory is not given back: {more} objects of {cache}, allocated by {caller}")
+        after = _slabs(guest)
         scan = f"echo scan >{_KMEMLEAK} && echo scan >{_KMEMLEAK} && cat {_KMEMLEAK}"
         result = guest.run(scan, timeout=_ANSWER_SECONDS)
+    course.findings += judge(guest, Part("leaks", {}, (), (), 0))
+    for (cache, caller), count in sorted(after.items()):
+        more = count - before.get((cache, caller), 0)
+        if more >= _LEAKED:
+            message = f"memory is not given back: {more} objects of {cache}, allocated by {caller}"
+            course.findings.append(_wrong("leaks", message))
     count = result.text.count("unreferenced object")
+    shown = "\n".join(result.text.splitlines()[:_SHOWN])
     course.facts |= {"leaks kmemleak": str(count), "leaks seconds": f"{time.monotonic() - begin:.1f}"}
     if result.status:
-        course.wrong("kmemleak does not work any more", result.text)
-    if count:
-        shown = "\n".join(result.text.splitlines()[:_SHOWN])
-        course.wrong(f"kmemleak found {count} objects that nobody points to", shown)
+        course.findings.append(_wrong("leaks", "kmemleak does not work any more", shown))
+    elif count:
+        course.findings.append(_wrong("leaks", f"kmemleak found {count} objects that nobody points to", shown))

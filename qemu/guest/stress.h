@@ -128,23 +128,22 @@ static void log_record(struct log *log, char *record)
 	char *text = strchr(record, ';'), *end;
 	int level = record[0] - '0';
 
-	if (!text)
+	/* Facility and level are one number: two digits are of user space, the agent's marks and ours. */
+	if (!text || record[1] != ',')
 		return;
 	text++;
 	end = strchr(text, '\n');
 	if (end)
 		*end = '\0';
-	if (!strncmp(text, LOG_MARKER, sizeof(LOG_MARKER) - 1))
-		return;
-	if (record[0] == '3' && record[1] == ',' && !strncmp(text, log->prefix, strlen(log->prefix))) {
+	if (level == 3 && !strncmp(text, log->prefix, strlen(log->prefix))) {
 		log->lines++;
 		snprintf(log->last, sizeof(log->last), "%s", text);
 		return;
 	}
 	if (log->others++ < OTHERS_SHOWN) {
-		printf("kmsg %d %s\n", record[1] == ',' ? level : 6, text);
+		printf("kmsg %d %s\n", level, text);
 		fflush(stdout);
-		if (level <= 4 && record[1] == ',')	/* trouble: from now on the console shows it too */
+		if (level <= 4)	/* trouble: from now on the console shows it too */
 			klogctl(8, NULL, 7);
 	}
 }

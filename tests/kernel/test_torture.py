@@ -49,6 +49,17 @@ def test_a_seed_repeats_a_run(debug_bed: Testbed, project: Project) -> None:
     assert first != digests(2)
 
 
+@pytest.mark.parametrize("command", ["torture run P 1 60 2 0 8", "torture nth P", "fuzz P 1 200"])
+def test_an_unpatched_kernel_fails(command: str, vanilla_bed: Testbed, project: Project) -> None:
+    """The negative control: each program must notice that the calls are not there."""
+    prefix = str(project.series.parameters["log_prefix"])
+    with vanilla_bed.ready() as guest:
+        result = guest.run([prefix if word == "P" else word for word in command.split()], timeout=120)
+    part = torture.parse("", result.text, 0)
+    assert result.status in {1, 2}, result.text
+    assert part.failures or "CONFIG_" in result.text
+
+
 def test_another_kernel_is_refused(series_bed: Testbed) -> None:
     with pytest.raises(UsageError, match="does not say who allocated what"):
         torture.run(series_bed, "", SHORT)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from patchgen import torture
-from patchgen.guest import machine
+from patchgen.guest import kernel_log, machine
 
 OUTPUT = """\
 kmsg 4 WARNING: possible circular locking dependency detected
@@ -46,6 +48,28 @@ def test_the_evidence_begins_where_it_went_wrong() -> None:
     lines = torture.around(log, "line 50").splitlines()
     assert (lines[0], lines[3], len(lines)) == ("line 47", "line 50", 43)
     assert torture.around(log, "not there").startswith("line 0\n")
+
+
+class Guest:
+    """A guest of which only the console counts."""
+
+    def __init__(self, console: str) -> None:
+        self.console = console
+        self.complaints = kernel_log.complaints(console)
+
+
+@pytest.mark.parametrize(
+    ("console", "output", "wrong"),
+    [
+        ("[    1.0] all is well\n", "set_param 3\nkmsg 6 torture[9]: segfault at 0\n", []),
+        ("[    1.0] Out of memory: Kill process 9\n", "kmsg 3 Out of memory: Kill process 9\n", []),
+        ("[    1.0] WARNING: one\n[    1.1] BUG: two\n", "", ["the kernel complains: WARNING: one"]),
+        ("", "kmsg 4 WARNING: one\n", ["the kernel complains: WARNING: one"]),
+        ("", "FAIL no\n", ["no"]),
+    ],
+)
+def test_what_is_wrong(console: str, output: str, wrong: list[str]) -> None:
+    assert [one.message for one in torture.judge(Guest(console), torture.parse("x", output, 0))] == wrong
 
 
 def test_the_machine_runs_two_cpus_at_once() -> None:
