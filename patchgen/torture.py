@@ -48,9 +48,9 @@ _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 _WARM_UP = f"cat /sys/kernel/debug/fail*/* {_KMEMLEAK} >/dev/null"
 _OWNER = re.compile(r"^\s*(\d+) (\S+)")
 _NUMBER = re.compile(r"^([a-z_]+(?:-\d+)?) (\d+(?: [0-9a-f]{8})?)$")
-# What any kernel says when allocations are made to fail. In a page fault it takes memory to be out, and kills the
-# process that asked.
-_INJECTED = re.compile(r"^Out of memory: Kill")
+# What linux-4.15 without any patch says as well when allocations are made to fail. In a page fault it takes memory to
+# be out and kills the process that asked; and it loses count of the memory that it has committed.
+_INJECTED = re.compile(r"^Out of memory: Kill|^WARNING: .*/mm/util\.c:\d+ __vm_enough_memory")
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Guest:
     [
         ("[    1.0] all is well\n", "set_param 3\nkmsg 6 torture[9]: segfault at 0\n", []),
         ("[    1.0] Out of memory: Kill process 9\n", "kmsg 3 Out of memory: Kill process 9\n", []),
+        ("WARNING: CPU: 1 PID: 612 at /x/src/mm/util.c:604 __vm_enough_memory+0x1d1/0x1e0\n", "", []),
         ("[    1.0] WARNING: one\n[    1.1] BUG: two\n", "", ["the kernel complains: WARNING: one"]),
         ("", "kmsg 4 WARNING: one\n", ["the kernel complains: WARNING: one"]),
         ("", "FAIL no\n", ["no"]),
