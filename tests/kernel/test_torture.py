@@ -14,7 +14,7 @@ from patchgen.torture import Plan
 
 pytestmark = pytest.mark.timeout(600)
 
-SHORT = Plan(seed=940, seconds=15, calls=6000)
+SHORT = Plan(seed=940, seconds=12, calls=4000)
 
 
 def test_the_series_endures_it(debug_bed: Testbed, project: Project) -> None:
