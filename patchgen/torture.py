@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -143,7 +144,12 @@ def run(testbed: Testbed, prefix: str, plan: Plan) -> Verdict:
     begin = time.monotonic()
     try:
         with bed.ready() as guest:
-            _through(guest, course)
+            try:
+                _through(guest, course)
+            except GuestError:
+                # What it said before it died or fell silent comes first.
+                course.findings += judge(guest, Part(course.part, {}, (), (), 0))
+                raise
     except GuestError as error:
         course.findings.append(_wrong(course.part, error.message, error.evidence))
     course.facts["seconds"] = f"{time.monotonic() - begin:.0f}"
@@ -169,7 +175,7 @@ def _through(guest: Guest, course: _Course) -> None:
 
 def _parts(course: _Course) -> Iterator[tuple[str, str, float]]:
     """Yield each part's name, its command in the guest, and the seconds that it is meant to take."""
-    plan, prefix = course.plan, f"'{course.prefix}'"
+    plan, prefix = course.plan, shlex.quote(course.prefix)
     torture = f"torture run {prefix} {plan.seed} {plan.seconds + _GRACE_SECONDS:g} {plan.workers}"
     if plan.seconds:
         yield "nth", f"torture nth {prefix}", _NTH_SECONDS
@@ -196,7 +202,10 @@ def _run(guest: Guest, name: str, command: str, stop_after: float | None, limit:
             elapsed = time.monotonic() - begin
             step.update(min(elapsed, stop_after or elapsed))
             ended = guest.run(f"cat {_STATUS} 2>&-", timeout=_ANSWER_SECONDS).text.strip()
-            if ended or _complaints(guest):
+            if ended:
+                break
+            if _complaints(guest):
+                time.sleep(_POLL_SECONDS)  # for the rest of what it has to say
                 break
             if stop_after and elapsed > stop_after:
                 guest.run(f"touch {_STOP}", timeout=_ANSWER_SECONDS)
