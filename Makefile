@@ -13,7 +13,7 @@ PARALLEL := -n auto
 export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-builds nightly lint bench clean host-patch host-test
+.PHONY: help patch check test test-unit test-qemu test-builds nightly torture lint bench clean host-patch host-test
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -43,6 +43,9 @@ nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random prog
 	@$(BIN)/python tests/prepare.py
 	@RANDOM_PROGRAMS=$${RANDOM_PROGRAMS:-2000} $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/nightly.xml \
 	  tests/kernel/test_random_programs.py $(PYTEST_ARGS)
+
+torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd calls on a debug kernel; TORTURE= more options
+	@$(PATCHGEN) torture --seconds 120 --calls 1000000 $(TORTURE)
 
 lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Builds the two kernels that the tests boot, with the progress shown that pytest would swallow.
+"""Builds the kernels that the tests boot, with the progress shown that pytest would swallow.
 
 Where linux-4.15 cannot be had it says so and succeeds: the tests are then skipped, with the same reason.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from patchgen import kernel, pipeline, progress
+from patchgen import kernel, pipeline, progress, torture
 from patchgen.errors import BuildError, PatchgenError
 from patchgen.settings import load
 
@@ -18,10 +18,10 @@ def main() -> int:
     try:
         project = pipeline.open_project(load(Path.cwd()), {})
         origin = project.source()
-        config = kernel.load_config("small")
         trees = {"vanilla": origin.tree, "series": pipeline.commit(project, origin).tree}
-        for slot, tree in trees.items():
-            kernel.build(config, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+        for slot, name in (("vanilla", "small"), ("series", "small"), ("series", torture.CONFIG)):
+            config = kernel.load_config(name)
+            kernel.build(config, trees[slot], origin, project.cache, slot=slot, jobs=project.settings.jobs)
     except BuildError as error:
         progress.warn(f"{error.message}; the tests will say more")
     except PatchgenError as error:

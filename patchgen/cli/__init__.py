@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from patchgen import progress
-from patchgen.cli import common, host_commands, kernel_commands, series_commands, test_command
+from patchgen.cli import common, host_commands, kernel_commands, series_commands, test_command, torture_commands
 from patchgen.errors import PatchgenError, UsageError
 
 _INTERRUPTED = 130
@@ -28,6 +28,7 @@ host_commands.register(app)
 series_commands.register(app)
 kernel_commands.register(app)
 test_command.register(app)
+torture_commands.register(app)
 
 
 def _crash_log() -> Path | None:

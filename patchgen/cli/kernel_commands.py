@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _COMMAND_SECONDS = 60.0
 
-ConfigName = Annotated[str, typer.Option("--config", help="The kernel's configuration: small, defconfig or x86_64.")]
+ConfigName = Annotated[
+    str, typer.Option("--config", help="The kernel's configuration: small, debug, defconfig or x86_64.")
+]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="The base without any patch.")]
 KernelFile = Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel instead.")]
 Given = Annotated[
@@ -70,7 +72,12 @@ def built(project: Project, *, given: Path | None = None, vanilla: bool = False)
 
 
 def kernel_of(
-    project: Project, *, kernel: Path | None = None, given: Path | None = None, vanilla: bool = False
+    project: Project,
+    *,
+    config: str = "small",
+    kernel: Path | None = None,
+    given: Path | None = None,
+    vanilla: bool = False,
 ) -> Path:
     """Return the kernel under test: the file named, or one that is built now.
 
@@ -82,7 +89,7 @@ def kernel_of(
         if not kernel.is_file():
             raise UsageError(f"there is no kernel {kernel}")
         return kernel
-    return _build(project, "small", given, vanilla).image
+    return _build(project, config, given, vanilla).image
 
 
 def make_testbed(project: Project, kernel: Path) -> Testbed:

@@ -22,7 +22,9 @@ _FATAL = re.compile(
 _COMPLAINT = re.compile(
     rf"{_FATAL.pattern}|WARNING: |BUG[: ]|Bad page state|soft lockup|hard LOCKUP|possible \w+ locking|"
     r"INFO: (?:rcu\w* |task |possible |inconsistent |suspicious |trying to register )|detected stalls?|"
-    r"kmemleak: \d+ new|unreferenced object|scheduling while atomic|suspicious RCU usage|Out of memory: Kill"
+    r"kmemleak: \d+ new|unreferenced object|scheduling while atomic|suspicious RCU usage|Out of memory: Kill|"
+    # It has left a lock or a check behind, or given up checking.
+    r"exited with preempt_count|preempt_count \w+, exited|ODEBUG: |detector disabled|locking correctness validator"
 )
 
 

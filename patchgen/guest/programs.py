@@ -27,7 +27,7 @@ _COMMON = ("-m32", "-O2", "-std=gnu11")
 _STRICT = ("-Wall", "-Wextra", "-Werror")
 # Without PIE a program lies at 0x8048000, as in the assignment's example. "bare": nolibc.h, exact memory maps.
 _LINK: dict[Link, tuple[str, ...]] = {
-    "static": ("-static",),
+    "static": ("-static", "-pthread"),
     "dynamic": ("-no-pie", "-fno-pie", "-pthread"),
     "bare": ("-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import kernel, pipeline, testbed
+from patchgen import kernel, pipeline, testbed, torture
 from patchgen.errors import BaseError, DownloadError
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
@@ -24,12 +24,11 @@ HOME = os.environ.get("HOME", "/")
 CONFIG = "small"
 
 
-def build(project: Project, origin: Source, *, vanilla: bool) -> Kernel:
+def build(project: Project, origin: Source, *, vanilla: bool, config: str = CONFIG) -> Kernel:
     """Return the kernel with the series, or without."""
     tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
     slot = "vanilla" if vanilla else "series"
-    config = kernel.load_config(CONFIG)
-    return kernel.build(config, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    return kernel.build(kernel.load_config(config), tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,6 +89,13 @@ def series_bed(project: Project, series_kernel: Kernel) -> Testbed:
 def vanilla_bed(project: Project, vanilla: Kernel) -> Testbed:
     """Return the testbed of the kernel without any patch."""
     return testbed.make(vanilla.image, project.settings, project.series.parameters, project.cache)
+
+
+@pytest.fixture(scope="session")
+def debug_bed(project: Project, origin: Source) -> Testbed:
+    """Return the testbed of the kernel with our series and every check that it has of its own."""
+    built = build(project, origin, vanilla=False, config=torture.CONFIG)
+    return testbed.make(built.image, project.settings, project.series.parameters, project.cache)
 
 
 @pytest.fixture

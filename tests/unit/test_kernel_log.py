@@ -48,6 +48,10 @@ def test_what_is_no_record_is_kept() -> None:
         "WARNING: possible circular locking dependency detected",
         "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
         "Kernel panic - not syncing: No working init found.",
+        "note: torture[77] exited with preempt_count 1",
+        "ODEBUG: Out of memory. ODEBUG disabled",
+        "kmemleak: Kernel memory leak detector disabled",
+        "turning off the locking correctness validator.",
     ],
 )
 def test_complaints(line: str) -> None:
