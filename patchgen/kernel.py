@@ -44,6 +44,8 @@ class Config(BaseModel):
         start: the make target that the configuration starts from.
         fragments: files of settings put on top, in order.
         cflags: added to every compilation (make's KCFLAGS).
+        patches: directory beside kernels.toml with a series that goes on top of the tree; "" for none.
+        profile: objects that are compiled with gcov's counters, where the tree has them.
         steps: about how many steps a first build has.
     """
 
@@ -55,11 +57,13 @@ class Config(BaseModel):
     start: str
     fragments: tuple[str, ...]
     cflags: tuple[str, ...] = ()
+    patches: str = ""
+    profile: tuple[str, ...] = ()
     steps: int = Field(gt=0)
 
     def identity(self) -> dict[str, object]:
         """Return what decides about the kernel that comes out; the title and the number of steps do not."""
-        return self.model_dump(exclude={"title", "steps"})
+        return self.model_dump(exclude={"title", "steps"}, exclude_unset=True)
 
     def settings(self) -> dict[str, str]:
         """Return what the fragments ask for: option to value, "n" where it must be off."""
@@ -182,6 +186,10 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
             output = space.output(config.name)
             for file, name in (("arch/x86/boot/bzImage", "bzImage"), ("System.map",) * 2, (".config", "config")):
                 shutil.copyfile(output / file, fresh / name)
+            for notes in (Path(name).with_suffix(".gcno") for name in config.profile):
+                if (output / notes).is_file():
+                    (fresh / notes).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(output / notes, fresh / notes)
             (fresh / "build.log").write_text(log)
             (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
     prune(cache.directory("kernels"), _KEPT)
@@ -268,7 +276,9 @@ class _Maker:
 
     def _make(self, *targets: str) -> list[str]:
         cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
-        return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *targets]
+        # Given here, the variables that a Makefile's `GCOV_PROFILE_file.o := y` would set need no Makefile.
+        profile = [f"GCOV_PROFILE_{Path(name).name}=y" for name in self._config.profile]
+        return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *profile, *targets]
 
     def configure(self, start: str) -> None:
         """Write .config and prove that every setting that was asked for is in it.

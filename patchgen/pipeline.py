@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import apply, base, bundle, compose, patches, progress, report, series, source, tree
+from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, tree
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError
+from patchgen.kernel import Config
 from patchgen.patches import PatchFile
 from patchgen.series import Series
 from patchgen.settings import Settings
@@ -88,6 +90,26 @@ def commit(project: Project, origin: Source) -> compose.Composed:
     submission = project.settings.submission
     steps = compose.render_series(project.series, origin, submission)
     return compose.commit(origin, steps, submission, project.cache)
+
+
+def patched_for(config: Config, tree_id: str, origin: Source, project: Project) -> str:
+    """Return the tree with the patches on top that a kernel configuration needs for itself.
+
+    Args:
+        config: the configuration.
+        tree_id: git tree id in the base's repository.
+        origin: the base.
+        project: whose cache and settings the commits are made with.
+
+    Raises:
+        SeriesError: the tree has not the lines that these patches edit.
+    """
+    if not config.patches:
+        return tree_id
+    own = series.load(kernel.KERNELS / config.patches)
+    below = dataclasses.replace(origin, tree=tree_id)
+    submission = project.settings.submission
+    return compose.commit(below, compose.render_series(own, below, submission), submission, project.cache).tree
 
 
 def generate(project: Project) -> Generated:

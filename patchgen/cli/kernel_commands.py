@@ -47,12 +47,13 @@ def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool)
 
 
 def _build(project: Project, config: str, given: Path | None, vanilla: bool) -> Kernel:
-    from patchgen import kernel
+    from patchgen import kernel, pipeline
 
     chosen = kernel.load_config(config)
     origin = project.source()
     tree, slot = _wanted(project, origin, given, vanilla)
-    return kernel.build(chosen, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    whole = pipeline.patched_for(chosen, tree, origin, project)
+    return kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs)
 
 
 def built(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Path | None:
