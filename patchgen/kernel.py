@@ -242,7 +242,9 @@ def _all_warnings(log: str, written: list[str], space: tree.Workspace, output: P
     lines = log.splitlines()
     again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
     known = json.loads(kept.read_text()) if kept.is_file() else {}
-    known = {name: texts for name, texts in known.items() if name not in again and name not in written}
+    # What has no file, such as <stdin> of scripts/checksyscalls.sh, is said anew by each build.
+    stale = {*again, *written, *(name for name in known if name.startswith("<"))}
+    known = {name: texts for name, texts in known.items() if name not in stale}
     for name, texts in warnings(lines, space.files, output).items():
         known[name] = sorted({*known.get(name, []), *texts})
     write_text(kept, json.dumps(known, indent=1))
