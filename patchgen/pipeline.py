@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, tree
+from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, submission, tree
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError
 from patchgen.kernel import Config
@@ -87,9 +87,22 @@ def commit(project: Project, origin: Source) -> compose.Composed:
     Raises:
         SeriesError: a template or an anchor is wrong.
     """
-    submission = project.settings.submission
-    steps = compose.render_series(project.series, origin, submission)
-    return compose.commit(origin, steps, submission, project.cache)
+    ours = project.settings.submission
+    steps = compose.render_series(project.series, origin, ours)
+    return compose.commit(origin, steps, ours, project.cache)
+
+
+def tree_under_test(project: Project, origin: Source, given: Path | None) -> tuple[str, str]:
+    """Return the git tree id of a submission, or of our series without one, and the workspace for such trees.
+
+    Raises:
+        SeriesError: a template or an anchor is wrong.
+        SubmissionError: the submission does not apply.
+    """
+    if given:
+        loaded = submission.load(given, project.cache)
+        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
+    return commit(project, origin).tree, "series"
 
 
 def patched_for(config: Config, tree_id: str, origin: Source, project: Project) -> str:
@@ -108,8 +121,8 @@ def patched_for(config: Config, tree_id: str, origin: Source, project: Project) 
         return tree_id
     own = series.load(kernel.KERNELS / config.patches)
     below = dataclasses.replace(origin, tree=tree_id)
-    submission = project.settings.submission
-    return compose.commit(below, compose.render_series(own, below, submission), submission, project.cache).tree
+    ours = project.settings.submission
+    return compose.commit(below, compose.render_series(own, below, ours), ours, project.cache).tree
 
 
 def generate(project: Project) -> Generated:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COMMAND_SECONDS = 60.0
 
-ConfigName = Annotated[str, typer.Option("--config", help="The kernel's configuration: small, defconfig or x86_64.")]
+ConfigName = Annotated[str, typer.Option("--config", help="A kernel configuration of qemu/kernel/kernels.toml.")]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="The base without any patch.")]
 KernelFile = Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel instead.")]
 Given = Annotated[
@@ -36,14 +36,9 @@ def register(app: typer.Typer) -> None:
 
 def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool) -> tuple[str, str]:
     """Return tree and workspace of the kernel under test: the base, a submission, or our series as it is."""
-    from patchgen import apply, pipeline, submission
+    from patchgen import pipeline
 
-    if vanilla:
-        return origin.tree, "vanilla"
-    if given:
-        loaded = submission.load(given, project.cache)
-        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
-    return pipeline.commit(project, origin).tree, "series"
+    return (origin.tree, "vanilla") if vanilla else pipeline.tree_under_test(project, origin, given)
 
 
 def _build(project: Project, config: str, given: Path | None, vanilla: bool) -> Kernel:
