@@ -13,7 +13,8 @@ PARALLEL := -n auto
 export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-builds nightly lint bench clean host-patch host-test
+.PHONY: help patch check test test-unit test-qemu test-builds nightly coverage static lint bench clean
+.PHONY: host-patch host-test host-static
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -44,6 +45,12 @@ nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random prog
 	@RANDOM_PROGRAMS=$${RANDOM_PROGRAMS:-2000} $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/nightly.xml \
 	  tests/kernel/test_random_programs.py $(PYTEST_ARGS)
 
+coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
+	@$(PATCHGEN) coverage --html dist/coverage
+
+static: host-test host-static $(VENV)/.made ## sparse, W=1, gcc's analyzer and coccinelle: no finding that vanilla does not have
+	@$(PATCHGEN) static
+
 lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -55,7 +62,7 @@ bench: host-test $(VENV)/.made-dev ## measure speed and memory; prints a table, 
 clean: ## remove what was made here; the cache stays (patchgen doctor says where it is)
 	rm -rf dist $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-host-patch host-test: host-%:
+host-patch host-test host-static: host-%:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; set PYTHON=" >&2; exit 3; }
 	@$(PYTHON) -m patchgen.host ensure $*

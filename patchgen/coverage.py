@@ -151,7 +151,7 @@ def added_lines(source: Source, tree: str) -> dict[str, frozenset[int]]:
     with git_errors("cannot compare the trees"):
         diff = str(bare_repository(source.repository).git.diff_tree("-p", "-U0", "--no-renames", source.tree, tree))
     return {
-        file.path: frozenset(line.target_line_no for hunk in file for line in hunk.target_lines() if line.is_added)
+        file.path: frozenset(line.target_line_no or 0 for hunk in file for line in hunk.target_lines() if line.is_added)
         for file in unidiff.PatchSet(diff)
         if _SOURCE.search(file.path)
     }

@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,6 +198,53 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
     return kernel
 
 
+def compile_some(
+    config: Config,
+    tree_id: str,
+    source: Source,
+    cache: Cache,
+    *,
+    slot: str,
+    jobs: int,
+    objects: Callable[[Path], list[str]],
+    arguments: tuple[str, ...] = (),
+) -> tuple[str, int]:
+    """Compile some objects of a tree anew, for what is said about them.
+
+    Args:
+        config: how.
+        tree_id: git tree id of the source.
+        source: the base.
+        cache: where the build directory is.
+        slot: the workspace.
+        jobs: parallel compilers.
+        objects: called with the directory of the tree's files, says which.
+        arguments: for make, `W=1` for example.
+
+    Returns:
+        Everything that was printed, and how many objects were compiled.
+
+    Raises:
+        BuildError: they do not compile.
+    """
+    with cache.lock(tree.workspace_lock(source, slot)):
+        space = tree.workspace(source, slot, cache)
+        tree.switch(space, source, tree_id)
+        maker = _Maker(space, config, cache, jobs)
+        maker.configure(start_config(config, source, cache))
+        wanted = objects(space.files)
+        for name in wanted:
+            (space.output(config.name) / name).unlink(missing_ok=True)
+        # Only what is said of these files counts, not of the headers' generators, which come first.
+        maker.make("prepare", "scripts")
+        return maker.make(*arguments, *wanted), len(wanted)
+
+
+def tree_path(name: str) -> str:
+    """Return a file's name in the kernel tree for what a compiler calls it, in whatever workspace it ran."""
+    return _WORKSPACE.sub("", os.path.normpath(name)).removeprefix("../src/")
+
+
 def _switch(space: tree.Workspace, source: Source, tree_id: str, config: Config) -> list[str]:
     """Bring the workspace to the tree and return the paths that count as changed since the last whole build.
 
@@ -295,7 +342,11 @@ class _Maker:
         # Each time from the start, and aside: the tree's Kconfig may have changed, an answer given for the tree
         # before must not outlive it, and a .config that stays the same must keep its date.
         fresh, config = self._output / ".config.fresh", self._output / ".config"
-        fresh.write_text(start)
+        # What only the series has, the base did not know, so it is asked for once more.
+        known = parse_config(start)
+        again = (f"{name}={value}" for name, value in wanted.items() if name not in known and value != "n")
+        never = (f"# {name} is not set" for name, value in wanted.items() if name not in known and value == "n")
+        fresh.write_text("\n".join([start, *again, *never, ""]))
         make_config(self._make("olddefconfig"), self._space.files, {**self._env, "KCONFIG_CONFIG": str(fresh)})
         text = fresh.read_text()
         if not config.is_file() or config.read_text() != text:
@@ -308,6 +359,18 @@ class _Maker:
                 for name in lost
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
+
+    def make(self, *targets: str) -> str:
+        """Make some targets and return all that was printed.
+
+        Raises:
+            BuildError: it failed, with the compiler's lines.
+        """
+        command = self._make(f"-j{self._jobs}", *targets)
+        result = proc.run(command, cwd=self._space.files, env=self._env, timeout=_MAKE_SECONDS, check=False, merge=True)
+        if result.status:
+            raise _failure(self._config, result.stdout)
+        return result.stdout
 
     def compile(self) -> str:
         """Run the build with its progress shown.
@@ -338,15 +401,20 @@ class _Maker:
                 on_line=on_line,
             )
         if result.status:
-            lines = result.stdout.splitlines()
-            if _MACHINE.search(result.stdout):
-                raise MachineError(f"the {self._config.title} could not be built", evidence=proc.tail(result.stdout))
-            told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
-            shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
-            raise BuildError(f"the {self._config.title} does not build", evidence="\n".join(shown))
+            raise _failure(self._config, result.stdout)
         counted.write_text(str(done))
         (self._output / ".patchgen-unfinished").unlink(missing_ok=True)
         return result.stdout
+
+
+def _failure(config: Config, log: str) -> BuildError | MachineError:
+    """Return the error that a failed build is, with the lines that tell why."""
+    if _MACHINE.search(log):
+        return MachineError(f"the {config.title} could not be built", evidence=proc.tail(log))
+    lines = log.splitlines()
+    told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
+    shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
+    return BuildError(f"the {config.title} does not build", evidence="\n".join(shown))
 
 
 def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None:
