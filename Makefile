@@ -37,8 +37,8 @@ test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot
 	@$(BIN)/python tests/prepare.py
 	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
 
-test-builds: host-test $(VENV)/.made-dev ## build each patch by itself, the defconfig kernel and x86_64 (an hour)
-	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m builds -p no:xdist $(PYTEST_ARGS)
+test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)
+	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)
 
 nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random programs with the model (minutes)
 	@$(BIN)/python tests/prepare.py

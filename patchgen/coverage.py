@@ -30,7 +30,7 @@ _SECONDS = 60.0
 _GUEST_DIRECTORY = "/sys/kernel/debug/gcov"
 _SOURCE = re.compile(r"\.[chS]$")
 # A line that begins a function's definition: in column one, and not the end of a declaration.
-_FUNCTION = re.compile(r"^(?:(?:COMPAT_)?SYSCALL_DEFINE\d\((\w+)|[A-Za-z_][^=;]*?\b(\w+)\([^;]*$)")
+_FUNCTION = re.compile(r"^(?:(?:COMPAT_)?SYSCALL_DEFINE\d\((\w+)|(?=[A-Za-z_])[^=;(]*?\b(\w+)\([^;]*$)")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Kernels that take minutes to build: each patch by itself in each way, the plain configurations. `make test-builds`."""
+"""Kernels that take minutes to build: each patch in each way, and the plain configurations. `make test-builds`."""
 
 from __future__ import annotations
 
