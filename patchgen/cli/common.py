@@ -35,9 +35,6 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter of the series. Can be given many times."),
 ]
-Given = Annotated[
-    Path | None, typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="A submission; default: our series, as it is now.")
-]
 SeriesName = Annotated[
     str | None, typer.Option("--series", metavar="NAME|DIR", help="The series; default: pf_stat, or patchgen.toml's.")
 ]

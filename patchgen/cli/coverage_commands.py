@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchgen.cli import common
+from patchgen.cli import common, kernel_commands
 
 if TYPE_CHECKING:
     from patchgen.coverage import Coverage
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def coverage(
-    submission: common.Given = None,
+    submission: kernel_commands.Given = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="Write a page, DIR/index.html.")] = None,
     only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from patchgen.cli import common
+from patchgen.cli import common, kernel_commands
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def static(
-    submission: common.Given = None,
+    submission: kernel_commands.Given = None,
     only: Annotated[
         str, typer.Option("--only", "-k", metavar="TOOL", help="Only sparse, W=1, analyzer or coccinelle.")
     ] = "",
