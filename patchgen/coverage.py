@@ -200,15 +200,15 @@ class Counter:
         """
         directory = self._scratch / str(len(self._runs))
         targets = []
-        for path, content in data.items():
-            stem = next((stem for stem in self._notes if path.endswith(f"/{stem}.gcda")), None)
-            if stem is None:
-                continue
-            target = directory / f"{stem}.gcda"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-            os.link(self._notes[stem], target.with_suffix(".gcno"))
-            targets.append(f"{stem}.gcda")
+        for stem, notes in self._notes.items():
+            # make's variables go by a file's last name, so arch/x86/mm/mmap.o has counters as well as mm/mmap.o.
+            paths = [path for path in data if path.endswith(f"/{stem}.gcda")]
+            if paths:
+                target = directory / f"{stem}.gcda"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data[min(paths, key=len)])
+                os.link(notes, target.with_suffix(".gcno"))
+                targets.append(f"{stem}.gcda")
         if len(targets) != len(self._notes):
             raise MachineError(f"{name}: counters of {len(targets)} objects instead of {len(self._notes)}")
         self._runs.append(name)
