@@ -13,7 +13,8 @@ PARALLEL := -n auto
 export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-builds nightly torture lint bench clean host-patch host-test
+.PHONY: help patch check test test-unit test-qemu test-builds nightly torture coverage static lint bench clean
+.PHONY: host-patch host-test host-static
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -36,8 +37,8 @@ test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot
 	@$(BIN)/python tests/prepare.py
 	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
 
-test-builds: host-test $(VENV)/.made-dev ## build each patch by itself, the defconfig kernel and x86_64 (an hour)
-	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m builds -p no:xdist $(PYTEST_ARGS)
+test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)
+	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)
 
 nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random programs with the model (minutes)
 	@$(BIN)/python tests/prepare.py
@@ -46,6 +47,12 @@ nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random prog
 
 torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd calls on a debug kernel; TORTURE= more options
 	@$(PATCHGEN) torture --seconds 120 --calls 1000000 $(TORTURE)
+
+coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
+	@$(PATCHGEN) coverage --html dist/coverage
+
+static: host-test host-static $(VENV)/.made ## sparse, W=1, gcc's analyzer and coccinelle: no finding that vanilla does not have
+	@$(PATCHGEN) static
 
 lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
@@ -58,7 +65,7 @@ bench: host-test $(VENV)/.made-dev ## measure speed and memory; prints a table, 
 clean: ## remove what was made here; the cache stays (patchgen doctor says where it is)
 	rm -rf dist $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-host-patch host-test: host-%:
+host-patch host-test host-static: host-%:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; set PYTHON=" >&2; exit 3; }
 	@$(PYTHON) -m patchgen.host ensure $*

@@ -30,7 +30,7 @@ class Need:
     Attributes:
         name: for people.
         package: Debian package that brings it.
-        stages: what it is needed for: "patch", "test".
+        stages: what it is needed for: "patch", "test", "static".
         command: the program that must be found, "" if `probe` tells.
         probe: the probe that tells, "" if `command` does.
         optional: things work without it.
@@ -148,8 +148,8 @@ def ensure(stage: str) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run `python3 -m patchgen.host ensure STAGE`."""
-    if list(argv[:1]) != ["ensure"] or argv[1:2] not in (["patch"], ["test"]):
-        print("usage: python3 -m patchgen.host ensure patch|test", file=sys.stderr)  # noqa: T201
+    if list(argv[:1]) != ["ensure"] or argv[1:2] not in (["patch"], ["test"], ["static"]):
+        print("usage: python3 -m patchgen.host ensure patch|test|static", file=sys.stderr)  # noqa: T201
         return 2
     try:
         ensure(argv[1])

@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Config(BaseModel):
         start: the make target that the configuration starts from.
         fragments: files of settings put on top, in order.
         cflags: added to every compilation (make's KCFLAGS).
+        patches: directory beside kernels.toml with a series that goes on top of the tree; "" for none.
+        profile: objects that are compiled with gcov's counters, where the tree has them.
         steps: about how many steps a first build has.
     """
 
@@ -55,11 +57,13 @@ class Config(BaseModel):
     start: str
     fragments: tuple[str, ...]
     cflags: tuple[str, ...] = ()
+    patches: str = ""
+    profile: tuple[str, ...] = ()
     steps: int = Field(gt=0)
 
     def identity(self) -> dict[str, object]:
         """Return what decides about the kernel that comes out; the title and the number of steps do not."""
-        return self.model_dump(exclude={"title", "steps"})
+        return self.model_dump(exclude={"title", "steps"}, exclude_unset=True)
 
     def settings(self) -> dict[str, str]:
         """Return what the fragments ask for: option to value, "n" where it must be off."""
@@ -182,12 +186,63 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
             output = space.output(config.name)
             for file, name in (("arch/x86/boot/bzImage", "bzImage"), ("System.map",) * 2, (".config", "config")):
                 shutil.copyfile(output / file, fresh / name)
+            for notes in (Path(name).with_suffix(".gcno") for name in config.profile):
+                if (output / notes).is_file():
+                    (fresh / notes).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(output / notes, fresh / notes)
             (fresh / "build.log").write_text(log)
             (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
     prune(cache.directory("kernels"), _KEPT)
     kernel = cached(config, tree_id, source, cache)
     assert kernel is not None, "it was written just now"
     return kernel
+
+
+def compile_some(
+    config: Config,
+    tree_id: str,
+    source: Source,
+    cache: Cache,
+    *,
+    slot: str,
+    jobs: int,
+    objects: Callable[[Path], list[str]],
+    arguments: tuple[str, ...] = (),
+) -> tuple[str, int]:
+    """Compile some objects of a tree anew, for what is said about them.
+
+    Args:
+        config: how.
+        tree_id: git tree id of the source.
+        source: the base.
+        cache: where the build directory is.
+        slot: the workspace.
+        jobs: parallel compilers.
+        objects: called with the directory of the tree's files, says which.
+        arguments: for make, `W=1` for example.
+
+    Returns:
+        Everything that was printed, and how many objects were compiled.
+
+    Raises:
+        BuildError: they do not compile.
+    """
+    with cache.lock(tree.workspace_lock(source, slot)):
+        space = tree.workspace(source, slot, cache)
+        tree.switch(space, source, tree_id)
+        maker = _Maker(space, config, cache, jobs)
+        maker.configure(start_config(config, source, cache))
+        wanted = objects(space.files)
+        for name in wanted:
+            (space.output(config.name) / name).unlink(missing_ok=True)
+        # Only what is said of these files counts, not of the headers' generators, which come first.
+        maker.make("prepare", "scripts")
+        return maker.make(*arguments, *wanted), len(wanted)
+
+
+def tree_path(name: str) -> str:
+    """Return a file's name in the kernel tree for what a compiler calls it, in whatever workspace it ran."""
+    return _WORKSPACE.sub("", os.path.normpath(name)).removeprefix("../src/")
 
 
 def _switch(space: tree.Workspace, source: Source, tree_id: str, config: Config) -> list[str]:
@@ -234,7 +289,9 @@ def _all_warnings(log: str, written: list[str], space: tree.Workspace, output: P
     lines = log.splitlines()
     again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
     known = json.loads(kept.read_text()) if kept.is_file() else {}
-    known = {name: texts for name, texts in known.items() if name not in again and name not in written}
+    # What has no file, such as <stdin> of scripts/checksyscalls.sh, is said anew by each build.
+    stale = {*again, *written, *(name for name in known if name.startswith("<"))}
+    known = {name: texts for name, texts in known.items() if name not in stale}
     for name, texts in warnings(lines, space.files, output).items():
         known[name] = sorted({*known.get(name, []), *texts})
     write_text(kept, json.dumps(known, indent=1))
@@ -268,7 +325,9 @@ class _Maker:
 
     def _make(self, *targets: str) -> list[str]:
         cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
-        return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *targets]
+        # Given here, the variables that a Makefile's `GCOV_PROFILE_file.o := y` would set need no Makefile.
+        profile = [f"GCOV_PROFILE_{Path(name).name}=y" for name in self._config.profile]
+        return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *profile, *targets]
 
     def configure(self, start: str) -> None:
         """Write .config and prove that every setting that was asked for is in it.
@@ -283,7 +342,11 @@ class _Maker:
         # Each time from the start, and aside: the tree's Kconfig may have changed, an answer given for the tree
         # before must not outlive it, and a .config that stays the same must keep its date.
         fresh, config = self._output / ".config.fresh", self._output / ".config"
-        fresh.write_text(start)
+        # What only the series has, the base did not know, so it is asked for once more.
+        known = parse_config(start)
+        again = (f"{name}={value}" for name, value in wanted.items() if name not in known and value != "n")
+        never = (f"# {name} is not set" for name, value in wanted.items() if name not in known and value == "n")
+        fresh.write_text("\n".join([start, *again, *never, ""]))
         make_config(self._make("olddefconfig"), self._space.files, {**self._env, "KCONFIG_CONFIG": str(fresh)})
         text = fresh.read_text()
         if not config.is_file() or config.read_text() != text:
@@ -296,6 +359,18 @@ class _Maker:
                 for name in lost
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
+
+    def make(self, *targets: str) -> str:
+        """Make some targets and return all that was printed.
+
+        Raises:
+            BuildError: it failed, with the compiler's lines.
+        """
+        command = self._make(f"-j{self._jobs}", *targets)
+        result = proc.run(command, cwd=self._space.files, env=self._env, timeout=_MAKE_SECONDS, check=False, merge=True)
+        if result.status:
+            raise _failure(self._config, result.stdout)
+        return result.stdout
 
     def compile(self) -> str:
         """Run the build with its progress shown.
@@ -326,15 +401,20 @@ class _Maker:
                 on_line=on_line,
             )
         if result.status:
-            lines = result.stdout.splitlines()
-            if _MACHINE.search(result.stdout):
-                raise MachineError(f"the {self._config.title} could not be built", evidence=proc.tail(result.stdout))
-            told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
-            shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
-            raise BuildError(f"the {self._config.title} does not build", evidence="\n".join(shown))
+            raise _failure(self._config, result.stdout)
         counted.write_text(str(done))
         (self._output / ".patchgen-unfinished").unlink(missing_ok=True)
         return result.stdout
+
+
+def _failure(config: Config, log: str) -> BuildError | MachineError:
+    """Return the error that a failed build is, with the lines that tell why."""
+    if _MACHINE.search(log):
+        return MachineError(f"the {config.title} could not be built", evidence=proc.tail(log))
+    lines = log.splitlines()
+    told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
+    shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
+    return BuildError(f"the {config.title} does not build", evidence="\n".join(shown))
 
 
 def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import apply, base, bundle, compose, patches, progress, report, series, source, tree
+from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, submission, tree
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError
+from patchgen.kernel import Config
 from patchgen.patches import PatchFile
 from patchgen.series import Series
 from patchgen.settings import Settings
@@ -85,9 +87,42 @@ def commit(project: Project, origin: Source) -> compose.Composed:
     Raises:
         SeriesError: a template or an anchor is wrong.
     """
-    submission = project.settings.submission
-    steps = compose.render_series(project.series, origin, submission)
-    return compose.commit(origin, steps, submission, project.cache)
+    ours = project.settings.submission
+    steps = compose.render_series(project.series, origin, ours)
+    return compose.commit(origin, steps, ours, project.cache)
+
+
+def tree_under_test(project: Project, origin: Source, given: Path | None) -> tuple[str, str]:
+    """Return the git tree id of a submission, or of our series without one, and the workspace for such trees.
+
+    Raises:
+        SeriesError: a template or an anchor is wrong.
+        SubmissionError: the submission does not apply.
+    """
+    if given:
+        loaded = submission.load(given, project.cache)
+        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
+    return commit(project, origin).tree, "series"
+
+
+def patched_for(config: Config, tree_id: str, origin: Source, project: Project) -> str:
+    """Return the tree with the patches on top that a kernel configuration needs for itself.
+
+    Args:
+        config: the configuration.
+        tree_id: git tree id in the base's repository.
+        origin: the base.
+        project: whose cache and settings the commits are made with.
+
+    Raises:
+        SeriesError: the tree has not the lines that these patches edit.
+    """
+    if not config.patches:
+        return tree_id
+    own = series.load(kernel.KERNELS / config.patches)
+    below = dataclasses.replace(origin, tree=tree_id)
+    ours = project.settings.submission
+    return compose.commit(below, compose.render_series(own, below, ours), ours, project.cache).tree
 
 
 def generate(project: Project) -> Generated:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 from junitparser import Skipped as JUnitSkipped
@@ -16,6 +17,11 @@ from patchgen.cache import write_text
 from patchgen.errors import GuestError
 from patchgen.scenarios import Failed, Lab, Scenario, Skipped
 from patchgen.testbed import Testbed
+
+if TYPE_CHECKING:
+    from patchgen.guest.session import Guest
+
+After = Callable[[Scenario, "Guest"], None]
 
 _CONSOLE_LINES = 25
 
@@ -58,10 +64,16 @@ class Outcome:
         }
 
 
-def run_one(scenario: Scenario, testbed: Testbed, prefix: str) -> Outcome:
+def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | None = None) -> Outcome:
     """Run one scenario in a guest of its own.
 
     A kernel that dies, or that complains on its console, fails the scenario, not the run.
+
+    Args:
+        scenario: which.
+        testbed: what its guest is made of.
+        prefix: what the kernel's error lines begin with.
+        after: called with the guest once the scenario is over, whatever came of it, unless the kernel died.
 
     Raises:
         MachineError: the machine failed, which says nothing about the kernel.
@@ -84,13 +96,19 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str) -> Outcome:
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
             if message and not skipped:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
+            if after:
+                after(scenario, guest)
     except GuestError as error:
         message, evidence = error.message, error.evidence
     return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped)
 
 
-def run_all(scenarios: Sequence[Scenario], testbed: Testbed, prefix: str, workers: int) -> list[Outcome]:
+def run_all(
+    scenarios: Sequence[Scenario], testbed: Testbed, prefix: str, workers: int, after: After | None = None
+) -> list[Outcome]:
     """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
+
+    `after` is called from several threads; see `run_one`.
 
     Raises:
         MachineError: the machine failed.
@@ -101,7 +119,7 @@ def run_all(scenarios: Sequence[Scenario], testbed: Testbed, prefix: str, worker
 
             def one(scenario: Scenario) -> Outcome:
                 nonlocal done
-                outcome = run_one(scenario, testbed, prefix)
+                outcome = run_one(scenario, testbed, prefix, after)
                 done += 1
                 step.update(done)
                 return outcome

@@ -10,7 +10,16 @@ from pathlib import Path
 import typer
 
 from patchgen import progress
-from patchgen.cli import common, host_commands, kernel_commands, series_commands, test_command, torture_commands
+from patchgen.cli import (
+    common,
+    coverage_commands,
+    host_commands,
+    kernel_commands,
+    series_commands,
+    static_commands,
+    test_command,
+    torture_commands,
+)
 from patchgen.errors import PatchgenError, UsageError
 
 _INTERRUPTED = 130
@@ -27,6 +36,8 @@ app = typer.Typer(
 host_commands.register(app)
 series_commands.register(app)
 kernel_commands.register(app)
+coverage_commands.register(app)
+static_commands.register(app)
 test_command.register(app)
 torture_commands.register(app)
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 _COMMAND_SECONDS = 60.0
 
-ConfigName = Annotated[
-    str, typer.Option("--config", help="The kernel's configuration: small, debug, defconfig or x86_64.")
-]
+ConfigName = Annotated[str, typer.Option("--config", help="A kernel configuration of qemu/kernel/kernels.toml.")]
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="The base without any patch.")]
 KernelFile = Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel instead.")]
 Given = Annotated[
@@ -38,23 +36,19 @@ def register(app: typer.Typer) -> None:
 
 def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool) -> tuple[str, str]:
     """Return tree and workspace of the kernel under test: the base, a submission, or our series as it is."""
-    from patchgen import apply, pipeline, submission
+    from patchgen import pipeline
 
-    if vanilla:
-        return origin.tree, "vanilla"
-    if given:
-        loaded = submission.load(given, project.cache)
-        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
-    return pipeline.commit(project, origin).tree, "series"
+    return (origin.tree, "vanilla") if vanilla else pipeline.tree_under_test(project, origin, given)
 
 
 def _build(project: Project, config: str, given: Path | None, vanilla: bool) -> Kernel:
-    from patchgen import kernel
+    from patchgen import kernel, pipeline
 
     chosen = kernel.load_config(config)
     origin = project.source()
     tree, slot = _wanted(project, origin, given, vanilla)
-    return kernel.build(chosen, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    whole = pipeline.patched_for(chosen, tree, origin, project)
+    return kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs)
 
 
 def built(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Path | None:

@@ -163,6 +163,17 @@ def a_change_of_name_changes_nothing(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 32), 9)
 
 
+@scenario("S7", "S8")
+def a_new_name_that_becomes_tracked_takes_nobody_over(lab: Lab) -> None:
+    """A process that counts goes on to count where it did when the other name that it has now becomes tracked."""
+    steps = ("map,0,32,rw,anon", "write,0,32", "fork", "end", "name,two", "set,two", "write,0,9")
+    played = lab.track("one", *steps)
+    expect("what pf_set_param returned", "ret 0" in played.text, True)
+    expect("faults", lab.get_info("one").pages(0, 32), 9)
+    two = lab.get_info("two")
+    expect("VMAs and faults of a name that nobody executed", (two.nb_vma, two.total), (0, 0))
+
+
 @scenario("S7")
 def orphans_count(lab: Lab) -> None:
     """A child's faults count after the executed process has exited, in the VMAs that this had."""

@@ -31,6 +31,25 @@ def build(project: Project, origin: Source, *, vanilla: bool, config: str = CONF
     return kernel.build(kernel.load_config(config), tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
 
 
+BUILD_TABLE = pytest.StashKey[dict[str, dict[str, str]]]()
+
+
+@pytest.fixture(scope="session")
+def build_table(pytestconfig: pytest.Config) -> dict[str, dict[str, str]]:
+    """Return the table of what was built, by configuration and patch; it is printed at the end."""
+    return pytestconfig.stash.setdefault(BUILD_TABLE, {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was built, if anything was."""
+    table = config.stash.get(BUILD_TABLE, {})
+    if table:
+        terminalreporter.section("each patch in each way")
+    for name, row in table.items():
+        for column, cell in row.items():
+            terminalreporter.write_line(f"{name:14} {column:8} {cell}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark everything here; tests/kernel is what `-m kernel` selects."""
     for item in items:

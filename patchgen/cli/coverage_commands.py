@@ -1,0 +1,63 @@
+"""The command that measures how much of the series' code ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from patchgen.cli import common, kernel_commands
+
+if TYPE_CHECKING:
+    from patchgen.coverage import Coverage
+    from patchgen.runner import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(coverage)
+
+
+def coverage(
+    submission: kernel_commands.Given = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="Write a page, DIR/index.html.")] = None,
+    only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
+    workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
+    set_: common.Set = None,
+    json: common.Json = False,
+) -> None:
+    """Run the scenarios on a kernel with counters, and say which lines of the series never ran."""
+    from patchgen import coverage_page, coverage_testing, pipeline
+    from patchgen.cache import write_text
+
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    measured = coverage_testing.measure(project, submission, only, workers or project.settings.jobs)
+    counted = measured.coverage
+    if html:
+        title = str(submission) if submission else project.series.title
+        write_text(html / "index.html", coverage_page.render(counted, title, measured.base))
+    failed = [one for one in measured.outcomes if not one.passed]
+    if json:
+        common.emit({**counted.as_dict(), "failed": [one.as_dict() for one in failed]})
+    else:
+        _show(counted, failed)
+        if html:
+            typer.echo(f"page: {html / 'index.html'}")
+    covered, total = counted.lines
+    raise typer.Exit(0 if covered == total and not failed else 1)
+
+
+def _show(counted: Coverage, failed: list[Outcome]) -> None:
+    from patchgen import coverage_page
+
+    for one in counted.functions:
+        lines = f"{len(one.lines) - len(one.uncovered)}/{len(one.lines)}"
+        branches = f"{one.branches[0]}/{one.branches[1]}"
+        typer.echo(f"{one.path:32} {one.name:28} {lines:>7} lines {branches:>7} branches")
+        for number in one.uncovered:
+            typer.echo(f"    never ran: {one.path}:{number}: {counted.text[one.path][number - 1].strip()}")
+    for outcome in failed:
+        typer.echo(f"{outcome.result} {outcome.scenario.name}: {outcome.message}")
+    for what, both in (("lines", counted.lines), ("branches", counted.branches)):
+        typer.echo(f"{what}: {both[0]} of {both[1]} ({coverage_page.percent(both)})")

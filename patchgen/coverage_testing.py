@@ -1,0 +1,81 @@
+"""The way from a series to its coverage: the kernel with counters, the guests, the sum."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchgen import coverage, kernel, pipeline, runner, testbed
+from patchgen.coverage import Coverage
+from patchgen.coverage_runs import RUNS
+from patchgen.errors import SubmissionError, UsageError
+from patchgen.runner import Outcome
+from patchgen.scenarios import SCENARIOS, Scenario
+
+if TYPE_CHECKING:
+    from patchgen.guest.session import Guest
+    from patchgen.pipeline import Project
+
+CONFIG = "gcov"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        coverage: the counts.
+        outcomes: what came of each run: coverage by scenarios that fail is worth little.
+        base: the title of the kernel release.
+    """
+
+    coverage: Coverage
+    outcomes: tuple[Outcome, ...]
+    base: str
+
+
+def measure(project: Project, given: Path | None, only: str, workers: int) -> Measured:
+    """Run the scenarios on a kernel with counters.
+
+    Args:
+        project: our series.
+        given: somebody's submission in its place.
+        only: runs whose name has this text.
+        workers: guests at a time.
+
+    Raises:
+        UsageError: there is no such run.
+        SubmissionError: it does not apply or build, or adds no code that is compiled with counters.
+        MachineError: a tool is missing, or gcov cannot read what the kernel counted.
+    """
+    chosen = [one for one in (*SCENARIOS, *RUNS) if only in one.name]
+    if not chosen:
+        raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
+    origin = project.source()
+    tree, slot = pipeline.tree_under_test(project, origin, given)
+    config = kernel.load_config(CONFIG)
+    whole = pipeline.patched_for(config, tree, origin, project)
+    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    bed = testbed.make(built.image, project.settings, project.series.parameters, project.cache)
+    added = coverage.added_lines(origin, tree)
+    collected: dict[str, dict[str, bytes]] = {}
+    lock = threading.Lock()
+
+    def after(scenario: Scenario, guest: Guest) -> None:
+        data = coverage.collect(guest)
+        with lock:
+            collected[scenario.name] = data
+
+    prefix = str(project.series.parameters["log_prefix"])
+    outcomes = runner.run_all(chosen, bed, prefix, workers, after)
+    with project.cache.scratch("coverage") as scratch:
+        counter = coverage.Counter(built.image.parent, added, scratch)
+        for one in chosen:
+            if one.name in collected:
+                counter.add(one.name, collected[one.name])
+        counted = counter.result(coverage.texts(origin, tree, added))
+    if not counted.functions:
+        raise SubmissionError("the series adds no line that is compiled with counters, or no guest survived")
+    return Measured(counted, tuple(outcomes), origin.base.title)

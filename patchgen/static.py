@@ -1,0 +1,243 @@
+"""Static analysis of what a series touches: sparse, more warnings, gcc's analyzer, and the kernel's semantic patches.
+
+The kernel is full of what these tools complain about. So each looks at the same files with and without the series, and
+a finding is what only the series has. Findings are compared without their line numbers.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchgen import kernel, proc, progress, tree
+from patchgen.cache import digest, file_digest, write_text
+from patchgen.errors import TimeoutExpiredError, UsageError
+from patchgen.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from patchgen.cache import Cache
+    from patchgen.source import Source
+
+CONFIG = "static"
+_SCRIPT_SECONDS = 60.0
+_LINE = re.compile(r"^(?P<file>[^\s:]+\.[chS]):(?P<line>\d+):(?:[\d-]+:)?\s*(?P<text>\S.*)$")
+_TOLD = re.compile(r"^(?:warning|error):")
+_OPTIONS = re.compile(r"^// Options:(.*)$", re.MULTILINE)
+_SOURCE = re.compile(r"\.c$")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is analysed.
+
+    Attributes:
+        source: the base.
+        tree: git tree id with the series.
+        slot: the workspace for such trees.
+        paths: files that the series adds or changes.
+    """
+
+    source: Source
+    tree: str
+    slot: str
+    paths: frozenset[str]
+
+    def vanilla(self) -> Target:
+        """Return the same for the base."""
+        return Target(self.source, self.source.tree, "vanilla", self.paths)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the tools said.
+
+    Attributes:
+        findings: what only the series has; errors.
+        rows: for each tool, what it looked at and how many things it said of both trees, in words.
+        missing: tools that are not installed, so that nothing is known: "sparse (Debian package sparse)".
+    """
+
+    findings: tuple[Finding, ...]
+    rows: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Said:
+    """One thing that a tool said.
+
+    Attributes:
+        path: the file in the kernel tree.
+        line: its number.
+        text: what.
+    """
+
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class _Tool:
+    name: str
+    program: str
+    package: str
+    run: Callable[[Target, Cache, int], tuple[set[Said], str]]
+
+
+def analyse(target: Target, cache: Cache, jobs: int, only: str = "") -> Report:
+    """Run the tools.
+
+    Args:
+        target: what is analysed.
+        cache: for build directories and what is known of the base.
+        jobs: parallel processes.
+        only: name of the one tool to run, "" for all.
+
+    Raises:
+        UsageError: there is no such tool.
+        BuildError: the series does not compile.
+    """
+    chosen = [tool for tool in _TOOLS if only in ("", tool.name)]
+    if not chosen:
+        raise UsageError(f"there is no tool {only}", hint=f"known: {', '.join(tool.name for tool in _TOOLS)}")
+    findings: list[Finding] = []
+    rows, missing = [], []
+    for tool in chosen:
+        if shutil.which(tool.program) is None:
+            missing.append(f"{tool.name} (Debian package {tool.package})")
+            continue
+        with progress.step(f"{tool.name}, without and with the series"):
+            before, _ = tool.run(target.vanilla(), cache, jobs)
+            after, what = tool.run(target, cache, jobs)
+        fresh = new(before, after)
+        rows.append((tool.name, f"{what}: {len(before)} without the series, {len(after)} with it, {len(fresh)} new"))
+        findings += [Finding(tool.name, Severity.ERROR, one.text, f"{one.path}:{one.line}") for one in fresh]
+    return Report(tuple(findings), tuple(rows), tuple(missing))
+
+
+def new(before: Iterable[Said], after: Iterable[Said]) -> list[Said]:
+    """Return what was said after and not before; lines may have moved, so of equals the last ones are new."""
+    known = Counter((one.path, one.text) for one in before)
+    found = []
+    for one in sorted(after, key=lambda said: (said.path, said.line, said.text)):
+        if known[one.path, one.text]:
+            known[one.path, one.text] -= 1
+        else:
+            found.append(one)
+    return found
+
+
+def parse(text: str, paths: Callable[[str], str], *, all_lines: bool = False) -> set[Said]:
+    """Return what a compiler, sparse or spatch said.
+
+    Args:
+        text: its output.
+        paths: makes a file's name in the output that in the kernel tree.
+        all_lines: whatever follows file and line is said; otherwise only warnings and errors.
+    """
+    found = set()
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match and (all_lines or _TOLD.match(match["text"])):
+            found.add(Said(paths(match["file"]), int(match["line"]), match["text"]))
+    return found
+
+
+def _objects(target: Target, there: Path) -> list[str]:
+    """Return the objects that are looked at: of touched files, and those with the counters (they have its inlines)."""
+    names = {path.removesuffix(".c") for path in target.paths if _SOURCE.search(path)}
+    names |= {name.removesuffix(".o") for name in kernel.load_config("gcov").profile}
+    ours = (name for name in names if name.startswith("arch/x86/") or not name.startswith("arch/"))
+    return sorted(f"{name}.o" for name in ours if (there / f"{name}.c").is_file())
+
+
+def _make(
+    target: Target, cache: Cache, jobs: int, *, arguments: Iterable[str] = (), cflags: Iterable[str] = ()
+) -> tuple[set[Said], str]:
+    """Compile the files anew in a way of its own, and return what was said."""
+    config = kernel.load_config(CONFIG)
+    config = config.model_copy(update={"cflags": (*config.cflags, *cflags)})
+    log, count = kernel.compile_some(
+        config,
+        target.tree,
+        target.source,
+        cache,
+        slot=target.slot,
+        jobs=jobs,
+        objects=lambda there: _objects(target, there),
+        arguments=tuple(arguments),
+    )
+    return parse(log, kernel.tree_path), f"{count} files"
+
+
+def _sparse(target: Target, cache: Cache, jobs: int) -> tuple[set[Said], str]:
+    return _make(target, cache, jobs, arguments=("C=2", f"CHECK={proc.find('sparse')}"))
+
+
+def _more_warnings(target: Target, cache: Cache, jobs: int) -> tuple[set[Said], str]:
+    return _make(target, cache, jobs, arguments=("W=1",))
+
+
+def _analyzer(target: Target, cache: Cache, jobs: int) -> tuple[set[Said], str]:
+    return _make(target, cache, jobs, cflags=("-fanalyzer",))
+
+
+def _coccinelle(target: Target, cache: Cache, jobs: int) -> tuple[set[Said], str]:
+    """Run the base's semantic patches in report mode on the touched files, as scripts/coccicheck does."""
+    said: set[Said] = set()
+    slow: list[str] = []
+    with cache.lock(tree.workspace_lock(target.source, target.slot)):
+        space = tree.workspace(target.source, target.slot, cache)
+        tree.switch(space, target.source, target.tree)
+        files = sorted(path for path in target.paths if _SOURCE.search(path) and (space.files / path).is_file())
+        scripts = sorted((tree.pristine(target.source, cache) / "scripts/coccinelle").rglob("*.cocci"))
+        content = {path: file_digest(space.files / path) for path in files}
+
+        def run(script: Path) -> None:
+            text = _spatch(script, files, content, space.files, cache)
+            if text is None:
+                slow.append(script.name)
+            else:
+                said.update(parse(text, kernel.tree_path, all_lines=True))
+
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(run, scripts))
+    what = f"{len(scripts)} scripts on {len(files)} files"
+    return said, what + (f", {len(slow)} without an answer in {_SCRIPT_SECONDS:g} s: {' '.join(slow)}" if slow else "")
+
+
+def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: Path, cache: Cache) -> str | None:
+    """Return what one semantic patch reports, None if it does not come to an end."""
+    if not files:
+        return ""
+    spatch = proc.find("spatch")
+    text = script.read_text(encoding="utf-8")
+    version = proc.run([spatch, "--version"], cwd=where, timeout=_SCRIPT_SECONDS).stdout
+    kept = cache.directory("coccinelle") / digest(1, version, text, content)
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    options = " ".join(_OPTIONS.findall(text)).split()
+    mode = ["-D", "report", "--no-show-diff", "--very-quiet", "--cocci-file", str(script)]
+    try:
+        result = proc.run([spatch, *mode, *options, *files], cwd=where, timeout=_SCRIPT_SECONDS, check=False)
+    except TimeoutExpiredError:
+        return None
+    # A script without a report mode says so with a status of its own.
+    said = result.stdout if result.status == 0 else ""
+    write_text(kept, said)
+    return said
+
+
+_TOOLS = (
+    _Tool("sparse", "sparse", "sparse", _sparse),
+    _Tool("W=1", "gcc", "gcc", _more_warnings),
+    _Tool("analyzer", "gcc", "gcc", _analyzer),
+    _Tool("coccinelle", "spatch", "coccinelle", _coccinelle),
+)
