@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from patchgen import progress
-from patchgen.cli import common, host_commands, kernel_commands, series_commands
+from patchgen.cli import bench_command, common, host_commands, kernel_commands, series_commands
 from patchgen.errors import PatchgenError, UsageError
 
 _INTERRUPTED = 130
@@ -27,6 +27,7 @@ app = typer.Typer(
 host_commands.register(app)
 series_commands.register(app)
 kernel_commands.register(app)
+bench_command.register(app)
 
 
 def _crash_log() -> Path | None:

@@ -19,7 +19,7 @@
  *	exit	fork, the child's exit and the wait for it
  *	exec	from execve to the first instruction of the new program
  *	unmap	munmap of one page
- *	unmap4m	munmap of 1,024 pages that all had a copy-on-write fault
+ *	unmap256	munmap of 256 pages that all had a copy-on-write fault
  *
  * VMAS mappings more are made and FAULTS copy-on-write faults caused before anything is measured.
  *
@@ -32,7 +32,7 @@
 #define SAMPLES_MAX 8192
 #define EXECS_MAX 64
 #define DIGITS 8	/* of a sample in hexadecimal */
-#define BIG 1024L	/* pages: 4 MB, one chunk of counters */
+#define CHUNK 1024L	/* pages: 4 MB, one chunk of counters */
 
 static unsigned int samples[SAMPLES_MAX];
 
@@ -316,8 +316,8 @@ static int calls(const char *kind, long count)
 		fork_calls(count, 1);
 	else if (same(kind, "unmap"))
 		unmap_calls(count, 1);
-	else if (same(kind, "unmap4m"))
-		unmap_calls(count, BIG);
+	else if (same(kind, "unmap256"))
+		unmap_calls(count, 256);
 	else if (same(kind, "exec") && count <= EXECS_MAX)
 		exec_calls(0, (char *)0, count);
 	else
@@ -387,14 +387,14 @@ static void make_faults(long count)
 
 static void sparse(long count)
 {
-	unsigned long start = map(count * BIG, PROT_READ | PROT_WRITE, -1);
+	unsigned long start = map(count * CHUNK, PROT_READ | PROT_WRITE, -1);
 	long i;
 
 	for (i = 0; i < count; i++)
-		touch(start + (unsigned long)(i * BIG) * PAGE_SIZE, 1, 1);
+		touch(start + (unsigned long)(i * CHUNK) * PAGE_SIZE, 1, 1);
 	protect();
 	for (i = 0; i < count; i++)
-		touch(start + (unsigned long)(i * BIG) * PAGE_SIZE, 1, 1);
+		touch(start + (unsigned long)(i * CHUNK) * PAGE_SIZE, 1, 1);
 }
 
 int main(int argc, char **argv)
