@@ -177,12 +177,12 @@ def measure(vanilla: Testbed, patched: Testbed) -> Costs:
         MachineError: QEMU failed.
     """
     costs = Costs()
-    with _guest(vanilla) as guest:
-        costs.samples[VANILLA.name] = _all_kinds(guest)
-        costs.scaling[VANILLA.name] = dict(_per_process(guest))
-        costs.scaling[VANILLA.name] |= _crowd(guest, {VANILLA.name: ()})[VANILLA.name]
-    with _guest(patched) as guest:
-        _patched(guest, costs)
+    with guest(vanilla) as running:
+        costs.samples[VANILLA.name] = _all_kinds(running)
+        costs.scaling[VANILLA.name] = dict(_per_process(running))
+        costs.scaling[VANILLA.name] |= _crowd(running, {VANILLA.name: ()})[VANILLA.name]
+    with guest(patched) as running:
+        _patched(running, costs)
     return costs
 
 
@@ -249,7 +249,8 @@ def slab_bytes(slabinfo: str) -> int:
     return total
 
 
-def _guest(bed: Testbed) -> Guest:
+def guest(bed: Testbed) -> Guest:
+    """Return a guest, not yet started, in which instructions are counted."""
     return Guest(bed.kernel, bed.image, machine.counting(bed.machine))
 
 
@@ -260,18 +261,28 @@ def _run(guest: Guest, command: str) -> str:
     return result.text
 
 
-def _one(guest: Guest, kind: Kind, *more: int) -> Sample:
+def sample(guest: Guest, kind: Kind, *more: int) -> Sample:
+    """Measure one kind in a guest.
+
+    Args:
+        guest: from `guest()`.
+        kind: what to measure.
+        more: how many VMAs to make, and how many faults to cause, before it.
+
+    Raises:
+        GuestError: the program fails in the guest, or the kernel dies.
+    """
     return parse(_run(guest, " ".join(map(str, (_SELF, kind.name, kind.count, *more)))))
 
 
 def _all_kinds(guest: Guest) -> dict[str, Sample]:
-    return {kind.name: _one(guest, kind) for kind in KINDS}
+    return {kind.name: sample(guest, kind) for kind in KINDS}
 
 
 def _scaled(guest: Guest, *more: int) -> Iterator[tuple[str, int]]:
     for kind in KINDS:
         if kind.name in SCALED:
-            yield kind.name, _one(guest, kind, *more).typical
+            yield kind.name, sample(guest, kind, *more).typical
 
 
 def _per_process(guest: Guest) -> Iterator[tuple[tuple[str, str], dict[int, int]]]:
