@@ -14,12 +14,8 @@ from patchgen.errors import ToolMissingError, UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Dark enough for white paper, and told apart without colour by the marker.
-_STYLES = {
-    "vanilla": ("#777777", "s"),
-    "idle": ("#1f77b4", "o"),
-    "tracked": ("#d62728", "^"),
-}
+# Dark enough for white paper, and told apart without colour by marker and line.
+_COLORS = {"idle": ("#1f77b4", "o"), "tracked": ("#d62728", "^")}
 _PANELS = ("tracked names", "VMAs", "processes", "faults so far")
 _LINES = {"reuse": "-", "first": ":"}
 
@@ -44,13 +40,13 @@ def draw(costs: cost.Costs, path: Path) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "patchgen", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(10, 6.2), layout="constrained")
+        figure = Figure(figsize=(9, 6), layout="constrained")
         axes = figure.subplots(2, 2, sharey=True).flat
         for axis, what in zip(axes, _PANELS, strict=True):
             _panel(axis, costs, what)
         handles, labels = axes[1].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-        figure.suptitle("Instructions for a page fault")
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        figure.suptitle("Instructions that a page fault takes more than on the vanilla kernel")
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     try:
@@ -61,16 +57,14 @@ def draw(costs: cost.Costs, path: Path) -> None:
 
 def _panel(axis: Axes, costs: cost.Costs, what: str) -> None:
     kinds = {kind.name: kind.title for kind in cost.KINDS}
-    for kind, line in _LINES.items():
-        for state, style in _STYLES.items():
-            by_size = costs.scaling[state].get((what, kind))
-            if by_size:
-                label = f"{cost.title(state)}: {kinds[kind]}"
-                color, marker = style
-                axis.plot(list(by_size), list(by_size.values()), line, label=label, color=color, marker=marker)
+    for state, (color, marker) in _COLORS.items():
+        for kind, line in _LINES.items():
+            added = costs.curve(state, what, kind)
+            label = f"{cost.title(state)}: {kinds[kind]}"
+            axis.plot(list(added), list(added.values()), line, label=label, color=color, marker=marker)
     axis.set_xscale("log")
     axis.set_xticks(cost.SIZES, [f"{size:,}" for size in cost.SIZES])
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(bottom=0)  # flat must look flat
     axis.set_xlabel(what)
     axis.grid(alpha=0.3)
     axis.minorticks_off()

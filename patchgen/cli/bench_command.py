@@ -80,7 +80,12 @@ def _costs(costs: Costs) -> Table:
 
     from patchgen import cost
 
-    table = Table("", cost.VANILLA.title, *(state.title for state in cost.PATCHED), title="Instructions")
+    table = Table(
+        "",
+        cost.VANILLA.title,
+        *(state.title for state in cost.PATCHED),
+        title="Instructions, and how many more than vanilla",
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     last = ""
@@ -102,11 +107,12 @@ def _scaling(costs: Costs) -> Table:
     table = Table("number of", "fault", "", *sizes, title="Instructions, by how many there are of something")
     for column in table.columns[3:]:
         column.justify = "right"
+    kinds = {kind.name: kind.title for kind in cost.KINDS}
     for what, kind in costs.scaling["tracked"]:
         for state in ("vanilla", "idle", "tracked"):
             by_size = costs.scaling[state].get((what, kind))
             if by_size:
-                table.add_row(what, kind, cost.title(state), *(f"{ticks:,}" for ticks in by_size.values()))
+                table.add_row(what, kinds[kind], cost.title(state), *(f"{ticks:,}" for ticks in by_size.values()))
         table.add_section()
     return table
 
