@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -181,34 +182,42 @@ def measure(vanilla: Testbed, patched: Testbed) -> Costs:
         GuestError: a kernel does not boot or dies, or the program fails on it.
         MachineError: QEMU failed.
     """
+    with ThreadPoolExecutor(2) as pool:
+        plain, changed = pool.submit(_vanilla, vanilla), pool.submit(_patched, patched)
+        one, two = plain.result(), changed.result()
+    return Costs(one.samples | two.samples, one.scaling | two.scaling, two.memory)
+
+
+def _vanilla(bed: Testbed) -> Costs:
     costs = Costs()
-    with guest(vanilla) as running:
+    with guest(bed) as running:
         costs.samples[VANILLA.name] = _all_kinds(running)
         costs.scaling[VANILLA.name] = dict(_per_process(running))
         costs.scaling[VANILLA.name] |= _crowd(running, {VANILLA.name: ()})[VANILLA.name]
-    with guest(patched) as running:
-        _patched(running, costs)
     return costs
 
 
-def _patched(guest: Guest, costs: Costs) -> None:
+def _patched(bed: Testbed) -> Costs:
     """Measure the kernel with the change: each step goes on from the state that the one before has left."""
-    # First, while the allocator keeps no memory that was freed.
-    costs.memory = _memory(guest)
-    _run(guest, "pfcall cleanup")
-    for state in PATCHED:
-        for command in state.prepare:
-            _run(guest, command)
-        costs.samples[state.name] = _all_kinds(guest)
-        if state.name in ("idle", "tracked"):
-            costs.scaling[state.name] = dict(_per_process(guest))
-    costs.scaling["tracked"] |= _names(guest)
-    _run(guest, "pfcall cleanup")
-    costs.scaling["idle"] |= _names(guest)
-    _run(guest, "pfcall cleanup")
-    states = {"idle": (), "tracked": (f"pfcall set {_SELF} -",)}
-    for name, found in _crowd(guest, states, "pfcall cleanup").items():
-        costs.scaling[name] |= found
+    costs = Costs()
+    with guest(bed) as running:
+        # First, while the allocator keeps no memory that was freed.
+        costs.memory = _memory(running)
+        _run(running, "pfcall cleanup")
+        for state in PATCHED:
+            for command in state.prepare:
+                _run(running, command)
+            costs.samples[state.name] = _all_kinds(running)
+            if state.name in ("idle", "tracked"):
+                costs.scaling[state.name] = dict(_per_process(running))
+        costs.scaling["tracked"] |= _names(running)
+        _run(running, "pfcall cleanup")
+        costs.scaling["idle"] |= _names(running)
+        _run(running, "pfcall cleanup")
+        states = {"idle": (), "tracked": (f"pfcall set {_SELF} -",)}
+        for name, found in _crowd(running, states, "pfcall cleanup").items():
+            costs.scaling[name] |= found
+    return costs
 
 
 def judge(costs: Costs) -> list[Judged]:
