@@ -11,6 +11,7 @@ import typer
 
 from patchgen import progress
 from patchgen.cli import (
+    bench_command,
     common,
     coverage_commands,
     host_commands,
@@ -40,6 +41,7 @@ coverage_commands.register(app)
 static_commands.register(app)
 test_command.register(app)
 torture_commands.register(app)
+bench_command.register(app)
 
 
 def _crash_log() -> Path | None:

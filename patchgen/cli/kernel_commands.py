@@ -98,6 +98,16 @@ def make_testbed(project: Project, kernel: Path) -> Testbed:
     return testbed.make(kernel, project.settings, project.series.parameters, project.cache)
 
 
+def kernel_and_testbed(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Testbed:
+    """Return the testbed of a kernel that is built now unless the cache has it.
+
+    Raises:
+        SubmissionError: the series or the submission is wrong, or does not build.
+        MachineError: a tool is missing.
+    """
+    return make_testbed(project, kernel_of(project, given=given, vanilla=vanilla))
+
+
 def build(
     submission: Given = None,
     config: ConfigName = "small",

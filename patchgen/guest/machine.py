@@ -16,6 +16,7 @@ from patchgen.cache import Cache
 from patchgen.errors import MachineError
 
 DESCRIPTION = resources.QEMU / "machine.toml"
+COUNTING = resources.QEMU / "counting.toml"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,26 @@ def load(path: Path = DESCRIPTION) -> Machine:
         environment = tuple(sorted(data.pop("environment").items()))
         arguments, cmdline = tuple(data.pop("arguments")), tuple(data.pop("cmdline"))
         return Machine(**data, arguments=arguments, cmdline=cmdline, environment=environment)
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise MachineError(f"{path} is wrong: {error}") from error
+
+
+def counting(described: Machine, path: Path = COUNTING) -> Machine:
+    """Return the machine whose time stamp counter counts instructions.
+
+    It has one CPU, and a saved state of it does not come back to life (QEMU 7.2): boot it.
+
+    Raises:
+        MachineError: the description of what it differs in is wrong (it comes with patchgen).
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return dataclasses.replace(
+            described,
+            arguments=(*described.arguments, *data.pop("arguments")),
+            cmdline=(*described.cmdline, *data.pop("cmdline")),
+            **data,
+        )
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise MachineError(f"{path} is wrong: {error}") from error
 

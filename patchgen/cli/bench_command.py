@@ -1,0 +1,138 @@
+"""The command bench: what the kernel change costs, against its bars."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from patchgen.cli import common
+from patchgen.cli.kernel_commands import Given, kernel_and_testbed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from patchgen.cost import Costs, Judged
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(bench)
+
+
+def bench(
+    submission: Given = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw how the costs grow.")] = None,
+    set_: common.Set = None,
+    json: common.Json = False,
+) -> None:
+    """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
+    from patchgen import cost, cost_plot, pipeline, progress
+
+    if plot:
+        cost_plot.check()
+    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    vanilla = kernel_and_testbed(project, vanilla=True)
+    patched = kernel_and_testbed(project, given=submission)
+    with progress.step("counting instructions"):
+        costs = cost.measure(vanilla, patched)
+    judged = cost.judge(costs)
+    if plot:
+        cost_plot.draw(costs, plot)
+    if json:
+        common.emit(_as_dict(costs, judged, str(vanilla.kernel), str(patched.kernel)))
+    else:
+        _show(costs, judged)
+    raise typer.Exit(0 if all(one.met for one in judged) else 1)
+
+
+def _as_dict(costs: Costs, judged: list[Judged], vanilla: str, patched: str) -> dict[str, object]:
+    return {
+        "vanilla": vanilla,
+        "kernel": patched,
+        "met": all(one.met for one in judged),
+        "bars": [{**asdict(one), "met": one.met} for one in judged],
+        "instructions": {
+            state: {kind: {**asdict(sample), "typical": sample.typical} for kind, sample in samples.items()}
+            for state, samples in costs.samples.items()
+        },
+        "scaling": [
+            {"state": state, "number_of": what, "kind": kind, "instructions": by_size}
+            for state, curves in costs.scaling.items()
+            for (what, kind), by_size in curves.items()
+        ],
+        "memory": costs.memory,
+    }
+
+
+def _show(costs: Costs, judged: list[Judged]) -> None:
+    from rich.console import Console
+
+    console = Console(width=110, highlight=False)
+    for table in (_costs(costs), _scaling(costs), _memory(costs), _bars(judged)):
+        console.print(table)
+
+
+def _costs(costs: Costs) -> Table:
+    from rich.table import Table
+
+    from patchgen import cost
+
+    table = Table(
+        "",
+        cost.VANILLA.title,
+        *(state.title for state in cost.PATCHED),
+        title="Instructions, and how many more than vanilla",
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    last = ""
+    for kind in cost.KINDS:
+        if last and kind.group != last:
+            table.add_section()
+        last = kind.group
+        more = (f"{costs.added(state.name, kind.name):+,}" for state in cost.PATCHED)
+        table.add_row(kind.title, f"{costs.samples[cost.VANILLA.name][kind.name].typical:,}", *more)
+    return table
+
+
+def _scaling(costs: Costs) -> Table:
+    from rich.table import Table
+
+    from patchgen import cost
+
+    sizes = [f"{size:,}" for size in cost.SIZES]
+    table = Table("number of", "fault", "", *sizes, title="Instructions, by how many there are of something")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    kinds = {kind.name: kind.title for kind in cost.KINDS}
+    for what, kind in costs.scaling["tracked"]:
+        for state in ("vanilla", "idle", "tracked"):
+            by_size = costs.scaling[state].get((what, kind))
+            if by_size:
+                table.add_row(what, kinds[kind], cost.title(state), *(f"{ticks:,}" for ticks in by_size.values()))
+        table.add_section()
+    return table
+
+
+def _memory(costs: Costs) -> Table:
+    from rich.table import Table
+
+    table = Table("", "bytes", title="Memory, from /proc/slabinfo")
+    table.columns[1].justify = "right"
+    for what, size in costs.memory.items():
+        table.add_row(what, f"{size:,.1f}")
+    return table
+
+
+def _bars(judged: list[Judged]) -> Table:
+    from rich.table import Table
+
+    table = Table("", "at most", "worst", "", title="Bars: instructions more than vanilla")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for one in judged:
+        table.add_row(one.what, f"+{one.limit}", f"{one.measured:+}", "ok" if one.met else "MISSED")
+    return table

@@ -1,0 +1,41 @@
+"""The kernel change is nearly free: instructions counted by QEMU, which no load on the host changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from patchgen import cost
+from patchgen.cost import Costs
+from patchgen.testbed import Testbed
+
+
+@pytest.fixture(scope="module")
+def costs(vanilla_bed: Testbed, series_bed: Testbed) -> Costs:
+    return cost.measure(vanilla_bed, series_bed)
+
+
+def test_every_bar_is_met(costs: Costs) -> None:
+    missed = [f"{one.what}: +{one.measured}, at most +{one.limit}" for one in cost.judge(costs) if not one.met]
+    assert missed == []
+
+
+def test_it_is_the_faults_that_were_measured(costs: Costs) -> None:
+    """Figures that could not be told from noise, or a tracked program that was not tracked, would meet every bar."""
+    for state in costs.samples:
+        for kind in cost.KINDS:
+            sample = costs.samples[state][kind.name]
+            assert sample.count == kind.count
+            if kind.group != "call":
+                assert sample.count >= 2048
+                assert sample.share > 0.5, (state, kind)
+    vanilla = costs.samples["vanilla"]
+    assert vanilla["copy"].mode > vanilla["reuse"].mode + 1000, "1,024 words are copied"
+    assert vanilla["first"].mode > vanilla["read"].mode + 1000, "and as many cleared"
+    assert costs.added("tracked", "reuse") > costs.added("idle", "reuse") + 20, "an actual count takes that"
+    assert costs.memory["a tracked name"] > 1000
+
+
+def test_the_same_again_gives_the_same(costs: Costs, vanilla_bed: Testbed) -> None:
+    with cost.guest(vanilla_bed) as guest:
+        reuse = next(kind for kind in cost.KINDS if kind.name == "reuse")
+        assert cost.sample(guest, reuse).mode == costs.samples["vanilla"]["reuse"].mode

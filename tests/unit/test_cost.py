@@ -1,0 +1,87 @@
+"""What is made of the figures that come out of the guest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from patchgen import cost, cost_plot
+from patchgen.cost import Costs, Sample
+from patchgen.errors import GuestError
+
+SLABINFO = """slabinfo - version: 2.1
+# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> ...
+mm_struct             24     24    672   24    4 : tunables    0    0    0 : slabdata      1      1      0
+kmalloc-8192          12     12   8192    4    8 : tunables    0    0    0 : slabdata      3      3      0
+kmalloc-96            84     84     96   42    1 : tunables    0    0    0 : slabdata      2      2      0
+"""
+
+
+def made(tracked_reuse: int = 560, tracked_many: int = 560) -> Costs:
+    """Return costs that meet every bar unless told otherwise."""
+    states = ["vanilla", *(state.name for state in cost.PATCHED)]
+    costs = Costs()
+    for state in states:
+        costs.samples[state] = {kind.name: Sample(500, 0.9, 501, 2048) for kind in cost.KINDS}
+    costs.samples["tracked"]["reuse"] = Sample(tracked_reuse, 0.9, 0, 2048)
+    for state, ticks in (("vanilla", 500), ("idle", 502), ("tracked", 560)):
+        costs.scaling[state] = {
+            (what, kind): dict.fromkeys(cost.SIZES, ticks)
+            for what in ("VMAs", "faults so far", "tracked names", "processes")
+            for kind in cost.SCALED
+            if state != "vanilla" or what != "tracked names"
+        }
+    costs.scaling["tracked"]["tracked names", "reuse"][1000] = tracked_many
+    return costs
+
+
+def missed(costs: Costs) -> list[str]:
+    return [one.what for one in cost.judge(costs) if not one.met]
+
+
+def test_the_mode_is_the_most_frequent_and_the_median_the_middle_one() -> None:
+    assert cost.parse("474 5\n480 3\n9000 2\n") == Sample(474, 0.5, 480, 10)
+    assert cost.parse("474 5\n480 3\n9000 2\n").typical == 474
+    assert cost.parse("1 4\n2 3\n3 3\n").typical == 2
+    assert cost.parse("7 1\n").median == 7
+
+
+@pytest.mark.parametrize("text", ["", "cost: mmap: error 12\n", "474\n", "474 5\nx\n", "-3 4\n"])
+def test_anything_else_is_the_guests_fault(text: str) -> None:
+    with pytest.raises(GuestError, match="something else"):
+        cost.parse(text)
+
+
+def test_only_what_kmalloc_has_taken_is_summed_up() -> None:
+    assert cost.slab_bytes(SLABINFO) == 3 * 8 * 4096 + 2 * 4096
+
+
+def test_a_bar_is_missed_by_one_instruction() -> None:
+    assert missed(made(tracked_reuse=566)) == []
+    assert missed(made(tracked_reuse=567)) == ["tracked, copy-on-write fault"]
+    costs = made()
+    costs.samples["other100"]["file"] = Sample(507, 1.0, 507, 2048)
+    assert missed(costs) == ["100 other names, other fault"]
+
+
+def test_growth_is_missed_too() -> None:
+    assert missed(made(tracked_many=560 + cost.GROWTH)) == []
+    assert missed(made(tracked_many=561 + cost.GROWTH)) == [
+        "tracked, 'reuse' fault with 1,000 tracked names instead of 1"
+    ]
+
+
+def test_growth_that_vanilla_has_as_well_is_not_ours() -> None:
+    costs = made()
+    for state in costs.scaling:
+        costs.scaling[state]["VMAs", "reuse"][1000] += 400
+    assert missed(costs) == []
+
+
+def test_the_plot_is_the_same_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name in ("a.svg", "b.svg"):
+        cost_plot.draw(made(), tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert "tracked names" in (tmp_path / "a.svg").read_text()
