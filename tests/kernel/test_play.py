@@ -61,6 +61,6 @@ def test_what_is_wrong_is_said(series_bed: Testbed, words: str, said: str) -> No
 def test_on_an_unpatched_kernel(vanilla_bed: Testbed) -> None:
     with vanilla_bed.ready() as guest:
         result = guest.run(
-            "play set,exe map,0,2,rw,anon write,0,2 fork write,0,1 end info,exe cleanup move,0,1,1 exit x"
+            "play set,exe map,0,2,rw,anon write,0,2 fork write,0,1 end info,exe cleanup move,0,2,1 exit x"
         )
     assert (result.status, result.text) == (0, "ret -38\nret -38\nret -38\nmove -22\n")
