@@ -61,15 +61,6 @@ static unsigned int __attribute__((noinline)) read_ticks(unsigned long address)
 	return now() - begin;
 }
 
-static int same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
-}
-
 static long checked(const char *what, long result)
 {
 	if (is_error(result))
