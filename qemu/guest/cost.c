@@ -29,6 +29,7 @@
 #include "pf.h"
 
 #define SELF "/root/cost"	/* its base name is the name of the process */
+#define LOW 0x10000000UL	/* between the program and where mmap() begins to look, downwards */
 #define SAMPLES_MAX 8192
 #define EXECS_MAX 64
 #define DIGITS 8	/* of a sample in hexadecimal */
@@ -58,15 +59,6 @@ static unsigned int __attribute__((noinline)) read_ticks(unsigned long address)
 
 	asm volatile("cmpb $0, (%0)" : : "r"(address) : "memory", "cc");
 	return now() - begin;
-}
-
-static int same(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return *a == *b;
 }
 
 static long checked(const char *what, long result)
@@ -360,17 +352,18 @@ static void crowd(long count)
 	}
 }
 
-/* Neighbours with unlike rights are never merged into one VMA. */
-static void make_vmas(long count)
+/* With a hole behind each page, so that no two are merged into one VMA */
+static void make_vmas(unsigned long where, long count)
 {
+	unsigned long length = 2 * (unsigned long)count * PAGE_SIZE;
 	unsigned long start;
 	long i;
 
 	if (!count)
 		return;
-	start = map(2 * count, PROT_READ, -1);
-	for (i = 0; i < 2 * count; i += 2)
-		unmap(start + (unsigned long)i * PAGE_SIZE, 1);
+	start = (unsigned long)checked("cost: mmap", sys_mmap(where, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1));
+	for (i = 0; i < count; i++)
+		unmap(start + (unsigned long)(2 * i + 1) * PAGE_SIZE, 1);
 }
 
 static void make_faults(long count)
@@ -400,7 +393,7 @@ static void sparse(long count)
 int main(int argc, char **argv)
 {
 	unsigned int begun = now();
-	long count;
+	long count, vmas;
 
 	if (argc == 3 && same(argv[1], "exec") && length_of(argv[2]) > DIGITS) {
 		exec_calls(begun, argv[2], 0);
@@ -423,7 +416,10 @@ int main(int argc, char **argv)
 		sparse(count);
 		return 0;
 	}
-	make_vmas(argc > 3 ? number_of(argv[3]) : 0);
+	/* Half of them on each side of what is measured: whoever walks along them meets some. */
+	vmas = argc > 3 ? number_of(argv[3]) : 0;
+	make_vmas(LOW, vmas - vmas / 2);
+	make_vmas(0, vmas / 2);
 	make_faults(argc > 4 ? number_of(argv[4]) : 0);
 	if (faults(argv[1], count) && calls(argv[1], count)) {
 		put(2, "cost: no such kind\n");

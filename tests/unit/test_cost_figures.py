@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from patchgen import cost, cost_plot
+from patchgen.cli import app, bench_command, common
 from patchgen.cost import Costs, Sample
 from patchgen.errors import GuestError
 
@@ -85,3 +89,16 @@ def test_the_plot_is_the_same_each_time(tmp_path: Path) -> None:
         cost_plot.draw(made(), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert "tracked names" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize(("ticks", "status"), [(566, 0), (567, 1)])
+def test_the_command_fails_when_a_bar_is_missed(ticks: int, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common._State, "json", False)  # put back afterwards: --json below sets it for the process
+    monkeypatch.setattr(bench_command, "kernel_and_testbed", lambda *_, **__: SimpleNamespace(kernel="bzImage"))
+    monkeypatch.setattr(cost, "measure", lambda *_: made(tracked_reuse=ticks))
+    shown = CliRunner().invoke(app, ["bench"])
+    assert shown.exit_code == status, shown.output
+    assert ("MISSED" in shown.output) == bool(status)
+    as_json = CliRunner().invoke(app, ["bench", "--json"])
+    assert as_json.exit_code == status
+    assert json.loads(as_json.stdout)["met"] == (status == 0)
