@@ -80,6 +80,14 @@ def shared_memory_does_not_count(lab: Lab) -> None:
     expect("faults in a shared file mapping", info.pages(100, 32), 0)
 
 
+@scenario("S6")
+def shared_memory_whose_owner_wants_to_know_does_not_count(lab: Lab) -> None:
+    """A shared page that is write-protected so that its file learns of writes is no copy-on-write page."""
+    lab.track("one", "ring,0", "read,0,1", "write,0,1", "map,10,8,rw,anon", "write,10,8", "fork", "write,10,3", "end")
+    info = lab.get_info("one")
+    expect("faults", (info.pages(0, 1), info.pages(10, 8)), (0, 3))
+
+
 @scenario("3-7", "S6", "2.5-1")
 def faults_of_the_kernel_do_not_count(lab: Lab) -> None:
     """Pages that the kernel writes to for the process, in read(), are not counted; nor are they afterwards."""
