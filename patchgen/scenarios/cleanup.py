@@ -64,7 +64,7 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
     lab.set_param("one")
     lab.program("one")
     names = " ".join(f"set,name{number}" for number in range(8))
-    one_round = f"set,one {names} run,/root/one map,0,1000,rw,anon write,0,1000 fork write,0,1000 end end cleanup"
+    one_round = f"set,one {names} run,/root/one map,0,100,rw,anon write,0,100 fork write,0,100 end end cleanup"
     slab = "sleep 0.1; sed -n 's/^SUnreclaim: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"
 
     def after(rounds: int) -> int:
