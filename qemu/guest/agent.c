@@ -223,7 +223,10 @@ static void flush_kernel_log(void)
 	write_all(kmsg, line, sizeof(line) - 1);
 }
 
-/* Reads all records there are; sends them in frames if asked to. Returns whether some were overwritten. */
+/*
+ * Reads all records up to the marker; sends them in frames if asked to. Returns whether some were overwritten. Not
+ * further: what runs in the background may log faster than the line takes it, for ever.
+ */
 static int drain_kernel_log(int pass_on)
 {
 	static char batch[2 * RECORD_MAX];
@@ -243,7 +246,9 @@ static int drain_kernel_log(int pass_on)
 		if (n <= 0)
 			break;
 		batch[used + (size_t)n] = '\0';
-		if (!pass_on || strstr(batch + used, ";" MARKER "\n"))
+		if (strstr(batch + used, ";" MARKER "\n"))
+			break;
+		if (!pass_on)
 			continue;
 		used += (size_t)n;
 		if (used > RECORD_MAX - 1) {

@@ -383,17 +383,19 @@ static void file_pages(void)
 	munmap((void *)at, 8 * PAGE);
 }
 
-/* Several mappings at far ends of the address space: each 4 MB has counters of its own. */
+/* The last page of 4 MB and the first of the next, somewhere: each 4 MB may have counters of its own. */
 static void far_apart(struct random *random)
 {
-	unsigned long at = 0x20000000 + below(random, 64) * 0x00400000UL;
-	volatile char *page = mmap((void *)at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long at = 0x20000000 + below(random, 64) * 0x00400000UL - PAGE;
+	volatile char *pages = mmap((void *)at, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (page == MAP_FAILED)
+	if (pages == MAP_FAILED)
 		return;
-	if (*page == 0)
-		dirty(page);
-	munmap((void *)page, PAGE);
+	if (pages[0] == 0)
+		dirty(pages);
+	if (pages[PAGE] == 0)
+		dirty(pages + PAGE);
+	munmap((void *)pages, 2 * PAGE);
 }
 
 static void rename_self(struct random *random)
