@@ -29,6 +29,7 @@ _SCRIPT_SECONDS = 60.0
 _LINE = re.compile(r"^(?P<file>[^\s:]+\.[chS]):(?P<line>\d+):(?:[\d-]+:)?\s*(?P<text>\S.*)$")
 _TOLD = re.compile(r"^(?:warning|error):")
 _OPTIONS = re.compile(r"^// Options:(.*)$", re.MULTILINE)
+_REPORTS = re.compile(r"^virtual\b.*\breport\b", re.MULTILINE)
 _SOURCE = re.compile(r"\.c$")
 
 
@@ -198,6 +199,7 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> tuple[set[Said], str
         tree.switch(space, target.source, target.tree)
         files = sorted(path for path in target.paths if _SOURCE.search(path) and (space.files / path).is_file())
         scripts = sorted((tree.pristine(target.source, cache) / "scripts/coccinelle").rglob("*.cocci"))
+        scripts = [script for script in scripts if _REPORTS.search(script.read_text(encoding="utf-8"))]
         content = {path: file_digest(space.files / path) for path in files}
 
         def run(script: Path) -> None:
@@ -210,17 +212,17 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> tuple[set[Said], str
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, scripts))
     what = f"{len(scripts)} scripts on {len(files)} files"
-    return said, what + (f", {len(slow)} without an answer in {_SCRIPT_SECONDS:g} s: {' '.join(slow)}" if slow else "")
+    return said, what + (f", without an answer in {_SCRIPT_SECONDS:g} s: {' '.join(sorted(slow))}" if slow else "")
 
 
 def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: Path, cache: Cache) -> str | None:
-    """Return what one semantic patch reports, None if it does not come to an end."""
+    """Return what one semantic patch reports, None if it does not come to an end or fails."""
     if not files:
         return ""
     spatch = proc.find("spatch")
     text = script.read_text(encoding="utf-8")
     version = proc.run([spatch, "--version"], cwd=where, timeout=_SCRIPT_SECONDS).stdout
-    kept = cache.directory("coccinelle") / digest(1, version, text, content)
+    kept = cache.directory("coccinelle") / digest(2, version, text, content)
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
     options = " ".join(_OPTIONS.findall(text)).split()
@@ -229,10 +231,10 @@ def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: P
         result = proc.run([spatch, *mode, *options, *files], cwd=where, timeout=_SCRIPT_SECONDS, check=False)
     except TimeoutExpiredError:
         return None
-    # A script without a report mode says so with a status of its own.
-    said = result.stdout if result.status == 0 else ""
-    write_text(kept, said)
-    return said
+    if result.status:
+        return None
+    write_text(kept, result.stdout)
+    return result.stdout
 
 
 _TOOLS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ def test_a_run_without_all_counters_is_no_measurement(tmp_path: Path) -> None:
 def measure_nothing(tmp_path: Path) -> None:
     build = compile_program(tmp_path)
     Counter(build, {"lib/demo.c": frozenset({1})}, tmp_path).add("run", {})
+
+
+def test_a_source_that_has_changed_since_does_not_matter(tmp_path: Path) -> None:
+    build = compile_program(tmp_path)
+    data = run_program(build)
+    os.utime(build / "lib/demo.c", (2**31, 2**31))
+    Counter(build, {"lib/demo.c": frozenset({1})}, tmp_path).add("run", data)
 
 
 def test_damaged_counters_are_an_error(tmp_path: Path) -> None:
