@@ -9,10 +9,11 @@ since("ID") is true in the patch of that id and in all after it: one template sh
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.exceptions import UndefinedError
 
 from patchgen.errors import SeriesError
@@ -59,12 +60,17 @@ def render(text: str, names: Mapping[str, object], origin: Path, *, line: int = 
         SeriesError: syntax error or undefined name, with file and line.
     """
     try:
-        template = ENVIRONMENT.from_string(text)
-        return template.render(names)
+        return _compiled(text).render(names)
     except TemplateSyntaxError as error:
         raise SeriesError(f"{origin}:{line + error.lineno - 1}: {error.message}") from error
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise SeriesError(f"{origin}:{line + _failing_line(error) - 1}: {error}") from error
+
+
+@functools.cache
+def _compiled(text: str) -> Template:
+    """Compile a template once, however many patches render it: that takes longer than rendering."""
+    return ENVIRONMENT.from_string(text)
 
 
 def _failing_line(error: BaseException) -> int:

@@ -49,7 +49,7 @@ def matrix() -> Iterator[object]:
             yield pytest.param(config, number, id=f"{name}-patch{number}", marks=long)
 
 
-@pytest.mark.parametrize(("config", "number"), matrix())
+@pytest.mark.parametrize(("config", "number"), list(matrix()))
 def test_each_patch_builds_and_boots(
     project: Project, origin: Source, build_table: dict[str, dict[str, str]], config: str, number: int
 ) -> None:

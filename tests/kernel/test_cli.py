@@ -80,7 +80,7 @@ def test_bundle_refuses_what_does_not_apply(here: Path) -> None:
     assert patchgen("patch", cwd=here).returncode == 0
     before = (here / "dist/patch.tar.gz").read_bytes()
     second = sorted((here / "dist/patch").glob("*.patch"))[1]
-    spoil(second, "\tstruct work_struct async_put_work;", "\tstruct work_struct async_get_work;")
+    spoil(second, "\tu32 vmacache_seqnum;", "\tu32 vmacache_number;")
     done = patchgen("bundle", cwd=here)
     assert done.returncode == 1
     assert f"{second.name} does not apply" in done.stderr
