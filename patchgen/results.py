@@ -11,6 +11,7 @@ from patchgen import scenarios
 from patchgen.cache import Cache, digest, file_digest, prune, write_text
 from patchgen.runner import Outcome
 from patchgen.scenarios.demands import Demand, demands
+from patchgen.testbed import Testbed
 
 NOT_RUN = "not run"
 _KEPT = 32
@@ -35,23 +36,24 @@ class Row:
         return next((word for word in ("FAILED", NOT_RUN, "skipped", "ok") if word in found), "")
 
 
-def _file(kernel: Path, cache: Cache) -> Path:
-    """Return where results on a kernel are: those of other versions of the scenarios do not count."""
+def _file(bed: Testbed, cache: Cache) -> Path:
+    """Return where results on a kernel are: those of other scenarios or guest programs do not count."""
     sources = sorted(Path(scenarios.__file__).parent.glob("*.py"))
-    key = digest("results", file_digest(kernel), [file_digest(path) for path in sources])
+    key = digest("results", file_digest(bed.kernel), bed.image.digest, [file_digest(path) for path in sources])
     return cache.directory("results") / f"{key}.json"
 
 
-def keep(outcomes: Iterable[Outcome], kernel: Path, cache: Cache) -> None:
+def keep(outcomes: Iterable[Outcome], bed: Testbed, cache: Cache) -> None:
     """Add the outcomes to what is known of a kernel.
 
     Raises:
         MachineError: they cannot be written.
     """
-    path = _file(kernel, cache)
-    known = known_results(kernel, cache) | {outcome.scenario.name: outcome.result for outcome in outcomes}
-    write_text(path, json.dumps(known, indent=1))
-    prune(path.parent, _KEPT)
+    path = _file(bed, cache)
+    with cache.lock("results"):
+        known = known_results(bed, cache) | {outcome.scenario.name: outcome.result for outcome in outcomes}
+        write_text(path, json.dumps(known, indent=1))
+        prune(path.parent, _KEPT)
 
 
 def any_known(cache: Cache) -> bool:
@@ -59,9 +61,9 @@ def any_known(cache: Cache) -> bool:
     return any((cache.root / "results").glob("*.json"))
 
 
-def known_results(kernel: Path, cache: Cache) -> dict[str, str]:
-    """Return the result of each scenario that was run on a kernel, by its name."""
-    path = _file(kernel, cache)
+def known_results(bed: Testbed, cache: Cache) -> dict[str, str]:
+    """Return the result of each scenario that was run on a testbed's kernel, by its name."""
+    path = _file(bed, cache)
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 

@@ -85,8 +85,6 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
         with testbed.ready() as guest:
             try:
                 scenario.run(Lab(guest, prefix))
-                if guest.complaints:
-                    message = "the kernel complains on its console"
             except Failed as error:
                 message = str(error)
             except Skipped as error:
@@ -94,6 +92,8 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
             except (ValueError, IndexError, KeyError) as error:
                 # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
+            if guest.complaints and (skipped or not message):
+                message, skipped = "the kernel complains on its console", False
             if message and not skipped:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
             if after:

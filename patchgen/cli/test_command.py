@@ -50,7 +50,7 @@ def run_scenarios(
     bed = kernel_commands.make_testbed(project, image)
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
-    results.keep(outcomes, image, project.cache)
+    results.keep(outcomes, bed, project.cache)
     if junit:
         runner.write_junit(outcomes, junit, str(image))
     counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
@@ -80,7 +80,7 @@ def _known(project: Project, kernel: Path | None, submission: Path | None, vanil
         return {}
     try:
         image = kernel or kernel_commands.built(project, given=submission, vanilla=vanilla)
-        return results.known_results(image, project.cache) if image else {}
+        return results.known_results(kernel_commands.make_testbed(project, image), project.cache) if image else {}
     except PatchgenError as error:
         progress.warn(f"no results are known: {error.message}")
         return {}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from patchgen.cli import common, kernel_commands
 from patchgen.findings import Verdict
+
+if TYPE_CHECKING:
+    from patchgen import torture as torturing
 
 SECONDS, CALLS, WORKERS = 30.0, 20_000, 4
 
@@ -52,11 +56,23 @@ def torture(
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:
-        _show(verdict, plan.seconds, plan.calls)
+        _show(verdict, _again(plan, submission, kernel, vanilla, set_))
     raise typer.Exit(0 if verdict.ok else 1)
 
 
-def _show(verdict: Verdict, seconds: float, calls: int) -> None:
+def _again(
+    plan: torturing.Plan, submission: Path | None, kernel: Path | None, vanilla: bool, set_: list[str] | None
+) -> str:
+    """Return the command that repeats a run."""
+    words = ["patchgen", "torture", "--seconds", f"{plan.seconds:g}", "--calls", str(plan.calls)]
+    words += ["--seed", str(plan.seed), "--workers", str(plan.workers)]
+    words += ["--kernel", str(kernel)] if kernel else []
+    words += ["--vanilla"] if vanilla else []
+    words += [word for pair in set_ or [] for word in ("--set", pair)]
+    return shlex.join([*words, *([str(submission)] if submission else [])])
+
+
+def _show(verdict: Verdict, again: str) -> None:
     for name, value in verdict.facts.items():
         typer.echo(f"{name}: {value}")
     for finding in verdict.findings:
@@ -64,5 +80,5 @@ def _show(verdict: Verdict, seconds: float, calls: int) -> None:
         for line in finding.evidence.splitlines():
             typer.echo(f"  | {line}")
     if not verdict.ok:
-        typer.echo(f"again: patchgen torture --seconds {seconds:g} --calls {calls} --seed {verdict.facts['seed']}")
+        typer.echo(f"again: {again}")
     typer.echo("ok" if verdict.ok else "WRONG")

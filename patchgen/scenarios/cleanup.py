@@ -55,7 +55,9 @@ def the_numbers_of_the_calls(lab: Lab) -> None:
     answers = [int(line.split()[1]) for line in lab.run("pfcall numbers").text.splitlines()]
     expect("number 388", errno_name(answers[-1]), "ENOSYS")
     known = [errno_name(answer) for answer in answers[:-1]]
-    expect("numbers 385, 386, 387 with no arguments and nothing set up", known, ["EINVAL", "EINVAL", "EACCES"])
+    # For pf_get_info two things are wrong at once, and either may be told.
+    wanted = ["EINVAL", known[1] if known[1] in ("EINVAL", "EACCES") else "EINVAL or EACCES", "EACCES"]
+    expect("numbers 385, 386, 387 with no arguments and nothing set up", known, wanted)
 
 
 @scenario("2.3-1", "S12")
@@ -65,12 +67,13 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
     lab.program("one")
     names = " ".join(f"set,name{number}" for number in range(8))
     one_round = f"set,one {names} run,/root/one map,0,100,rw,anon write,0,100 fork write,0,100 end end cleanup"
-    slab = "sleep 0.1; sed -n 's/^SUnreclaim: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"
+    slab = "sed -n 's/^SUnreclaim: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"
 
-    def after(rounds: int) -> int:
-        return int(lab.run(f"for i in $(seq {rounds}); do play {one_round}; done >/tmp/out; {slab}").text)
-
-    before, then = after(10), after(60)
+    work = f"for i in $(seq {{}}); do play {one_round}; done >/tmp/out; "
+    before = int(lab.run(f"{work.format(10)} sleep 0.5; {slab}").text)
+    # What RCU frees comes late on a busy machine.
+    wait = f"n=0; while [ $n -lt 50 ] && [ $({slab}) -gt {before + 300} ]; do usleep 100000; n=$((n+1)); done; "
+    then = int(lab.run(f"{work.format(60)} {wait} {slab}").text)
     lab.run("! grep -v -e '^ret 0$' /tmp/out")
     # A round takes some 90 KiB; a kernel that kept as little as 8 of them would have grown by 480.
     if then - before > 300:
@@ -104,7 +107,7 @@ def cleanup_by_the_tracked_process(lab: Lab) -> None:
 
 @scenario("S12", "3-4")
 def cleanup_with_a_living_orphan(lab: Lab) -> None:
-    """Processes of a run that is over, by exec or by pf_cleanup, fault on without a trace in later statistics."""
+    """Processes of a run that pf_cleanup has ended fault on without a trace in later statistics."""
     lab.program("one")
     lab.set_param("one")
     late = ("map,0,64,rw,anon", "write,0,64", "start", "await,/tmp/go", "write,0,64", "touch,/tmp/done", "end")

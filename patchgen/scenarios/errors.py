@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.scenarios.model import Failed, Lab, Skipped, errno_name, expect, page, scenario
+from patchgen.scenarios.model import Failed, Lab, Skipped, errno_name, expect, scenario
 
 _LONGEST = 255
 _FAILSLAB = "/sys/kernel/debug/failslab"
@@ -85,13 +85,6 @@ def a_failed_set_param_sets_nothing_up(lab: Lab) -> None:
     lab.fail("EACCES", "cleanup")
 
 
-@scenario("2.6-4", "2.6-5")
-def messages_stay_one_line(lab: Lab) -> None:
-    """A name with a line break in it cannot make two log lines of one."""
-    lab.set_param("fork")
-    lab.fail("EINVAL", "get", "a\n<3>b", "-", "here")
-
-
 @scenario("2.6-5", "2.6-4", "S13")
 def every_failed_call_is_traced(lab: Lab) -> None:
     """Forty calls that fail, from two processes at once, leave forty lines."""
@@ -141,6 +134,8 @@ def let_memory_run_out(lab: Lab) -> None:
 def fail_each_allocation(lab: Lab, *words: str) -> int:
     """Make a call again and again, with its first, second, ... allocation failing; demand ENOMEM each time.
 
+    A kernel that finds the memory elsewhere instead may succeed, and then says nothing.
+
     Returns:
         How many allocations the call makes.
     """
@@ -150,6 +145,9 @@ def fail_each_allocation(lab: Lab, *words: str) -> int:
             expect(f"pfcall {' '.join(words)}", errno_name(call.ret), "0")
             return number - 1
         what = f"pfcall {' '.join(words)} with allocation {number} failing"
+        if call.ret == 0:
+            expect(f"kernel log of {what}", call.log, ())
+            continue
         expect(what, errno_name(call.ret), "ENOMEM")
         lab.expect_one_error(what, call.log)
     raise Failed(f"pfcall {' '.join(words)} makes more than 50 allocations")
@@ -178,7 +176,7 @@ def get_info_without_memory(lab: Lab) -> None:
 
 @scenario("3-4", "2.6-5")
 def a_fault_without_memory(lab: Lab) -> None:
-    """A fault for which no memory can be had to count it by VMA is in the total, with one line; the next one counts."""
+    """A fault for which no memory can be had to count it is missing in its VMA, with one line; the next one counts."""
     let_memory_run_out(lab)
     lab.program("one")
     lab.set_param("one")
@@ -190,6 +188,6 @@ def a_fault_without_memory(lab: Lab) -> None:
     if "no allocation failed" in result.text:
         expect("faults, of a kernel that allocates nothing", (info.pages(0, 8), lost), (4, 0))
         return
-    expect("faults by VMA, and those in the total only", (info.pages(0, 8), lost), (3, 1))
-    expect("bounds", info.at(page(0), page(8)), 3)
+    expect("faults by VMA", info.pages(0, 8), 3)
+    expect("faults in the total only, at most 1", lost in (0, 1), True)
     lab.expect_one_error("a fault without memory", [(line.level, line.text) for line in result.log])

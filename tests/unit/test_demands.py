@@ -9,10 +9,13 @@ import pytest
 
 from patchgen import results
 from patchgen.cache import Cache
+from patchgen.guest import machine
+from patchgen.guest.initramfs import Image
 from patchgen.runner import Outcome
 from patchgen.scenarios import SCENARIOS
 from patchgen.scenarios.demands import Demand, demands
 from patchgen.scenarios.model import Lab, Registry, parse_maps
+from patchgen.testbed import Testbed
 
 ROOT = Path(__file__).parents[2]
 # Sections 2.1 to 2.6 and 3 of the assignment, and the 13 statements on what they mean.
@@ -49,18 +52,22 @@ def test_a_scenario_must_stand_for_a_known_sentence() -> None:
         Registry().add()(check)
 
 
-def test_results_are_kept_by_kernel(tmp_path: Path) -> None:
+def bed(kernel: Path, image: str, cache: Cache) -> Testbed:
+    kernel.write_text(kernel.name)
+    return Testbed(kernel, Image(kernel, image), machine.load(), cache)
+
+
+def test_results_are_kept_by_kernel_and_guest_programs(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    kernels = [tmp_path / "a", tmp_path / "b"]
-    for kernel in kernels:
-        kernel.write_text(kernel.name)
+    here, other_kernel = (bed(tmp_path / name, "1", cache) for name in "ab")
     first, second = SCENARIOS[:2]
     assert not results.any_known(cache)
-    results.keep([Outcome(first, True, "", "", 0.1)], kernels[0], cache)
-    results.keep([Outcome(second, False, "x", "", 0.1)], kernels[0], cache)
+    results.keep([Outcome(first, True, "", "", 0.1)], here, cache)
+    results.keep([Outcome(second, False, "x", "", 0.1)], here, cache)
     assert results.any_known(cache)
-    assert results.known_results(kernels[0], cache) == {first.name: "ok", second.name: "FAILED"}
-    assert results.known_results(kernels[1], cache) == {}
+    assert results.known_results(here, cache) == {first.name: "ok", second.name: "FAILED"}
+    assert results.known_results(other_kernel, cache) == {}
+    assert results.known_results(bed(tmp_path / "a", "2", cache), cache) == {}
 
 
 def test_a_sentence_is_as_good_as_its_worst_scenario() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchgen import kernel, static
-from patchgen.static import Said
+from patchgen.static import Said, Seen
 
 LOG = """\
   CHECK   ../src/fs/exec.c
@@ -41,3 +41,9 @@ def test_only_what_the_base_does_not_have_is_new() -> None:
 def test_a_second_one_of_a_kind_is_new() -> None:
     before = {Said("a.c", 10, "w")}
     assert static.new(before, {Said("a.c", 10, "w"), Said("a.c", 20, "w")}) == [Said("a.c", 20, "w")]
+
+
+def test_a_part_that_is_silent_on_one_tree_says_nothing_about_the_other() -> None:
+    said = {"a": {Said("x.c", 1, "warning: a")}, "b": {Said("x.c", 2, "warning: b")}}
+    assert Seen(said, "2 files").without({"b"}) == said["a"]
+    assert Seen(said, "2 files").without(()) == said["a"] | said["b"]
