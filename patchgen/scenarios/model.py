@@ -23,7 +23,7 @@ _SECONDS = 30.0
 _ARENA, _PAGE = 0x20000000, 4096  # qemu/guest/play.c
 _SHOWN = 2000
 _MAPS_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) [r-][w-][x-][sp] ", re.M)
-_OWN = re.compile(r"clocksource: |random: |sched_clock: |input: |.* \(\d+\) used greatest stack depth: ")
+_OWN = re.compile(r"clocksource: |tsc: |random: |sched_clock: |input: |.* \(\d+\) used greatest stack depth: ")
 
 
 class Failed(AssertionError):
