@@ -43,12 +43,14 @@ class Program(_Model):
         source: a file of qemu/guest.
         link: see programs.Recipe.
         setting: the setting that may name another source.
+        names: other names of it, links beside it.
     """
 
     path: str
     source: str
     link: programs.Link
     setting: str | None = None
+    names: tuple[str, ...] = ()
 
 
 class Busybox(_Model):
@@ -165,10 +167,10 @@ def _pack(wanted: Contents, built: Mapping[str, Path], shell: Path) -> bytes:
     for node in wanted.nodes:
         archive.device(node.path, node.major, node.minor)
     archive.file(wanted.busybox.path, shell.read_bytes(), 0o755)
-    for applet in sorted(set(wanted.busybox.applets)):
-        archive.symlink(
-            str(PurePosixPath(wanted.busybox.path).parent / applet), PurePosixPath(wanted.busybox.path).name
-        )
+    links = {wanted.busybox.path: wanted.busybox.applets} | {one.path: one.names for one in wanted.programs}
+    for path, names in links.items():
+        for name in sorted(set(names)):
+            archive.symlink(str(PurePosixPath(path).parent / name), PurePosixPath(path).name)
     files = dict(built)
     for program in built.values():
         files |= programs.libraries(program)

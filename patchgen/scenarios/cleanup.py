@@ -69,11 +69,13 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
     one_round = f"set,one {names} run,/root/one map,0,100,rw,anon write,0,100 fork write,0,100 end end cleanup"
     slab = "sed -n 's/^SUnreclaim: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"
 
-    work = f"for i in $(seq {{}}); do play {one_round}; done >/tmp/out; "
-    before = int(lab.run(f"{work.format(10)} sleep 0.5; {slab}").text)
+    def work(rounds: int) -> str:
+        return f"play {' '.join([one_round] * rounds)} >/tmp/out; "
+
+    before = int(lab.run(f"{work(10)} sleep 0.5; {slab}").text)
     # What RCU frees comes late on a busy machine.
     wait = f"n=0; while [ $n -lt 50 ] && [ $({slab}) -gt {before + 300} ]; do usleep 100000; n=$((n+1)); done; "
-    then = int(lab.run(f"{work.format(60)} {wait} {slab}").text)
+    then = int(lab.run(f"{work(60)} {wait} {slab}").text)
     lab.run("! grep -v -e '^ret 0$' /tmp/out")
     # A round takes some 90 KiB; a kernel that kept as little as 8 of them would have grown by 480.
     if then - before > 300:
@@ -86,9 +88,9 @@ def cleanup_while_tracked_programs_run(lab: Lab) -> None:
     lab.program("one")
     lab.set_param("one")
     steps = "map,0,200,rw,anon write,0,200 fork write,0,100 end write,0,100 unmap,0,50"
-    busy = f"(i=0; while [ $i -lt 15 ]; do ./one {steps}; i=$((i+1)); done) >/dev/null & "
+    busy = f"(i=0; while [ $i -lt 10 ]; do ./one {steps}; i=$((i+1)); done) >/dev/null & "
     result = lab.run(
-        f"{busy}{busy}i=0; while [ $i -lt 25 ]; do pfcall set one -; pfcall get one - here; pfcall cleanup; "
+        f"{busy}{busy}i=0; while [ $i -lt 15 ]; do pfcall set one -; pfcall get one - here; pfcall cleanup; "
         "i=$((i+1)); done >/tmp/out; wait; ! grep '^ret -' /tmp/out"
     )
     expect("kernel log", [line.text for line in result.log], [])
@@ -123,7 +125,7 @@ def cleanup_with_a_living_orphan(lab: Lab) -> None:
 def all_calls_at_once(lab: Lab) -> None:
     """The three calls from several processes at the same time, with right and with wrong arguments."""
     loop = (
-        "(i=0; while [ $i -lt 8 ]; do pfcall set one -; pfcall get one - here; pfcall get one - @unmapped; "
+        "(i=0; while [ $i -lt 5 ]; do pfcall set one -; pfcall get one - here; pfcall get one - @unmapped; "
         "pfcall set @kernel 4; ./one fork end; pfcall cleanup; i=$((i+1)); done) >/dev/null 2>&1 & "
     )
     lab.program("one")
@@ -140,8 +142,8 @@ def asked_while_it_maps_and_exits(lab: Lab) -> None:
     lab.program("one")
     lab.set_param("one")
     steps = " ".join(["map,0,64,rw,anon", "write,0,64", "fork", "write,0,64", "end", "unmap,0,64"] * 4)
-    busy = f"(i=0; while [ $i -lt 15 ]; do ./one {steps} exec,/root/one {steps}; i=$((i+1)); done) & "
-    told = lab.run(f"{busy} i=0; while [ $i -lt 40 ]; do pfcall get one - here; i=$((i+1)); done; wait").text
+    busy = f"(i=0; while [ $i -lt 8 ]; do ./one {steps} exec,/root/one {steps}; i=$((i+1)); done) & "
+    told = lab.run(f"{busy} i=0; while [ $i -lt 25 ]; do pfcall get one - here; i=$((i+1)); done; wait").text
     for block in told.split("ret ")[1:]:
         lines = block.splitlines()
         expect("result", lines[0], "0")

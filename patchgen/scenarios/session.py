@@ -69,7 +69,7 @@ def test_program_twice(lab: Lab) -> None:
     """Two sessions in a row, with another name, end like the first."""
     lab.run("cp fork again")
     for name in ("fork", "again"):
-        for command in (f"./test -o set_param -p {name}", f"./{name}", f"./{name}", f"./test -o get_info -p {name}"):
+        for command in (f"./test -o set_param -p {name}", f"./{name}", f"./test -o get_info -p {name}"):
             lab.run(command)
         expect("output of cleanup", lab.run("./test -o cleanup").text, "pf_cleanup performed successfully.\n")
     lab.fail("EACCES", "cleanup")

@@ -74,7 +74,7 @@ def code_heap_and_stack_are_listed(lab: Lab) -> None:
     """The VMAs of code, heap and stack are among those listed."""
     played = lab.track("one", "brk,8", "hwrite,0,8", "maps")
     listed = set(lab.get_info("one").bounds)
-    for what in ("/root/one", "[heap]", "[stack]"):
+    for what in ("/root/play", "[heap]", "[stack]"):
         lines = [line for line in played.text.splitlines() if line.endswith(what)]
         if not lines or not {(vma.start, vma.end) for vma in parse_maps("\n".join(lines))} <= listed:
             raise Failed(f"{what} is not listed:\n{played.text}")

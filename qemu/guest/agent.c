@@ -56,7 +56,7 @@
 #define RECORD_MAX 8192		/* CONSOLE_EXT_LOG_MAX of the kernel: one read() of /dev/kmsg */
 #define OUTPUT_MAX (1 << 20)	/* output of one command that is passed on */
 #define STUCK_MS 2000		/* for a killed process to be gone */
-#define WORDS_MAX 256
+#define WORDS_MAX 4096
 #define PIPE_SIZE 65536
 
 struct frame {
