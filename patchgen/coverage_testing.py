@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import coverage, kernel, pipeline, runner, testbed
+from patchgen import coverage, kernel, pipeline, runner
 from patchgen.coverage import Coverage
 from patchgen.coverage_runs import RUNS
 from patchgen.errors import SubmissionError, UsageError
@@ -58,7 +58,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int) -> Me
     config = kernel.load_config(CONFIG)
     whole = pipeline.patched_for(config, tree, origin, project)
     built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs)
-    bed = testbed.make(built.image, project.settings, project.series.parameters, project.cache)
+    bed = pipeline.testbed_of(project, built.image)
     added = coverage.added_lines(origin, tree)
     collected: dict[str, dict[str, bytes]] = {}
     lock = threading.Lock()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, submission, tree
 from patchgen.cache import Cache, replacing, write_bytes
@@ -16,6 +17,9 @@ from patchgen.patches import PatchFile
 from patchgen.series import Series
 from patchgen.settings import Settings
 from patchgen.source import Source
+
+if TYPE_CHECKING:
+    from patchgen.testbed import Testbed
 
 ARCHIVE = "patch.tar.gz"
 
@@ -123,6 +127,18 @@ def patched_for(config: Config, tree_id: str, origin: Source, project: Project) 
     below = dataclasses.replace(origin, tree=tree_id)
     ours = project.settings.submission
     return compose.commit(below, compose.render_series(own, below, ours), ours, project.cache).tree
+
+
+def testbed_of(project: Project, kernel: Path) -> Testbed:
+    """Return what guests of a kernel are made of, with the programs that the project's settings and series choose.
+
+    Raises:
+        UsageError: the user's program does not compile.
+        MachineError: a tool is missing.
+    """
+    from patchgen import testbed
+
+    return testbed.make(kernel, project.settings, project.series.parameters, project.cache)
 
 
 def generate(project: Project) -> Generated:

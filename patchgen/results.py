@@ -51,7 +51,7 @@ def keep(outcomes: Iterable[Outcome], bed: Testbed, cache: Cache) -> None:
     """
     path = _file(bed, cache)
     with cache.lock("results"):
-        known = known_results(bed, cache) | {outcome.scenario.name: outcome.result for outcome in outcomes}
+        known = _read(path) | {outcome.scenario.name: outcome.result for outcome in outcomes}
         write_text(path, json.dumps(known, indent=1))
         prune(path.parent, _KEPT)
 
@@ -63,7 +63,10 @@ def any_known(cache: Cache) -> bool:
 
 def known_results(bed: Testbed, cache: Cache) -> dict[str, str]:
     """Return the result of each scenario that was run on a testbed's kernel, by its name."""
-    path = _file(bed, cache)
+    return _read(_file(bed, cache))
+
+
+def _read(path: Path) -> dict[str, str]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 

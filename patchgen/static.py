@@ -11,13 +11,13 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchgen import kernel, proc, progress, tree
 from patchgen.cache import digest, file_digest, write_text
-from patchgen.errors import TimeoutExpiredError, UsageError
+from patchgen.errors import CommandError, TimeoutExpiredError, UsageError
 from patchgen.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -61,13 +61,14 @@ class Report:
     Attributes:
         findings: what only the series has; errors.
         rows: for each tool, what it looked at and how many things it said of both trees, in words.
-        missing: what was not looked at, so that nothing is known: "sparse (Debian package sparse)" if it is not
-            installed, a semantic patch that failed or did not come to an end.
+        missing: tools that are not installed, so that nothing is known: "sparse (Debian package sparse)".
+        silent: semantic patches that failed or did not come to an end, with the reason.
     """
 
     findings: tuple[Finding, ...]
     rows: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
+    silent: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,12 @@ class Seen:
     Attributes:
         said: what it said, by the part of it that did: a semantic patch, "" for a tool that is one.
         what: what it looked at, in words.
-        silent: parts that failed or did not come to an end.
+        silent: parts that failed or did not come to an end, with the reason.
     """
 
     said: Mapping[str, set[Said]]
     what: str
-    silent: frozenset[str] = frozenset()
+    silent: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, parts: Iterable[str]) -> set[Said]:
         """Return what the other parts said."""
@@ -130,7 +131,7 @@ def analyse(target: Target, cache: Cache, jobs: int, only: str = "") -> Report:
     if not chosen:
         raise UsageError(f"there is no tool {only}", hint=f"known: {', '.join(tool.name for tool in _TOOLS)}")
     findings: list[Finding] = []
-    rows, missing = [], []
+    rows, missing, unheard = [], [], []
     for tool in chosen:
         if shutil.which(tool.program) is None:
             missing.append(f"{tool.name} (Debian package {tool.package})")
@@ -138,14 +139,14 @@ def analyse(target: Target, cache: Cache, jobs: int, only: str = "") -> Report:
         with progress.step(f"{tool.name}, without and with the series"):
             base, series = tool.run(target.vanilla(), cache, jobs), tool.run(target, cache, jobs)
         # A part that is silent on one of the trees says nothing about the other.
-        silent = base.silent | series.silent
+        silent = {**base.silent, **series.silent}
         before, after = base.without(silent), series.without(silent)
         fresh = new(before, after)
         counts = f"{len(before)} without the series, {len(after)} with it, {len(fresh)} new"
         rows.append((tool.name, f"{series.what}: {counts}"))
-        missing += [f"{part} of {tool.name}" for part in sorted(silent)]
+        unheard += [f"{part} ({why})" for part, why in sorted(silent.items())]
         findings += [Finding(tool.name, Severity.ERROR, one.text, f"{one.path}:{one.line}") for one in fresh]
-    return Report(tuple(findings), tuple(rows), tuple(missing))
+    return Report(tuple(findings), tuple(rows), tuple(missing), tuple(unheard))
 
 
 def new(before: Iterable[Said], after: Iterable[Said]) -> list[Said]:
@@ -218,7 +219,7 @@ def _analyzer(target: Target, cache: Cache, jobs: int) -> Seen:
 def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
     """Run the base's semantic patches in report mode on the touched files, as scripts/coccicheck does."""
     said: dict[str, set[Said]] = {}
-    silent: set[str] = set()
+    silent: dict[str, str] = {}
     with cache.lock(tree.workspace_lock(target.source, target.slot)):
         space = tree.workspace(target.source, target.slot, cache)
         tree.switch(space, target.source, target.tree)
@@ -228,19 +229,25 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
         content = {path: file_digest(space.files / path) for path in files}
 
         def run(script: Path) -> None:
-            text = _spatch(script, files, content, space.files, cache)
-            if text is None:
-                silent.add(script.name)
+            try:
+                text = _spatch(script, files, content, space.files, cache)
+            except (CommandError, TimeoutExpiredError) as error:
+                silent[script.name] = (error.evidence.strip() or error.message).splitlines()[-1]
             else:
                 said[script.name] = parse(text, kernel.tree_path, all_lines=True)
 
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, scripts))
-    return Seen(said, f"{len(said)} of {len(scripts)} scripts on {len(files)} files", frozenset(silent))
+    return Seen(said, f"{len(said)} of {len(scripts)} scripts on {len(files)} files", silent)
 
 
-def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: Path, cache: Cache) -> str | None:
-    """Return what one semantic patch reports, None if it does not come to an end or fails."""
+def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: Path, cache: Cache) -> str:
+    """Return what one semantic patch reports.
+
+    Raises:
+        CommandError: it fails.
+        TimeoutExpiredError: it does not come to an end.
+    """
     if not files:
         return ""
     spatch = proc.find("spatch")
@@ -251,12 +258,7 @@ def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: P
         return kept.read_text(encoding="utf-8")
     options = " ".join(_OPTIONS.findall(text)).split()
     mode = ["-D", "report", "--no-show-diff", "--very-quiet", "--cocci-file", str(script)]
-    try:
-        result = proc.run([spatch, *mode, *options, *files], cwd=where, timeout=_SCRIPT_SECONDS, check=False)
-    except TimeoutExpiredError:
-        return None
-    if result.status:
-        return None
+    result = proc.run([spatch, *mode, *options, *files], cwd=where, timeout=_SCRIPT_SECONDS)
     write_text(kept, result.stdout)
     return result.stdout
 

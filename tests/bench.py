@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from patchgen import base, compose, kernel, pipeline, proc, progress, source, testbed, tree
+from patchgen import base, compose, kernel, pipeline, proc, progress, source, tree
 from patchgen.cache import Cache
 from patchgen.repository import environment
 from patchgen.settings import Settings, load
@@ -126,7 +126,7 @@ class Bench:
         wanted = pipeline.commit(self.project, self.origin).tree
         jobs = self.settings.jobs
         built = kernel.build(config, wanted, self.origin, self.project.cache, slot="series", jobs=jobs)
-        bed = testbed.make(built.image, self.settings, self.project.series.parameters, self.project.cache)
+        bed = pipeline.testbed_of(self.project, built.image)
 
         def first_command() -> None:
             with bed.ready() as guest:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +64,29 @@ def parse_set(pairs: list[str] | None) -> dict[str, str]:
             raise UsageError(f"--set {pair}: must be NAME=VALUE")
         found[name] = value
     return found
+
+
+def again(
+    command: str,
+    words: Sequence[str],
+    submission: Path | None,
+    kernel: Path | None,
+    vanilla: bool,
+    set_: list[str] | None,
+) -> str:
+    """Return the command line that does something to the same kernel once more.
+
+    Args:
+        command: the subcommand.
+        words: its own options.
+        submission: as it was given, like the following.
+        kernel: the bzImage.
+        vanilla: the base without any patch.
+        set_: replaced parameters.
+    """
+    line = ["patchgen", command, *words, *(["--kernel", str(kernel)] if kernel else []), *["--vanilla"] * vanilla]
+    line += [word for pair in set_ or [] for word in ("--set", pair)]
+    return shlex.join([*line, *([str(submission)] if submission else [])])
 
 
 def emit(data: Mapping[str, Any]) -> None:

@@ -86,18 +86,6 @@ def kernel_of(
     return _build(project, config, given, vanilla).image
 
 
-def make_testbed(project: Project, kernel: Path) -> Testbed:
-    """Return what guests of a kernel are made of.
-
-    Raises:
-        UsageError: the user's program does not compile.
-        MachineError: a tool is missing.
-    """
-    from patchgen import testbed
-
-    return testbed.make(kernel, project.settings, project.series.parameters, project.cache)
-
-
 def kernel_and_testbed(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Testbed:
     """Return the testbed of a kernel that is built now unless the cache has it.
 
@@ -105,7 +93,9 @@ def kernel_and_testbed(project: Project, *, given: Path | None = None, vanilla: 
         SubmissionError: the series or the submission is wrong, or does not build.
         MachineError: a tool is missing.
     """
-    return make_testbed(project, kernel_of(project, given=given, vanilla=vanilla))
+    from patchgen import pipeline
+
+    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla))
 
 
 def build(
@@ -135,7 +125,7 @@ def boot(kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set =
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    bed = make_testbed(project, kernel_of(project, kernel=kernel, vanilla=vanilla))
+    bed = pipeline.testbed_of(project, kernel_of(project, kernel=kernel, vanilla=vanilla))
     with bed.ready() as guest:
         progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
         guest.interact()
@@ -160,7 +150,7 @@ def run(
     # Before the kernel is built: a wrong name must not cost the minutes that this may take.
     files = dict(_copied(project, item) for item in copy or [])
     image = kernel_of(project, kernel=kernel, vanilla=vanilla)
-    bed = make_testbed(project, image)
+    bed = pipeline.testbed_of(project, image)
     results = []
     with bed.booted(files) if files else bed.ready() as guest:
         for command in commands:

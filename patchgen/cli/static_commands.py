@@ -24,7 +24,7 @@ def static(
 ) -> None:
     """Analyse the files that the series touches; what the base's have as well is not held against it."""
     from patchgen import coverage, pipeline, static
-    from patchgen.errors import ToolMissingError
+    from patchgen.errors import MachineError, ToolMissingError
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     origin = project.source()
@@ -33,7 +33,14 @@ def static(
     report = static.analyse(static.Target(origin, tree, slot, paths), project.cache, project.settings.jobs, only)
     if json:
         findings = [{"tool": one.check, "where": one.where, "message": one.message} for one in report.findings]
-        common.emit({"findings": findings, "tools": dict(report.rows), "missing": list(report.missing)})
+        common.emit(
+            {
+                "findings": findings,
+                "tools": dict(report.rows),
+                "missing": list(report.missing),
+                "silent": list(report.silent),
+            }
+        )
     else:
         for finding in report.findings:
             typer.echo(f"{finding.check}: {finding.where}: {finding.message}")
@@ -46,3 +53,5 @@ def static(
             f"not run, so nothing is known: {', '.join(report.missing)}",
             hint="run 'patchgen doctor' to see what installs it",
         )
+    if report.silent:
+        raise MachineError(f"no answer, so nothing is known of: {', '.join(report.silent)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patchgen.cli import common, kernel_commands
-from patchgen.errors import PatchgenError, UsageError
+from patchgen.errors import BaseError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from patchgen.pipeline import Project
@@ -47,7 +47,7 @@ def run_scenarios(
         _show_table(results.table(known), json)
         return
     image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
-    bed = kernel_commands.make_testbed(project, image)
+    bed = pipeline.testbed_of(project, image)
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
     results.keep(outcomes, bed, project.cache)
@@ -66,22 +66,32 @@ def run_scenarios(
             }
         )
     else:
-        _show_outcomes(outcomes)
+        for outcome in outcomes:
+            words = ["--only", outcome.scenario.name]
+            _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_))
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
     raise typer.Exit(1 if counts["FAILED"] else 0)
 
 
 def _known(project: Project, kernel: Path | None, submission: Path | None, vanilla: bool) -> dict[str, str]:
-    """Return what is known of the kernel under test; nothing if it was not built, or cannot be named here and now."""
-    from patchgen import progress, results
+    """Return what is known of the kernel under test; nothing if it was not built, or the base is not there.
+
+    Raises:
+        UsageError: what was given does not exist.
+        SubmissionError: it does not apply.
+    """
+    from patchgen import pipeline, progress, results
 
     if not results.any_known(project.cache):  # then the base need not be there either, and is not worth a download
         return {}
     try:
-        image = kernel or kernel_commands.built(project, given=submission, vanilla=vanilla)
-        return results.known_results(kernel_commands.make_testbed(project, image), project.cache) if image else {}
-    except PatchgenError as error:
+        if kernel:
+            image: Path | None = kernel_commands.kernel_of(project, kernel=kernel)
+        else:
+            image = kernel_commands.built(project, given=submission, vanilla=vanilla)
+        return results.known_results(pipeline.testbed_of(project, image), project.cache) if image else {}
+    except (BaseError, MachineError) as error:
         progress.warn(f"no results are known: {error.message}")
         return {}
 
@@ -106,10 +116,9 @@ def _tests(row: Row) -> dict[str, object]:
     return {"scenarios": [{"scenario": name, "result": result} for name, result in row.results.items()]}
 
 
-def _show_outcomes(outcomes: list[Outcome]) -> None:
-    for outcome in outcomes:
-        typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
-        for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
-            typer.echo(f"        | {line}")
-        if not outcome.passed and not outcome.skipped:
-            typer.echo(f"        again: patchgen test --only {outcome.scenario.name}")
+def _show_outcome(outcome: Outcome, again: str) -> None:
+    typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
+    for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
+        typer.echo(f"        | {line}")
+    if not outcome.passed and not outcome.skipped:
+        typer.echo(f"        again: {again}")

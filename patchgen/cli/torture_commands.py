@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from patchgen.cli import common, kernel_commands
 from patchgen.findings import Verdict
-
-if TYPE_CHECKING:
-    from patchgen import torture as torturing
 
 SECONDS, CALLS, WORKERS = 30.0, 20_000, 4
 
@@ -52,24 +48,14 @@ def torture(
     progress.note(f"seed {chosen}")
     plan = torturing.Plan(chosen, seconds, calls, workers)
     prefix = str(project.series.parameters["log_prefix"])
-    verdict = torturing.run(kernel_commands.make_testbed(project, image), prefix, plan)
+    verdict = torturing.run(pipeline.testbed_of(project, image), prefix, plan)
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:
-        _show(verdict, _again(plan, submission, kernel, vanilla, set_))
+        options = {"--seconds": f"{seconds:g}", "--calls": calls, "--seed": chosen, "--workers": workers}
+        words = [str(word) for option in options.items() for word in option]
+        _show(verdict, common.again("torture", words, submission, kernel, vanilla, set_))
     raise typer.Exit(0 if verdict.ok else 1)
-
-
-def _again(
-    plan: torturing.Plan, submission: Path | None, kernel: Path | None, vanilla: bool, set_: list[str] | None
-) -> str:
-    """Return the command that repeats a run."""
-    words = ["patchgen", "torture", "--seconds", f"{plan.seconds:g}", "--calls", str(plan.calls)]
-    words += ["--seed", str(plan.seed), "--workers", str(plan.workers)]
-    words += ["--kernel", str(kernel)] if kernel else []
-    words += ["--vanilla"] if vanilla else []
-    words += [word for pair in set_ or [] for word in ("--set", pair)]
-    return shlex.join([*words, *([str(submission)] if submission else [])])
 
 
 def _show(verdict: Verdict, again: str) -> None:

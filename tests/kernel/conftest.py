@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import kernel, pipeline, testbed, torture
+from patchgen import kernel, pipeline, torture
 from patchgen.errors import BaseError, DownloadError
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
@@ -101,20 +101,19 @@ def vanilla_kernel(vanilla: Kernel) -> Path:
 @pytest.fixture(scope="session")
 def series_bed(project: Project, series_kernel: Kernel) -> Testbed:
     """Return the testbed of the kernel with our series."""
-    return testbed.make(series_kernel.image, project.settings, project.series.parameters, project.cache)
+    return pipeline.testbed_of(project, series_kernel.image)
 
 
 @pytest.fixture(scope="session")
 def vanilla_bed(project: Project, vanilla: Kernel) -> Testbed:
     """Return the testbed of the kernel without any patch."""
-    return testbed.make(vanilla.image, project.settings, project.series.parameters, project.cache)
+    return pipeline.testbed_of(project, vanilla.image)
 
 
 @pytest.fixture(scope="session")
 def debug_bed(project: Project, origin: Source) -> Testbed:
     """Return the testbed of the kernel with our series and every check that it has of its own."""
-    built = build(project, origin, vanilla=False, config=torture.CONFIG)
-    return testbed.make(built.image, project.settings, project.series.parameters, project.cache)
+    return pipeline.testbed_of(project, build(project, origin, vanilla=False, config=torture.CONFIG).image)
 
 
 @pytest.fixture

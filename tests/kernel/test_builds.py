@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from patchgen import kernel, pipeline, runner, testbed
+from patchgen import kernel, pipeline, runner
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
 from patchgen.repository import bare_repository
 from patchgen.scenarios import SCENARIOS
 from patchgen.series import load
 from patchgen.source import Source
-from patchgen.testbed import Testbed
 
 pytestmark = [pytest.mark.builds, pytest.mark.timeout(5400)]
 
@@ -35,10 +34,6 @@ ENOSYS = -38
 def build(project: Project, origin: Source, tree: str, config: str, slot: str) -> Kernel:
     jobs = project.settings.jobs
     return kernel.build(kernel.load_config(config), tree, origin, project.cache, slot=slot, jobs=jobs)
-
-
-def bed_of(project: Project, built: Kernel) -> Testbed:
-    return testbed.make(built.image, project.settings, project.series.parameters, project.cache)
 
 
 def matrix() -> Iterator[object]:
@@ -64,7 +59,7 @@ def test_each_patch_builds_and_boots(
     if config in NOT_BOOTED:
         row[column] = f"built in {built.seconds:.0f} s"
         return
-    with bed_of(project, built).ready() as guest:
+    with pipeline.testbed_of(project, built.image).ready() as guest:
         assert guest.run("./fork").status == 0
         there = config != "small_off" and number == PATCHES
         assert guest.run("pfcall set cow -").text == f"ret {0 if there else ENOSYS}\n"
@@ -74,7 +69,7 @@ def test_each_patch_builds_and_boots(
 
 def test_the_defconfig_kernel(project: Project, origin: Source) -> None:
     built = build(project, origin, pipeline.commit(project, origin).tree, "defconfig", "series")
-    bed = bed_of(project, built)
+    bed = pipeline.testbed_of(project, built.image)
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(SCENARIOS, bed, prefix, project.settings.jobs)
     assert [(one.scenario.name, one.message) for one in outcomes if not one.passed and not one.skipped] == []

@@ -31,10 +31,7 @@ AFTER_BOOT = ("random: crng", "clocksource: ")  # What the kernel says some time
 ARENA_END = pages.ARENA + pages.ARENA_PAGES * pages.PAGE_SIZE
 # Without this a read of a file's page maps its neighbours as well: do_fault_around() in mm/memory.c. And a process
 # that dies of SIGSEGV is no reason for a line in the kernel log.
-PREPARE = (
-    "mkdir -p /tmp/debug; mount -t debugfs debug /tmp/debug; echo 4096 >/tmp/debug/fault_around_bytes; "
-    "echo 0 >/proc/sys/debug/exception-trace"
-)
+PREPARE = "echo 4096 >/sys/kernel/debug/fault_around_bytes; echo 0 >/proc/sys/debug/exception-trace"
 
 # Pages on both sides of the end of a page table, where the kernel's counters begin a new chunk, too.
 FIRST, LAST = 1016, 1031
