@@ -215,6 +215,17 @@ def a_running_process_is_tracked_again(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 8), 6)
 
 
+@scenario("S8", "S6")
+def a_running_process_that_is_about_to_execute_another(lab: Lab) -> None:
+    """A name that becomes tracked while its process is in the middle of an exec has nothing of what that executes."""
+    lab.program("one", "other")
+    # Between its new memory and its new name, exec closes descriptors: with so many it can be met there.
+    one = "./one cloexec,200000 touch,/tmp/a exec,/root/other map,0,8,rw,anon write,0,8 fork write,0,8 end"
+    lab.run(f"ulimit -n 262144; {one} & ./play await,/tmp/a sleep,10 set,one; wait")
+    info = lab.get_info("one")
+    expect("total", info.total, 0)
+
+
 @scenario("S6", "2.1-4")
 def other_programs_do_not_count(lab: Lab) -> None:
     """Programs of other names leave the statistics alone."""

@@ -22,6 +22,7 @@
 #define NR_access 33
 #define NR_kill 37
 #define NR_brk 45
+#define NR_fcntl 55
 #define NR_getppid 64
 #define NR_mmap 90
 #define NR_munmap 91
@@ -47,6 +48,7 @@
 #define O_RDONLY 0
 #define O_RDWR 2
 #define O_CREAT 0100
+#define O_CLOEXEC 02000000
 #define PAGE_SIZE 4096UL
 
 #define UNUSED __attribute__((unused))

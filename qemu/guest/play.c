@@ -28,6 +28,7 @@
  *	join			wait for all of this process's that is in the background
  *	run,PATH WORD... end	fork and execute PATH with these arguments, wait; vrun,PATH: the same with vfork
  *	exec,PATH WORD...	execute PATH with the words up to the end of the block as its arguments
+ *	cloexec,N		open N descriptors more, which exec has to close first: that takes it a while
  *	name,TEXT		prctl(PR_SET_NAME)
  *	maps			print /proc/self/maps between the lines "maps" and "endmaps"
  *	set,NAME   cleanup   info,NAME	the calls under test; print "ret N", and the result as pfcall does
@@ -57,6 +58,7 @@
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED 2
 #define PR_SET_NAME 15
+#define F_DUPFD_CLOEXEC 1030
 #define FUTEX_WAIT 0
 #define SIGSEGV 11
 #define CLONE_VM 0x100
@@ -517,6 +519,14 @@ static void do_vrun(const struct step *step)
 	wait_for(step, must(step, pid));
 }
 
+static void do_cloexec(const struct step *step)
+{
+	long i, fd = must(step, sys3(NR_open, "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0));
+
+	for (i = 1; i < number(step, 1); i++)
+		must(step, sys3(NR_fcntl, fd, F_DUPFD_CLOEXEC, fd));
+}
+
 static void do_name(const struct step *step)
 {
 	must(step, sys2(NR_prctl, PR_SET_NAME, text(step, 1)));
@@ -613,6 +623,7 @@ static const struct operation {
 	{ "set", do_set, PLAIN },	{ "cleanup", do_cleanup, PLAIN }, { "info", do_info, PLAIN },
 	{ "touch", do_touch, PLAIN },	{ "await", do_await, PLAIN },	{ "sleep", do_sleep, PLAIN },
 	{ "nth", do_nth, PLAIN },	{ "ring", do_ring, PLAIN },	{ "exit", do_exit, PLAIN },
+	{ "cloexec", do_cloexec, PLAIN },
 	{ "exec", do_exec, REST },	{ "fork", do_fork, BLOCK },	{ "start", do_start, BLOCK },
 	{ "orphan", do_orphan, BLOCK }, { "thread", do_thread, BLOCK }, { "tstart", do_tstart, BLOCK },
 	{ "run", do_run, BLOCK },	{ "vrun", do_vrun, BLOCK },
