@@ -22,7 +22,7 @@ from patchgen.errors import BuildError, MachineError, UsageError
 from patchgen.source import Source
 
 KERNELS = resources.QEMU / "kernel"
-_RECIPE = 5  # Part of every key: a change of how kernels are made here starts them afresh.
+_RECIPE = 6  # Part of every key: a change of how kernels are made here starts them afresh.
 _KEPT = 32  # A kernel takes 3 MB.
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
@@ -319,9 +319,20 @@ class _Maker:
                 "CCACHE_BASEDIR": str(space.root),
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
-                # The compiler's own dependency file instead of a preprocessor run for each miss.
-                "CCACHE_DEPEND": "1",
+                # Not CCACHE_DEPEND: without a preprocessor run ccache does not see that a file has an .incbin, and gives
+                # a kernel the compressed image of another one of the same size (piggy.S). The namespace leaves behind
+                # what was kept that way.
+                "CCACHE_NAMESPACE": "preprocessed",
             }
+        self._forget_piggy()
+
+    def _forget_piggy(self) -> None:
+        """Remove what a build of an older recipe has made of .incbin: it may hold another kernel's image."""
+        stamp = self._output / ".patchgen-recipe"
+        if not stamp.is_file() or stamp.read_text() != str(_RECIPE):
+            for name in ("arch/x86/boot/compressed/piggy.o", "arch/x86/realmode/rmpiggy.o"):
+                (self._output / name).unlink(missing_ok=True)
+            stamp.write_text(str(_RECIPE))
 
     def _make(self, *targets: str) -> list[str]:
         cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from patchgen import kernel
+import pytest
+
+from patchgen import kernel, proc, tree
+from patchgen.cache import Cache
 
 SPACE = Path("/c/v1/work/abc-1/series")
 
@@ -23,6 +27,20 @@ def test_warnings_compare_across_builds() -> None:
     for line in same:
         assert kernel.warnings([line], SPACE / "src", SPACE / "out-small") == {"mm/a.c": ["odd [-Wodd]"]}
     assert kernel.warnings(["  CC      mm/a.o", "no warning here"], SPACE / "src", SPACE / "out-small") == {}
+
+
+@pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
+def test_ccache_never_keeps_what_incbin_reads(tmp_path: Path) -> None:
+    """The compressed kernel comes into the bzImage by .incbin; kernels of the same size must not be taken for equal."""
+    maker = kernel._Maker(tree.Workspace(tmp_path), kernel.load_config("small"), Cache(tmp_path / "cache"), 1)
+    (tmp_path / "piggy.S").write_text('.section .data\n.incbin "blob"\n')
+    made = []
+    for blob in (b"AAAA", b"BBBB"):
+        (tmp_path / "blob").write_bytes(blob)
+        command = ["ccache", "gcc", "-Wp,-MD,piggy.d", "-c", "piggy.S", "-o", "piggy.o"]
+        proc.run(command, cwd=tmp_path, timeout=60, env=maker._env)
+        made.append((tmp_path / "piggy.o").read_bytes())
+    assert [blob in data for data, blob in zip(made, (b"AAAA", b"BBBB"), strict=True)] == [True, True]
 
 
 def test_every_configuration_loads() -> None:
