@@ -6,6 +6,7 @@ have in the base. For these files nothing differs from the whole tree, and it ta
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,14 +35,42 @@ class Applied:
     Attributes:
         trees: git tree id of the whole kernel after each patch, in the cache's repository.
         complaints: what git said of white space, by patch name.
+        leniency: the option of git am without which they do not apply, "" if they do.
     """
 
     trees: tuple[str, ...]
     complaints: dict[str, str]
+    leniency: str = ""
 
 
-def apply(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied:
+# From what a person would try first to what accepts the most.
+LENIENT = ("--3way", "--ignore-whitespace", "-C1")
+
+
+def leniently(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied:
+    """Apply patches to the base: strictly, and if that fails with the first of LENIENT that helps.
+
+    Raises:
+        ApplyError: one does not apply either way; what is said is that of the strict attempt.
+        MachineError: git failed otherwise.
+    """
+    try:
+        return apply(source, patches, cache)
+    except ApplyError as error:
+        for option in LENIENT:
+            with contextlib.suppress(ApplyError):
+                return apply(source, patches, cache, option)
+        raise error
+
+
+def apply(source: Source, patches: Sequence[PatchFile], cache: Cache, leniency: str = "") -> Applied:
     """Apply patches in order to the base.
+
+    Args:
+        source: the base.
+        patches: in their order.
+        cache: for scratch space.
+        leniency: an option of git am on top, see LENIENT.
 
     Raises:
         ApplyError: one does not apply; says which, and git's words.
@@ -68,13 +97,15 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache) -> Applied
             git.update_ref("HEAD", start)
             git.checkout_index("-a", "-f")
             git.update_index("--refresh", "-q")
-        said = _am(scratch, patches, env, small)
+        said = _am(scratch, patches, env, small, start, leniency)
         with git_errors("cannot read what git am made"):
             commits = str(git.rev_list("--reverse", f"{start}..HEAD"))
             raw = answer(small, "diff_tree", "-r", "--stdin", "--no-renames", data=f"{commits}\n".encode()).decode()
         trees = _graft(repo, source, raw, scratch.name)
+    if len(trees) != len(patches):  # --3way passes over what is there already
+        raise ApplyError(f"git am made {len(trees)} commits of {len(patches)} patches", evidence="\n".join(said))
     complaints = {patch.name: words for patch, words in zip(patches, said, strict=True) if _WHITESPACE.search(words)}
-    return Applied(tuple(trees), complaints)
+    return Applied(tuple(trees), complaints, leniency)
 
 
 def _author() -> dict[str, str]:
@@ -97,7 +128,9 @@ def _present(repo: Repository, tree: str, paths: Sequence[str]) -> list[str]:
     return [f"{line}\n" for line in listed.splitlines()]
 
 
-def _am(scratch: Path, patches: Sequence[PatchFile], env: dict[str, str], small: Repository) -> list[str]:
+def _am(
+    scratch: Path, patches: Sequence[PatchFile], env: dict[str, str], small: Repository, start: str, leniency: str
+) -> list[str]:
     """Apply the patches and return what git said while it applied each.
 
     All go to one `git am`, which is quick and usually silent. Only if it has something to say are they applied one
@@ -109,27 +142,27 @@ def _am(scratch: Path, patches: Sequence[PatchFile], env: dict[str, str], small:
     names = [scratch / f"{number:04}" for number in range(len(patches))]
     for name, patch in zip(names, patches, strict=True):
         name.write_bytes(patch.data)
-    status, said = _run_am(scratch, names, env)
+    status, said = _run_am(scratch, names, env, leniency)
     if not status and not said:
         return [""] * len(patches)
     with git_errors("cannot go back to the base"):
         if status:
             small.git.am("--abort")
         else:
-            small.git.reset("--hard", "-q", f"HEAD~{len(patches)}")
+            small.git.reset("--hard", "-q", start)
     words = []
     for name, patch in zip(names, patches, strict=True):
-        status, said = _run_am(scratch, [name], env)
+        status, said = _run_am(scratch, [name], env, leniency)
         if status:
             raise ApplyError(f"{patch.name} does not apply", evidence=said)
         words.append(said)
     return words
 
 
-def _run_am(scratch: Path, mails: Sequence[Path], env: dict[str, str]) -> tuple[int, str]:
+def _run_am(scratch: Path, mails: Sequence[Path], env: dict[str, str], leniency: str) -> tuple[int, str]:
     """Run git am and return its status and its complaints."""
     result = proc.run(
-        [proc.find("git"), "am", "--quiet", "--no-3way", "--keep-cr", *mails],
+        [proc.find("git"), "am", "--quiet", "--no-3way", "--keep-cr", *([leniency] if leniency else []), *mails],
         cwd=scratch / "files",
         env=environment(env),
         timeout=_AM_SECONDS,

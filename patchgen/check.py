@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
@@ -18,6 +19,8 @@ from patchgen.source import Source
 from patchgen.submission import Submission
 
 _NAME = re.compile(r"^\d{4}-[A-Za-z0-9_.-]+\.patch$")
+_LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
+_PAGE_LINES, _PAGE_COLUMNS = 66, 80
 
 
 def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict, apply.Applied | None]:
@@ -29,63 +32,118 @@ def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict
     Raises:
         MachineError: a check could not be made.
     """
-    findings = _shape(submission)
-    facts = {
+    findings, facts = shape(submission), sizes(submission)
+    more, said, applied = application(submission, source, cache)
+    styles, totals = style(submission, source, cache)
+    findings += [*more, *styles, *report(submission)]
+    return Verdict(tuple(findings), facts | said | totals), applied
+
+
+def sizes(submission: Submission) -> dict[str, str]:
+    """Return how much there is of it."""
+    return {
         "patches": str(len(submission.patches)),
         "lines added": str(sum(patch.added for patch in submission.patches)),
         "lines removed": str(sum(patch.removed for patch in submission.patches)),
     }
-    applied: apply.Applied | None = None
+
+
+def application(
+    submission: Submission, source: Source, cache: Cache
+) -> tuple[list[Finding], dict[str, str], apply.Applied | None]:
+    """Apply the patches to the base, strictly and if that fails leniently.
+
+    Returns:
+        Findings, facts, and what git made of it (None if it does not apply).
+
+    Raises:
+        MachineError: git failed.
+    """
     try:
-        applied = apply.apply(source, submission.patches, cache)
-        facts["git am"] = f"{len(applied.trees)} of {len(submission.patches)} patches apply"
-        findings += [
-            Finding("whitespace", Severity.WARNING, "git am complains about white space", name, said)
-            for name, said in applied.complaints.items()
-        ]
+        applied = apply.leniently(source, submission.patches, cache)
     except ApplyError as error:
-        findings.append(Finding("apply", Severity.ERROR, error.message, evidence=error.evidence))
-    styles = checkpatch.check(submission.patches, tree.pristine(source, cache), source.tree, cache)
-    facts["checkpatch --strict"] = checkpatch.totals(styles)
-    findings += [
-        Finding("checkpatch", _style_severity(style), f"{checkpatch.totals([style])}", style.patch, style.remarks)
-        for style in styles
-        if not style.clean
-    ]
-    findings += _report(submission)
-    return Verdict(tuple(findings), facts), applied
-
-
-def _style_severity(style: checkpatch.Style) -> Severity:
-    return Severity.ERROR if style.errors else Severity.WARNING
-
-
-def _shape(submission: Submission) -> list[Finding]:
+        demands = ("6-7", "6-2")
+        found = Finding("apply", Severity.ERROR, error.message, evidence=error.evidence, demands=demands)
+        return [found], {"git am": "does not apply"}, None
     findings = [
-        Finding("shape", Severity.WARNING, "the name is not one that git format-patch gives", patch.name)
+        Finding("whitespace", Severity.WARNING, "git am complains about white space", name, said, ("3-3",))
+        for name, said in applied.complaints.items()
+    ]
+    how = f"{len(applied.trees)} of {len(submission.patches)} patches apply"
+    if applied.leniency:
+        how += f", but only with {applied.leniency}"
+        message = f"git am applies them only with {applied.leniency}"
+        findings.insert(0, Finding("apply-leniently", Severity.ERROR, message, demands=("6-7", "6-2")))
+    return findings, {"git am": how}, applied
+
+
+def style(submission: Submission, source: Source, cache: Cache) -> tuple[list[Finding], dict[str, str]]:
+    """Let the base's checkpatch look at each patch.
+
+    Returns:
+        A finding for each of its remarks, and the counts.
+
+    Raises:
+        MachineError: it failed.
+    """
+    styles = checkpatch.check(submission.patches, tree.pristine(source, cache), source.tree, cache)
+    findings = [
+        Finding("checkpatch", _LEVELS[remark.level], _said(remark), one.patch, remark.source, ("3-3",))
+        for one in styles
+        for remark in one.records()
+    ]
+    return findings, {"checkpatch --strict": checkpatch.totals(styles)}
+
+
+def _said(remark: checkpatch.Remark) -> str:
+    where = f"{remark.path}:{remark.line}: " if remark.path else ""
+    return f"{where}{remark.type}: {remark.text}"
+
+
+def shape(submission: Submission) -> list[Finding]:
+    """Return what is wrong with the names of what was handed in."""
+    findings = [
+        Finding("name", Severity.WARNING, "the name is not one that git format-patch gives", patch.name, "", ("6-3",))
         for patch in submission.patches
-        if not _NAME.match(patch.name)
+        if not _NAME.match(PurePosixPath(patch.name).name)
     ]
     findings += [
-        Finding("shape", Severity.WARNING, "does not belong in a submission", name) for name in submission.others
+        Finding("others", Severity.WARNING, "does not belong in a submission", name, "", ("6-4",))
+        for name in submission.others
     ]
     return findings
 
 
+def report(submission: Submission) -> list[Finding]:
+    """Return what is wrong with the report: there is none, it cannot be read, or it is too long."""
+    return [replace(found, demands=(("4-1",) if found.where else ("6-5",))) for found in _report(submission)]
+
+
 def _report(submission: Submission) -> list[Finding]:
     if not submission.reports:
-        return [Finding("report", Severity.WARNING, "there is no report.pdf or report.txt")]
-    pdf = submission.reports.get("report.pdf")
-    if pdf is None:
-        return []
+        return [Finding("report", Severity.WARNING, "there is no report, .pdf or .txt")]
+    return [found for name, data in submission.reports.items() for found in _one_report(name, data)]
+
+
+def _one_report(name: str, data: bytes) -> list[Finding]:
     try:
-        pages = len(PdfReader(io.BytesIO(pdf)).pages)
+        pages = len(PdfReader(io.BytesIO(data)).pages) if name.endswith(".pdf") else text_pages(data)
     except (PyPdfError, ValueError, OSError) as error:
-        return [Finding("report", Severity.WARNING, f"it cannot be read: {error}", "report.pdf")]
-    if pages > MAX_PAGES:
-        message = f"it has {pages} pages, {MAX_PAGES} are allowed"
-        return [Finding("report", Severity.WARNING, message, "report.pdf")]
-    return []
+        return [Finding("report", Severity.WARNING, f"it cannot be read: {error}", name)]
+    return [_too_long(pages, name)] if pages > MAX_PAGES else []
+
+
+def _too_long(pages: int, name: str) -> Finding:
+    return Finding("report", Severity.WARNING, f"it has {pages} pages, {MAX_PAGES} are allowed", name)
+
+
+def text_pages(data: bytes) -> int:
+    """Return how many pages a text takes in print: A4 with 66 lines of 80 columns, a form feed ends a page."""
+    pages = 0
+    for sheet in data.decode(errors="replace").rstrip().split("\f"):
+        lines = sum(max(1, -(-len(line.expandtabs()) // _PAGE_COLUMNS)) for line in sheet.splitlines())
+        pages += max(1, -(-lines // _PAGE_LINES))
+    return pages
 
 
 def require_report(submission: Submission) -> None:

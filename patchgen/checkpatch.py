@@ -21,6 +21,29 @@ from patchgen.patches import PatchFile
 _SECONDS = 120.0
 _TOTAL = re.compile(r"^total: (\d+) errors, (\d+) warnings, (\d+) checks, (\d+) lines checked$", re.M)
 _REMARK = re.compile(r"^(?:ERROR|WARNING|CHECK):", re.M)
+_RECORD = re.compile(r"^(?P<level>ERROR|WARNING|CHECK):(?P<type>[A-Z0-9_]+): ?(?P<text>.*)$")
+_PLACE = re.compile(r"^#\d+: FILE: (?P<path>\S+?):(?P<line>\d+):$")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing that checkpatch says.
+
+    Attributes:
+        level: ERROR, WARNING or CHECK.
+        type: its own name for it.
+        text: what.
+        path: the file in the kernel tree, "" if it is about the patch.
+        line: line number there, or 0.
+        source: the lines that it shows.
+    """
+
+    level: str
+    type: str
+    text: str
+    path: str
+    line: int
+    source: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,23 @@ class Style:
     checks: int
     lines: int
     remarks: str
+
+    def records(self) -> list[Remark]:
+        """Return its words one by one; each is a head, the place, and the lines shown, up to an empty line."""
+        found = []
+        for block in re.split(r"\n\s*\n(?=ERROR:|WARNING:|CHECK:)", self.remarks):
+            lines = block.splitlines()
+            head = next((number for number, line in enumerate(lines) if _RECORD.match(line)), None)
+            if head is None:
+                continue
+            match = _RECORD.match(lines[head])
+            assert match is not None, "it matched above"
+            rest = lines[head + 1 :]
+            place = _PLACE.match(rest[0]) if rest else None
+            shown = [line for line in rest if line.strip() and not line.startswith("#")]
+            where = (place["path"], int(place["line"])) if place else ("", 0)
+            found.append(Remark(match["level"], match["type"], match["text"], *where, "\n".join(shown)))
+        return found
 
     @property
     def clean(self) -> bool:

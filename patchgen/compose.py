@@ -21,7 +21,7 @@ from patchgen.series import Series
 from patchgen.settings import Submission, split_identity
 from patchgen.source import Source
 
-_FORMAT = (
+FORMAT = (
     "--full-index",
     "--no-signature",
     "--no-renames",
@@ -205,7 +205,7 @@ def format_patch(composed: Composed, directory: Path) -> list[Path]:
     """
     repo = bare_repository(composed.repository)
     try:
-        names = repo.git.format_patch(*_FORMAT, "-o", str(directory), f"{composed.base}..{composed.commits[-1]}")
+        names = repo.git.format_patch(*FORMAT, "-o", str(directory), f"{composed.base}..{composed.commits[-1]}")
     except GitCommandError:
         with git_errors("cannot format the patches"):
             raise

@@ -188,6 +188,32 @@ def measure(vanilla: Testbed, patched: Testbed) -> Costs:
     return Costs(one.samples | two.samples, one.scaling | two.scaling, two.memory)
 
 
+def measure_kinds(vanilla: Testbed, patched: Testbed) -> Costs:
+    """Measure each kind in each state, but not how the costs grow, nor memory: a tenth of the time of `measure`.
+
+    Raises:
+        GuestError: a kernel does not boot or dies, or the program fails on it.
+        MachineError: QEMU failed.
+    """
+
+    def plain() -> Costs:
+        with guest(vanilla) as running:
+            return Costs({VANILLA.name: _all_kinds(running)})
+
+    def changed() -> Costs:
+        costs = Costs()
+        with guest(patched) as running:
+            for state in PATCHED:
+                for command in state.prepare:
+                    _run(running, command)
+                costs.samples[state.name] = _all_kinds(running)
+        return costs
+
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.submit(plain), pool.submit(changed)
+        return Costs(one.result().samples | two.result().samples)
+
+
 def _vanilla(bed: Testbed) -> Costs:
     costs = Costs()
     with guest(bed) as running:
@@ -265,7 +291,7 @@ def slab_bytes(slabinfo: str) -> int:
 
 def guest(bed: Testbed) -> Guest:
     """Return a guest, not yet started, in which instructions are counted."""
-    return Guest(bed.kernel, bed.image, machine.counting(bed.machine))
+    return Guest(bed.kernel, bed.image, machine.counting(bed.machine), pace=bed.pace)
 
 
 def _run(guest: Guest, command: str) -> str:

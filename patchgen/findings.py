@@ -25,6 +25,9 @@ class Finding:
         message: what was found.
         where: the patch or file, "" for the whole submission.
         evidence: text that shows it.
+        demands: ids of the sentences of the assignment that it stands on (demands.toml).
+        stage: of a verdict (patchgen.verify), "" elsewhere.
+        again: the command that shows it once more, "" if there is none.
     """
 
     check: str
@@ -32,6 +35,9 @@ class Finding:
     message: str
     where: str = ""
     evidence: str = ""
+    demands: tuple[str, ...] = ()
+    stage: str = ""
+    again: str = ""
 
 
 @dataclass(frozen=True)

@@ -319,9 +319,9 @@ class _Maker:
                 "CCACHE_BASEDIR": str(space.root),
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
-                # Not CCACHE_DEPEND: without a preprocessor run ccache does not see that a file has an .incbin, and gives
-                # a kernel the compressed image of another one of the same size (piggy.S). The namespace leaves behind
-                # what was kept that way.
+                # Not CCACHE_DEPEND: without a preprocessor run ccache does not see that a file has an .incbin, and
+                # gives a kernel the compressed image of another one of the same size (piggy.S). The namespace leaves
+                # behind what was kept that way.
                 "CCACHE_NAMESPACE": "preprocessed",
             }
         self._forget_piggy()

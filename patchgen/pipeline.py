@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, submission, tree
+from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, tree
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError
 from patchgen.kernel import Config
@@ -104,8 +104,10 @@ def tree_under_test(project: Project, origin: Source, given: Path | None) -> tup
         SubmissionError: the submission does not apply.
     """
     if given:
-        loaded = submission.load(given, project.cache)
-        return apply.apply(origin, loaded.patches, project.cache).trees[-1], "submission"
+        from patchgen.verify import inputs
+
+        loaded = inputs.load(given, project.cache)
+        return apply.leniently(origin, loaded.patches, project.cache).trees[-1], "submission"
     return commit(project, origin).tree, "series"
 
 

@@ -16,6 +16,7 @@ from patchgen import progress
 from patchgen.cache import write_text
 from patchgen.errors import GuestError
 from patchgen.scenarios import Failed, Lab, Scenario, Skipped
+from patchgen.scenarios.model import Picture, picture
 from patchgen.testbed import Testbed
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Outcome:
         evidence: the end of the kernel's console, for a failure.
         seconds: how long it took, with the guest's start.
         skipped: it could not be run on this kernel, `message` says why; it has not passed.
+        not_judged: the machine failed, `message` says how; that says nothing about the kernel.
+        picture: the last statistics that it saw, beside those that it wanted.
     """
 
     scenario: Scenario
@@ -45,11 +48,13 @@ class Outcome:
     evidence: str
     seconds: float
     skipped: bool = False
+    not_judged: bool = False
+    picture: Picture | None = None
 
     @property
     def result(self) -> str:
-        """In a word: ok, FAILED or skipped."""
-        return "ok" if self.passed else "skipped" if self.skipped else "FAILED"
+        """In a word or two: ok, FAILED, skipped or not judged."""
+        return "ok" if self.passed else "skipped" if self.skipped else "not judged" if self.not_judged else "FAILED"
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome for JSON."""
@@ -81,12 +86,15 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     begin = time.monotonic()
     message = evidence = ""
     skipped = False
+    lab: Lab | None = None
+    wanted: object = None
     try:
         with testbed.ready() as guest:
+            lab = Lab(guest, prefix)
             try:
-                scenario.run(Lab(guest, prefix))
+                scenario.run(lab)
             except Failed as error:
-                message = str(error)
+                message, wanted = str(error), error.wanted
             except Skipped as error:
                 message, skipped = str(error), True
             except (ValueError, IndexError, KeyError) as error:
@@ -100,15 +108,21 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 after(scenario, guest)
     except GuestError as error:
         message, evidence = error.message, error.evidence
-    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped)
+    seen = picture(lab.last, wanted, not message) if lab and lab.last else None
+    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped, picture=seen)
 
 
 def run_all(
-    scenarios: Sequence[Scenario], testbed: Testbed, prefix: str, workers: int, after: After | None = None
+    scenarios: Sequence[Scenario],
+    testbed: Testbed,
+    prefix: str,
+    workers: int,
+    after: After | None = None,
+    run: Callable[[Scenario, Testbed, str, After | None], Outcome] = run_one,
 ) -> list[Outcome]:
     """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
 
-    `after` is called from several threads; see `run_one`.
+    `run` runs one of them; `after` is called from several threads, see `run_one`.
 
     Raises:
         MachineError: the machine failed.
@@ -119,7 +133,7 @@ def run_all(
 
             def one(scenario: Scenario) -> Outcome:
                 nonlocal done
-                outcome = run_one(scenario, testbed, prefix, after)
+                outcome = run(scenario, testbed, prefix, after)
                 done += 1
                 step.update(done)
                 return outcome

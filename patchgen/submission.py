@@ -15,9 +15,10 @@ from patchgen.cache import Cache
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.patches import MAX_BYTES, PatchFile, read
 
+DIRECTORY = "patch"
 MAX_MEMBERS = 200
 MAX_TOTAL = 64 * 1024 * 1024
-_REPORTS = ("report.pdf", "report.txt")
+_REPORTS = (".pdf", ".txt")
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,16 @@ class Submission:
     Attributes:
         origin: the file or directory.
         patches: parsed, in order of their names.
-        reports: report.pdf and report.txt, as far as there, by name.
+        reports: the .pdf and .txt files beside the patches, by name.
         others: names of everything else in it.
+        members: of an archive, every file's path in it.
     """
 
     origin: Path
     patches: tuple[PatchFile, ...]
     reports: dict[str, bytes]
     others: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
 
 def load(origin: Path, cache: Cache) -> Submission:
@@ -48,22 +51,31 @@ def load(origin: Path, cache: Cache) -> Submission:
         UsageError: there is nothing at that path.
         SubmissionError: it cannot be read as a submission.
     """
+    members: tuple[str, ...] = ()
     if origin.is_dir():
         files = {path.name: path.read_bytes() for path in sorted(origin.iterdir()) if path.is_file()}
     elif origin.is_file():
-        files = _read_archive(origin)
+        archived = _read_archive(origin)
+        members = tuple(archived)
+        files = {_short(path): data for path, data in archived.items()}
     else:
         raise UsageError(f"{origin} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
     patches = tuple(read(name, data, cache) for name, data in sorted(files.items()) if name.endswith(".patch"))
     if not patches:
         raise SubmissionError(f"{origin} holds no .patch file", hint="they belong in a directory called patch")
-    reports = {name: files[name] for name in _REPORTS if name in files}
+    reports = {name: files[name] for name in sorted(files) if name.endswith(_REPORTS) and "/" not in name}
     others = tuple(sorted(name for name in files if not name.endswith(".patch") and name not in reports))
-    return Submission(origin, patches, reports, others)
+    return Submission(origin, patches, reports, others, members)
+
+
+def _short(path: str) -> str:
+    """Return what a member of an archive is called: by its name in patch/, elsewhere by its whole path."""
+    whole = PurePosixPath(path)
+    return whole.name if whole.parent == PurePosixPath(DIRECTORY) else f"./{whole}" if "/" not in path else str(whole)
 
 
 def _read_archive(origin: Path) -> dict[str, bytes]:
-    """Return the files below patch/ by name, and what lies elsewhere by its whole path."""
+    """Return the files by their paths."""
     files: dict[str, bytes] = {}
     total = 0
     try:
@@ -83,8 +95,7 @@ def _read_archive(origin: Path) -> dict[str, bytes]:
                     raise SubmissionError(f"{origin} unpacks to more than {MAX_TOTAL} bytes")
                 data = archive.extractfile(member)
                 assert data is not None, "it is a plain file"
-                name = path.name if path.parent == PurePosixPath("patch") else str(path)
-                files[name] = data.read()
+                files[str(path)] = data.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise SubmissionError(f"{origin} is not a gzipped tar archive: {error}") from error
     return files

@@ -33,6 +33,7 @@ class Testbed:
         image: the guest's file system.
         machine: what QEMU emulates.
         cache: where saved guests are kept.
+        pace: what time limits in the guests are multiplied by (Guest).
     """
 
     __test__ = False  # pytest takes every class whose name begins with Test for tests
@@ -41,6 +42,7 @@ class Testbed:
     image: Image
     machine: Machine
     cache: Cache
+    pace: float = 1.0
 
     @contextmanager
     def ready(self) -> Iterator[Guest]:
@@ -50,7 +52,7 @@ class Testbed:
             GuestError: the kernel does not boot.
             MachineError: QEMU is missing or failed.
         """
-        with saved.ready_guest(self.cache, self.kernel, self.image, self.machine) as guest:
+        with saved.ready_guest(self.cache, self.kernel, self.image, self.machine, pace=self.pace) as guest:
             yield guest
 
     @contextmanager
@@ -63,7 +65,7 @@ class Testbed:
             UsageError: a file cannot be read.
         """
         image = initramfs.with_files(self.cache, self.image, files)
-        with Guest(self.kernel, image, self.machine) as guest:
+        with Guest(self.kernel, image, self.machine, pace=self.pace) as guest:
             yield guest
 
 

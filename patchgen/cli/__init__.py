@@ -20,6 +20,7 @@ from patchgen.cli import (
     static_commands,
     test_command,
     torture_commands,
+    verify_command,
 )
 from patchgen.errors import PatchgenError, UsageError
 
@@ -42,6 +43,7 @@ static_commands.register(app)
 test_command.register(app)
 torture_commands.register(app)
 bench_command.register(app)
+verify_command.register(app)
 
 
 def _crash_log() -> Path | None:

@@ -94,6 +94,11 @@ def emit(data: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
 
 
+def emit_ascii(data: Mapping[str, Any]) -> None:
+    """Print a result that a stranger had a hand in as JSON, with nothing but ASCII in it."""
+    typer.echo(json.dumps(data, indent=2, default=str))
+
+
 def show_error(error: PatchgenError) -> int:
     """Print an error and return the exit status it stands for."""
     if _State.json:

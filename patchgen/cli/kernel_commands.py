@@ -24,7 +24,14 @@ ConfigName = Annotated[str, typer.Option("--config", help="A kernel configuratio
 Vanilla = Annotated[bool, typer.Option("--vanilla", help="The base without any patch.")]
 KernelFile = Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel instead.")]
 Given = Annotated[
-    Path | None, typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="A submission; default: our series, as it is now.")
+    Path | None,
+    typer.Argument(
+        metavar="[PATH]",
+        help="patch.tar.gz, a directory of patches, a patch or REPO:A..B; default: our series as it is.",
+    ),
+]
+Submission = Annotated[
+    Path | None, typer.Option("--submission", metavar="PATH", help="Somebody's patches instead of our series.")
 ]
 
 
@@ -116,7 +123,9 @@ def build(
     typer.echo(str(built.image))
 
 
-def boot(kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set = None) -> None:
+def boot(
+    submission: Submission = None, kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set = None
+) -> None:
     """Boot the kernel under test and open a shell in it; ./test and ./fork are there. Ctrl-] ends it."""
     import sys
 
@@ -125,7 +134,7 @@ def boot(kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set =
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    bed = pipeline.testbed_of(project, kernel_of(project, kernel=kernel, vanilla=vanilla))
+    bed = pipeline.testbed_of(project, kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla))
     with bed.ready() as guest:
         progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
         guest.interact()
@@ -137,6 +146,7 @@ def run(
         list[str] | None,
         typer.Option("--copy", metavar="FILE[:/PATH]", help="Copy a file into the guest; a .c file is compiled."),
     ] = None,
+    submission: Submission = None,
     kernel: KernelFile = None,
     vanilla: Vanilla = False,
     timeout: Annotated[float, typer.Option(help="Seconds that each command may take.", min=0.1)] = _COMMAND_SECONDS,
@@ -149,7 +159,7 @@ def run(
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     # Before the kernel is built: a wrong name must not cost the minutes that this may take.
     files = dict(_copied(project, item) for item in copy or [])
-    image = kernel_of(project, kernel=kernel, vanilla=vanilla)
+    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
     bed = pipeline.testbed_of(project, image)
     results = []
     with bed.booted(files) if files else bed.ready() as guest:

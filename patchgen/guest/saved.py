@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from patchgen import cache as caching
 from patchgen import progress
@@ -33,9 +33,22 @@ _KEPT = 12  # Saved guests of about 12 MB each.
 _BANDWIDTH = 1 << 33  # bytes/s: as fast as it goes
 
 
+class _Limits(NamedTuple):
+    """The parameters of these names of Guest."""
+
+    boot_timeout: float
+    pace: float
+
+
 @contextlib.contextmanager
 def ready_guest(
-    cache: Cache, kernel: Path, image: Image, machine: Machine, *, boot_timeout: float = BOOT_SECONDS
+    cache: Cache,
+    kernel: Path,
+    image: Image,
+    machine: Machine,
+    *,
+    boot_timeout: float = BOOT_SECONDS,
+    pace: float = 1.0,
 ) -> Iterator[Guest]:
     """Give a guest that has just booted, restored from its saved state, which is made first if it is missing.
 
@@ -48,15 +61,17 @@ def ready_guest(
         image: its initramfs.
         machine: what it runs on.
         boot_timeout: seconds until a booting one must be ready.
+        pace: what the guest's time limits are multiplied by.
 
     Raises:
         GuestError: the kernel does not come up.
         MachineError: QEMU fails.
     """
     with contextlib.ExitStack() as stack:
-        guest = _restore(stack, cache, kernel, image, machine, boot_timeout)
+        limits = _Limits(boot_timeout, pace)
+        guest = _restore(stack, cache, kernel, image, machine, limits)
         if guest is None:
-            guest = stack.enter_context(Guest(kernel, image, machine, boot_timeout=boot_timeout))
+            guest = stack.enter_context(Guest(kernel, image, machine, **limits._asdict()))
         yield guest
 
 
@@ -67,18 +82,19 @@ def key(cache: Cache, kernel: Path, image: Image, machine: Machine) -> str:
 
 
 def _restore(
-    stack: contextlib.ExitStack, cache: Cache, kernel: Path, image: Image, machine: Machine, boot_timeout: float
+    stack: contextlib.ExitStack, cache: Cache, kernel: Path, image: Image, machine: Machine, limits: _Limits
 ) -> Guest | None:
     name = key(cache, kernel, image, machine)
     directory = cache.directory("guest", "saved") / name
     for _ in range(2):
         if not directory.is_dir():
             with cache.lock(f"saved-{name}"):
-                if not directory.is_dir() and not _make(directory, kernel, image, machine, boot_timeout):
+                if not directory.is_dir() and not _make(directory, kernel, image, machine, limits):
                     return None
         try:
             console = _check(directory)
-            guest = Guest(kernel, image, machine, saved=directory / "state", boot_console=console)
+            state = directory / "state"
+            guest = Guest(kernel, image, machine, saved=state, boot_console=console, **limits._asdict())
             return stack.enter_context(guest)
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
@@ -99,9 +115,9 @@ def _check(directory: Path) -> str:
     return (directory / "console").read_text(encoding="utf-8")
 
 
-def _make(directory: Path, kernel: Path, image: Image, machine: Machine, boot_timeout: float) -> bool:
+def _make(directory: Path, kernel: Path, image: Image, machine: Machine, limits: _Limits) -> bool:
     """Boot a guest and save it; False if QEMU could not save it."""
-    with Guest(kernel, image, machine, monitor=True, boot_timeout=boot_timeout) as guest:
+    with Guest(kernel, image, machine, monitor=True, **limits._asdict()) as guest:
         try:
             with caching.replacing(directory) as fresh:
                 fresh.mkdir()

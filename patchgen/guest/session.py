@@ -78,6 +78,7 @@ class Guest:
         boot_console: what the kernel printed before it was saved.
         monitor: open a QMP line (saved.py needs it).
         boot_timeout: seconds until it must be ready.
+        pace: what all time limits are multiplied by, for a machine that is slower at this time.
     """
 
     def __init__(
@@ -90,8 +91,10 @@ class Guest:
         boot_console: str = "",
         monitor: bool = False,
         boot_timeout: float = BOOT_SECONDS,
+        pace: float = 1.0,
     ) -> None:
         check_kernel(kernel)
+        self._pace = pace
         self.machine = machine
         self._restored = saved is not None
         self._boot_console = boot_console
@@ -116,9 +119,9 @@ class Guest:
             self._channel = Channel(self.qemu.control)
             if self._restored:
                 self._send(Frame("ping"), "when restored")
-                self._receive(RESTORE_SECONDS, "when restored", wanted=("ack",))
+                self._receive(RESTORE_SECONDS * self._pace, "when restored", wanted=("ack",))
             else:
-                self._receive(self._boot_timeout, "at boot", wanted=("ready",))
+                self._receive(self._boot_timeout * self._pace, "at boot", wanted=("ready",))
         except BaseException:
             self.qemu.stop()
             raise
@@ -164,11 +167,12 @@ class Guest:
             MachineError: QEMU failed.
         """
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        timeout *= self._pace
         begin = time.monotonic()
         doing = f"during '{shlex.join(argv) if argv[0] != '/bin/sh' else argv[-1]}'"
         self._send(Frame("run", words([int(timeout * 1000), *self._start_of(cwd, env), *argv])), doing)
         output, log = bytearray(), bytearray()
-        deadline = begin + timeout + _GRACE_SECONDS
+        deadline = begin + timeout + _GRACE_SECONDS * self._pace
         while True:
             frame = self._receive(deadline - time.monotonic(), doing, wanted=("out", "log", "exit"))
             if frame.kind == "exit":
@@ -197,7 +201,7 @@ class Guest:
         for offset in range(0, max(len(data), 1), _PUT_BYTES):
             head = f"{mode:o} {offset} {path}\0".encode()
             self._send(Frame("put", head + data[offset : offset + _PUT_BYTES]), f"while writing {path}")
-            self._receive(30, f"while writing {path}", wanted=("ack",))
+            self._receive(30 * self._pace, f"while writing {path}", wanted=("ack",))
 
     def interact(self) -> int:
         """Lend the user's terminal to a shell in the guest until that ends or Ctrl-] is typed.

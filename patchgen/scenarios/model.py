@@ -28,7 +28,13 @@ _OWN = re.compile(r"clocksource: |tsc: |random: |sched_clock: |input: |.* \(\d+\
 
 
 class Failed(AssertionError):
-    """The kernel under test does not do what the scenario demands."""
+    """The kernel under test does not do what the scenario demands.
+
+    Attributes:
+        wanted: what it should have been, if that was compared (`expect`).
+    """
+
+    wanted: object = None
 
 
 class Skipped(Exception):
@@ -63,11 +69,13 @@ class Info:
         nb_vma: number of VMAs.
         total: all copy-on-write faults.
         vmas: the VMAs.
+        asked: bounds of the VMAs whose faults a scenario has asked for, in that order.
     """
 
     nb_vma: int
     total: int
     vmas: tuple[Vma, ...]
+    asked: list[tuple[int, int]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def bounds(self) -> tuple[tuple[int, int], ...]:
@@ -88,11 +96,52 @@ class Info:
         Raises:
             Failed: there is none.
         """
+        self.asked.append((start, end))
         for vma in self.vmas:
             if (vma.start, vma.end) == (start, end):
                 return vma.faults
         shown = "\n".join(f"{vma.start:x}-{vma.end:x} {vma.faults}" for vma in self.vmas)
         raise Failed(f"pf_get_info lists no VMA {start:x}-{end:x}:\n{shown}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A process's address space as it was reported, beside what it should have been as far as a scenario says that.
+
+    Attributes:
+        found: what pf_get_info reported.
+        total: the faults that it reported altogether.
+        expected: the VMAs that a scenario looks at, with the faults that they should have.
+        listed: the VMAs that there should be, if those were compared; their faults mean nothing.
+    """
+
+    found: tuple[Vma, ...]
+    total: int
+    expected: tuple[Vma, ...] = ()
+    listed: tuple[Vma, ...] = ()
+
+
+def picture(info: Info, wanted: object, passed: bool) -> Picture:
+    """Return the picture of the last statistics that a scenario has seen.
+
+    Args:
+        info: these.
+        wanted: what the comparison that failed wanted: faults of the VMAs asked for last, or bounds; else None.
+        passed: whether the scenario passed, so that each VMA has the faults that it should have.
+    """
+    if passed:
+        known = {(vma.start, vma.end): vma for vma in info.vmas}
+        return Picture(info.vmas, info.total, tuple(known[one] for one in dict.fromkeys(info.asked) if one in known))
+    values = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+    bounds = [Vma(one[0], one[1]) for one in values if isinstance(one, tuple) and len(one) == 2]
+    if bounds and len(bounds) == len(values):
+        return Picture(info.vmas, info.total, listed=tuple(bounds))
+    counts = [one for one in values if isinstance(one, int) and not isinstance(one, bool)]
+    asked = info.asked[-len(values) :]
+    if counts and len(counts) == len(values) == len(asked):
+        expected = tuple(Vma(start, end, count) for (start, end), count in zip(asked, counts, strict=True))
+        return Picture(info.vmas, info.total, expected)
+    return Picture(info.vmas, info.total)
 
 
 @dataclass(frozen=True)
@@ -177,7 +226,9 @@ def expect(what: str, actual: _T, wanted: _T, evidence: str = "") -> None:
     """
     if actual != wanted:
         shown = f"\n{evidence[:_SHOWN]}" if evidence else ""
-        raise Failed(f"{what}: wanted {wanted!r}, got {actual!r}{shown}")
+        failed = Failed(f"{what}: wanted {wanted!r}, got {actual!r}{shown}")
+        failed.wanted = wanted
+        raise failed
 
 
 def errno_name(ret: int) -> str:
@@ -191,11 +242,15 @@ class Lab:
     Args:
         guest: a freshly restored guest.
         prefix: what every error line of the kernel log must begin with.
+
+    Attributes:
+        last: the statistics that were seen last, None before.
     """
 
     def __init__(self, guest: Guest, prefix: str) -> None:
         self.guest = guest
         self.prefix = prefix
+        self.last: Info | None = None
 
     def run(self, command: str | Sequence[str], *, status: int | None = 0, timeout: float = _SECONDS) -> CommandResult:
         """Run a command; with `status`, demand how it ends.
@@ -269,7 +324,9 @@ class Lab:
         Raises:
             Failed: a step that must succeed did not.
         """
-        return _parse_played(self.run([f"./{program}", *steps]).text)
+        played = _parse_played(self.run([f"./{program}", *steps]).text)
+        self.last = played.infos[-1] if played.infos else self.last
+        return played
 
     def track(self, name: str, *steps: str) -> Played:
         """Track a new program and run it once."""
@@ -283,7 +340,7 @@ class Lab:
 
     def get_info(self, name: str) -> Info:
         """Return the statistics of a tracked program."""
-        info = self.succeed("get", name, "-", "here").info
+        info = self.last = self.succeed("get", name, "-", "here").info
         assert info is not None, "a successful get prints them"
         return info
 

@@ -1,0 +1,214 @@
+"""The command verify: a verdict on anybody's patches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from patchgen.cli import common
+from patchgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from patchgen.verify.case import Request
+    from patchgen.verify.model import Verdict
+    from patchgen.verify.rubric import Rubric
+
+_LAST = 7
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(verify)
+
+
+def verify(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH…",
+            help="patch.tar.gz, a directory of patches, a patch, or REPO:A..B. Default: dist/patch.tar.gz.",
+        ),
+    ] = None,
+    points: Annotated[
+        str, typer.Option("--points", metavar="N-M", help="Stages: 4 build, 5 behaviour, 6 robustness, 7 cost.")
+    ] = "1-5",
+    rubric: Annotated[
+        Path | None, typer.Option("--rubric", metavar="FILE", help="What there are points for (TOML).")
+    ] = None,
+    submitted: Annotated[
+        str | None,
+        typer.Option("--submitted", metavar="DATE", help="When it was handed in, or mtime: the file's own date."),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", metavar="DATE", help="Until when it could be; default: the rubric's.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page that shows it all.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Judge it even where it cannot be shut in.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Of many: where results.csv and pages go.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Of many: how many at a time.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of many: a Dask scheduler hands them out.")
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of --json and end.")] = False,
+    json: common.Json = False,
+) -> None:
+    """Judge a submission: archive, patches, style, build, behaviour, and with --points 1-7 robustness and cost."""
+    from patchgen.verify import model
+
+    if schema:
+        typer.echo(model.schema(), nl=False)
+        return
+    from patchgen.verify import rubric as rubrics
+
+    asked = parse_points(points)
+    path = rubric or rubrics.DEFAULT
+    chosen = rubrics.load(path)
+    moments = (submitted, parse_moment("--deadline", deadline) or chosen.deadline)
+    given = paths or [Path("dist/patch.tar.gz")]
+    if out or scheduler:
+        if html or junit:
+            raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
+        status = _batch(given, out or Path("verdicts"), path, (points, trust, jobs, scheduler), moments, json)
+        raise typer.Exit(status)
+    if len(given) != 1:
+        raise UsageError("more than one submission needs --out DIR")
+    verdict = _judged(given[0], chosen, asked, trust, moments)
+    _write(verdict, html, junit)
+    if json:
+        common.emit_ascii(verdict.model_dump(mode="json"))
+    else:
+        from patchgen.verify import text
+
+        for line in text.summary(verdict):
+            typer.echo(line)
+    raise typer.Exit(verdict.exit_status)
+
+
+def _write(verdict: Verdict, html: Path | None, junit: Path | None) -> None:
+    """Write the other forms of a verdict that were asked for."""
+    from patchgen.cache import write_text
+
+    if html:
+        from patchgen.verify import page
+
+        write_text(html, page.render(verdict))
+    if junit:
+        from patchgen.verify import junit as writing
+
+        writing.write(verdict, junit)
+
+
+def _batch(
+    paths: list[Path],
+    out: Path,
+    rubric: Path,
+    how: tuple[str, bool, int, str | None],
+    moments: tuple[str | None, datetime | None],
+    json: bool,
+) -> int:
+    """Judge many and return the exit status."""
+    from patchgen.verify import many
+
+    points, trust, jobs, scheduler = how
+    submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
+    batch = many.Batch(
+        out,
+        rubric.read_text(encoding="utf-8"),
+        points,
+        trust,
+        lambda path: submission_moment(path, moments[0]),
+        moments[1],
+    )
+    if scheduler:
+        from patchgen.verify import distributed
+
+        engine = distributed.engine(scheduler)
+    else:
+        engine = many.here(jobs)
+    rows = many.run(paths, batch, engine)
+    if json:
+        listed = [
+            {
+                "submission": row.name,
+                "status": row.status,
+                "mark": row.marks.mark if row.marks else None,
+                "page": row.file,
+                "why": row.why,
+            }
+            for row in rows
+        ]
+        common.emit_ascii({"results": str(out / many.RESULTS), "submissions": listed})
+    else:
+        from patchgen.verify import text
+
+        for row in rows:
+            what = text.headline(row.verdict) if row.verdict else f"{row.status}: {row.why}"
+            typer.echo(text.cut(f"{text.one_line(row.name)}: {text.one_line(what)}"))
+        typer.echo(str(out / many.RESULTS))
+    return many.exit_status(rows)
+
+
+def _judged(
+    path: Path, rubric: Rubric, asked: frozenset[int], trust: bool, moments: tuple[str | None, datetime | None]
+) -> Verdict:
+    from patchgen import pipeline
+    from patchgen.verify import judge, marks, workshop
+    from patchgen.verify.case import Request
+
+    project = pipeline.open_project(common.load_settings(), {})
+    request: Request = Request(path, rubric, asked, trust)
+    with workshop.free_slot(project.cache) as slot:
+        verdict = judge.judge(request, workshop.Workshop(project, project.source(), slot, trust))
+    late = marks.late(verdict.marks, submission_moment(path, moments[0]), moments[1])
+    return verdict.model_copy(update={"marks": late})
+
+
+def parse_points(text: str) -> frozenset[int]:
+    """Return the numbers of the stages that `N`, `N-M` or a list of such with commas names.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            low = high = 0
+        if not 1 <= low <= high <= _LAST:
+            raise UsageError(f"--points {text}: must be like 1-5 or 1,4, of 1 to {_LAST}")
+        found |= set(range(low, high + 1))
+    return frozenset(found)
+
+
+def parse_moment(option: str, text: str | None) -> datetime | None:
+    """Return a date, or a date and time, in ISO form; UTC unless it has a zone.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: must be like 2023-04-19T23:59:59+02:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def submission_moment(path: Path, text: str | None) -> datetime | None:
+    """Return when a submission was handed in: the date given, or that of the file.
+
+    Raises:
+        UsageError: the date is none.
+    """
+    if text == "mtime":
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+    return parse_moment("--submitted", text)

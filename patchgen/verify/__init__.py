@@ -1,0 +1,1 @@
+"""A verdict, with its evidence, on patches that anybody has made."""

@@ -1,0 +1,78 @@
+"""The stage that builds: the kernel at each patch, and what compiler and sparse say of it and not of the base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from patchgen.errors import BuildError
+from patchgen.findings import Finding, Severity
+from patchgen.kernel import Kernel
+from patchgen.verify.case import Case
+from patchgen.verify.workshop import CONFIG
+
+_SHOWN = 6  # lines of the build's log for a warning
+
+
+def build(case: Case) -> Iterator[Finding]:
+    """Build the tree after each patch, in order, in one workspace."""
+    given, applied = case.submission, case.applied
+    assert given is not None, "the first stage has read it"
+    assert applied is not None, "the second has applied it"
+    vanilla = set(case.shop.vanilla().warnings)
+    known: set[str] = set()
+    built = []
+    last = len(applied.trees) - 1
+    for number, (patch, tree) in enumerate(zip(given.patches, applied.trees, strict=True)):
+        try:
+            kernel = case.shop.build(CONFIG, tree)
+        except BuildError as error:
+            yield _does_not_build(error, patch.name, number == last)
+            continue
+        built.append(kernel.seconds)
+        if number == last:
+            case.kernel = kernel
+        for text in sorted(set(kernel.warnings) - vanilla - known):
+            known.add(text)
+            yield Finding("warning", Severity.WARNING, text, patch.name, _in_log(kernel, text), ("3-3",))
+    case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
+    case.facts["new warnings"] = str(len(known))
+    if case.kernel:
+        yield from _sparse(case, frozenset(path for patch in given.patches for path in patch.paths))
+
+
+def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:
+    if last:
+        message = f"{error.message} with all patches"
+        return Finding("build", Severity.ERROR, message, name, error.evidence, ("6-7",))
+    message = f"{error.message} with the patches up to this one"
+    return Finding("build-each", Severity.ERROR, message, name, error.evidence, ("6-7", "3-3"))
+
+
+def _in_log(kernel: Kernel, text: str) -> str:
+    """Return the compiler's lines for a warning, with line numbers and source; "" if an earlier build said it."""
+    path, _, words = text.partition(": ")
+    log = kernel.image.with_name("build.log")
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    name = Path(path).name
+    for number, line in enumerate(lines):
+        if words in line and name in line:
+            rest = lines[number : number + _SHOWN]
+            end = next((at for at, one in enumerate(rest[1:], 1) if not one.startswith(" ")), len(rest))
+            return "\n".join([line[line.index(path) :] if path in line else line, *rest[1:end]])
+    return ""
+
+
+def _sparse(case: Case, paths: frozenset[str]) -> Iterator[Finding]:
+    assert case.kernel is not None, "it was built"
+    try:
+        report = case.shop.sparse(case.kernel.tree, paths)
+    except BuildError as error:
+        # The kernel builds; with sparse in the way it does not, which is not the submission's fault.
+        case.not_judged["sparse"] = error.message
+        return
+    if report.missing:
+        case.not_judged["sparse"] = f"{report.missing[0]} is not installed"
+    case.facts |= dict(report.rows)
+    for one in report.findings:
+        yield Finding("sparse", Severity.WARNING, one.message, one.where, "", ("3-4",))

@@ -1,0 +1,77 @@
+"""A submission while it is judged: what was asked, and what the stages have found out so far."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchgen.verify.rubric import Rubric
+from patchgen.verify.workshop import Workshop
+
+if TYPE_CHECKING:
+    from patchgen.apply import Applied
+    from patchgen.kernel import Kernel
+    from patchgen.runner import Outcome
+    from patchgen.submission import Submission
+    from patchgen.verify.inputs import Kind
+    from patchgen.verify.model import CostTable
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        given: a path, or a range of commits in the form of one.
+        rubric: what there are points for.
+        points: numbers of the stages to go through.
+        trust: the user vouches for the submission.
+        seed: of the torture, so that the same submission meets the same.
+        torture_seconds: how long that is.
+    """
+
+    given: Path
+    rubric: Rubric
+    points: frozenset[int]
+    trust: bool = False
+    seed: int = 940
+    torture_seconds: float = 20.0
+
+
+@dataclass
+class Case:
+    """What is known so far; None where no stage has got that far.
+
+    Attributes:
+        request: what is asked.
+        shop: where kernels are built and run.
+        what: the kind of what was given.
+        submission: as read.
+        applied: what git am made of it.
+        kernel: the kernel with all patches.
+        pace: how slow the machine is (patchgen.verify.pace); 0 if that was not measured.
+        accelerator: what the guests ran on.
+        outcomes: of the scenarios.
+        costs: what was measured.
+        facts: of the stage under way.
+        not_judged: checks of the stage under way that the machine did not allow, with the reason.
+    """
+
+    request: Request
+    shop: Workshop
+    what: Kind = "archive"
+    submission: Submission | None = None
+    applied: Applied | None = None
+    kernel: Kernel | None = None
+    pace: float = 0.0
+    accelerator: str = ""
+    outcomes: list[Outcome] = field(default_factory=list)
+    costs: CostTable | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+    not_judged: dict[str, str] = field(default_factory=dict)
+
+    def again(self, command: str, *words: str) -> str:
+        """Return the command line that does something to the submission once more."""
+        return shlex.join(["patchgen", command, *words, str(self.request.given)])

@@ -1,0 +1,99 @@
+"""The stages that need no build: the archive, the patches, their style."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from patchgen import check
+from patchgen.errors import SubmissionError
+from patchgen.findings import Finding, Severity
+from patchgen.patches import PatchFile
+from patchgen.submission import DIRECTORY, Submission
+from patchgen.verify import inputs, leftovers
+from patchgen.verify.case import Case
+
+ARCHIVE_NAME = "patch.tar.gz"
+_FROM = re.compile(rb"^From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\r?$", re.MULTILINE)
+_NUMBER = re.compile(rb"^Subject: \[[^\]\n]*?(\d+)/(\d+)\]", re.MULTILINE)
+
+
+def archive(case: Case) -> Iterator[Finding]:
+    """Read what was given, and look at its form."""
+    case.what = inputs.kind(case.request.given)
+    try:
+        given = inputs.load(case.request.given, case.shop.project.cache)
+    except SubmissionError as error:
+        yield Finding("unreadable", Severity.ERROR, error.message, "", error.evidence, ("6-6", "6-7"))
+        return
+    case.submission = given
+    case.facts["form"] = f"{case.what}, {_count(len(given.patches), 'patch', 'patches')}"
+    if case.what == "archive":
+        yield from archive_shape(given)
+    yield from check.shape(given)
+    if case.what in ("archive", "directory"):
+        yield from check.report(given)
+        case.facts["report"] = ", ".join(given.reports) or "none"
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def archive_shape(given: Submission) -> Iterator[Finding]:
+    """Yield what is wrong with an archive as such: its name, and where things lie in it."""
+    if given.origin.name != ARCHIVE_NAME:
+        yield Finding("archive", Severity.NOTE, f"it is not called {ARCHIVE_NAME}", given.origin.name, "", ("6-6",))
+    tops = sorted({PurePosixPath(path).parts[0] if "/" in path else "." for path in given.members})
+    if tops != [DIRECTORY]:
+        shown = "\n".join(given.members[:20])
+        message = f"what is in it does not lie in one directory {DIRECTORY}, but in: {', '.join(tops)}"
+        yield Finding("directory", Severity.ERROR, message, "", shown, ("6-4",))
+
+
+def patches(case: Case) -> Iterator[Finding]:
+    """Look at the patches as such, and apply them."""
+    given = case.submission
+    assert given is not None, "the stage before has read it"
+    found, facts, case.applied = check.application(given, case.shop.origin, case.shop.project.cache)
+    yield from found
+    sizes = check.sizes(given)
+    paths = {path for patch in given.patches for path in patch.paths}
+    case.facts |= {**facts, "size": f"{len(paths)} files, +{sizes['lines added']} -{sizes['lines removed']}"}
+    for number, patch in enumerate(given.patches, 1):
+        yield from made_by_git(patch, number, len(given.patches))
+        yield from leftovers.find(patch)
+
+
+def made_by_git(patch: PatchFile, number: int, count: int) -> Iterator[Finding]:
+    """Yield what shows that a patch is not as git format-patch makes it, or not in its place.
+
+    Args:
+        patch: the patch.
+        number: its place in the order of the file names, from 1.
+        count: how many there are.
+    """
+
+    def wrong(message: str, severity: Severity = Severity.WARNING) -> Finding:
+        return Finding("format", severity, message, patch.name, "", ("6-3",))
+
+    if not _FROM.search(patch.data):
+        yield wrong("it does not begin as git format-patch begins a patch ('From COMMIT Mon Sep 17 00:00:00 2001')")
+    if not patch.subject.strip():
+        yield wrong("it has no subject")
+    place = _NUMBER.search(patch.data)
+    if place and (int(place[1]), int(place[2])) != (number, count):
+        yield wrong(f"it says that it is {place[1].decode()} of {place[2].decode()}, but it is {number} of {count}")
+    if b"GIT binary patch" in patch.data or any(file.is_binary_file for file in patch.files):
+        yield wrong("it changes a file that is not text", Severity.ERROR)
+    if b"\r\n" in patch.data:
+        yield wrong("its lines end with CR and LF")
+
+
+def style(case: Case) -> Iterator[Finding]:
+    """Let the base's own checkpatch look at each patch."""
+    assert case.submission is not None, "the first stage has read it"
+    found, facts = check.style(case.submission, case.shop.origin, case.shop.project.cache)
+    case.facts |= facts
+    yield from found

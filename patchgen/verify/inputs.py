@@ -1,0 +1,122 @@
+"""What can be judged: an archive, a directory of patches, one patch, or a range of commits in a git repository."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from patchgen import compose, importer, patches, submission
+from patchgen.cache import Cache, digest
+from patchgen.errors import SubmissionError, UsageError
+from patchgen.repository import git_errors
+from patchgen.submission import Submission
+
+Kind = Literal["archive", "directory", "patch", "range"]
+_RANGE = re.compile(r"^(?:(?P<repository>.+):)?(?P<first>[^:]*?)\.\.(?P<last>[^:.][^:]*)?$")
+_GZIP = b"\x1f\x8b"
+_MAX_PATCHES = 200
+_PATCH_SUFFIXES = {".patch", ".diff", ".mbox", ".eml", ".txt"}
+
+
+class Range(NamedTuple):
+    """Commits of a repository.
+
+    Attributes:
+        repository: where.
+        first: the commit before the first of them.
+        last: the last of them.
+    """
+
+    repository: Path
+    first: str
+    last: str
+
+
+def git_range(given: Path) -> Range | None:
+    """Return the range that `REPO:A..B` or `A..B` (in the current directory) names; None if it is something else."""
+    match = None if given.exists() else _RANGE.match(str(given))
+    if match is None or not match["first"]:
+        return None
+    return Range(Path(match["repository"] or "."), match["first"], match["last"] or "HEAD")
+
+
+def kind(given: Path) -> Kind:
+    """Return what was given.
+
+    Raises:
+        UsageError: there is nothing of that name.
+    """
+    if git_range(given):
+        return "range"
+    if given.is_dir():
+        return "directory"
+    if not given.is_file():
+        raise UsageError(f"{given} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
+    with given.open("rb") as file:
+        head = file.read(5)
+    return "patch" if given.suffix in _PATCH_SUFFIXES and head[:2] != _GZIP else "archive"
+
+
+def load(given: Path, cache: Cache) -> Submission:
+    """Read what was given.
+
+    Args:
+        given: a path, or a range of commits in the form of one.
+        cache: for scratch space.
+
+    Raises:
+        UsageError: there is nothing of that name.
+        SubmissionError: it cannot be read as a submission.
+    """
+    what = kind(given)
+    if what == "range":
+        return _from_range(given, cache)
+    if what == "patch":
+        if given.stat().st_size > patches.MAX_BYTES:
+            raise SubmissionError(f"{given.name} is larger than the {patches.MAX_BYTES} bytes that a patch may have")
+        return Submission(given, (patches.read(given.name, given.read_bytes(), cache),), {}, ())
+    inner = given / "patch"
+    if what == "directory" and inner.is_dir() and not any(given.glob("*.patch")):
+        return dataclasses.replace(submission.load(inner, cache), origin=given)
+    return submission.load(given, cache)
+
+
+def _from_range(given: Path, cache: Cache) -> Submission:
+    """Make patches of commits. git never runs in the repository itself, only in a scratch one that borrows from it.
+
+    Raises:
+        UsageError: there is no such repository or commit.
+        SubmissionError: there is no commit in the range, or too many.
+    """
+    wanted = git_range(given)
+    assert wanted is not None, "it is a range"
+    directory = importer.git_directory(wanted.repository.absolute())
+    if directory is None:
+        raise UsageError(f"{wanted.repository} is not a git repository")
+    with importer.borrowed(cache, directory) as view, cache.scratch("range") as scratch:
+        for name in (wanted.first, wanted.last):
+            if not _commit(view, name):
+                raise UsageError(f"{wanted.repository} has no commit {name}")
+        span = f"{wanted.first}..{wanted.last}"
+        with git_errors(f"cannot list {span}"):
+            count = int(view.git.rev_list("--count", "--no-merges", "--end-of-options", span))
+        if not 0 < count <= _MAX_PATCHES:
+            raise SubmissionError(f"{span} holds {count} commits; there must be 1 to {_MAX_PATCHES}")
+        with git_errors(f"cannot make patches of {span}"):
+            view.git.format_patch(*compose.FORMAT, "-o", str(scratch), "--end-of-options", span)
+        return dataclasses.replace(submission.load(scratch, cache), origin=given)
+
+
+def _commit(view: importer.Repository, name: str) -> bool:
+    words = ("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    status, _, _ = view.git.rev_parse(*words, with_extended_output=True, with_exceptions=False)
+    return bool(status == 0)
+
+
+def content(given: Submission) -> str:
+    """Return a hash of what is judged: the patches and the report, and what else is there, by name."""
+    files = {patch.name: patch.data.hex() for patch in given.patches}
+    files |= {name: data.hex() for name, data in given.reports.items()}
+    return digest("submission", sorted(files.items()), sorted(given.others), sorted(given.members))

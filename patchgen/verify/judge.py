@@ -1,0 +1,230 @@
+"""The way through the stages, from what was given to a verdict."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from patchgen import progress, resources, results
+from patchgen.cache import digest, file_digest
+from patchgen.errors import MachineError
+from patchgen.findings import Finding, Severity
+from patchgen.verify import building, early, guests, inputs, marks
+from patchgen.verify.case import Case, Request
+from patchgen.verify.model import PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.verify.visible import clean
+from patchgen.verify.workshop import Workshop
+
+if TYPE_CHECKING:
+    from patchgen.runner import Outcome
+
+_EXAMPLE = "the-example-of-the-assignment"  # the scenario whose picture is kept although it passes
+_EVIDENCE = 6000  # characters of a finding's evidence: its beginning and its end
+_MESSAGE = 2000
+_SAME = 100  # findings of one check
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A stage: its name, what it does, and what of the case it needs."""
+
+    name: str
+    run: Callable[[Case], Iterator[Finding]]
+    needs: str = ""
+
+
+_STEPS = (
+    _Step("archive", early.archive),
+    _Step("patches", early.patches, "submission"),
+    _Step("style", early.style, "submission"),
+    _Step("build", building.build, "applied"),
+    _Step("behaviour", guests.behaviour, "kernel"),
+    _Step("robustness", guests.robustness, "kernel"),
+    _Step("cost", guests.costs, "kernel"),
+)
+NAMES = tuple(step.name for step in _STEPS)
+_MISSING = {
+    "submission": "what was handed in cannot be read",
+    "applied": "the patches do not apply",
+    "kernel": "the kernel does not build",
+}
+
+
+@functools.cache
+def suite() -> str:
+    """Return a hash of everything that has a say in a verdict: the program and the guest's files."""
+    package = Path(__file__).parents[1]
+    files = sorted([*package.rglob("*.py"), *package.rglob("*.toml"), *resources.QEMU.rglob("*")])
+    return digest("suite", [(path.name, file_digest(path)) for path in files if path.is_file()])
+
+
+def program_version() -> str:
+    """Return the version of patchgen, "unknown" where it is not installed."""
+    try:
+        return version("patchgen")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def judge(request: Request, shop: Workshop) -> Verdict:
+    """Go through the stages that were asked for and return what they come to.
+
+    Raises:
+        UsageError: there is nothing of that name.
+    """
+    begin = time.monotonic()
+    case = Case(request, shop)
+    stages: list[Stage] = []
+    findings: list[Finding] = []
+    for number, step in enumerate(_STEPS, 1):
+        stage, found = _stage(number, step, case, stages)
+        stages.append(stage)
+        findings += found
+    return clean(_verdict(case, stages, findings, time.monotonic() - begin))
+
+
+def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:
+    """Run one stage, unless it was not asked for or has nothing to look at."""
+    if number not in needed(case.request.points):
+        return Stage(number=number, name=step.name, status=Status.NOT_ASKED), []
+    if step.needs and getattr(case, step.needs) is None:
+        stopped = next((stage for stage in before if stage.status is Status.NOT_JUDGED), None)
+        if stopped:
+            why = f"stage {stopped.name} could not be judged"
+            return Stage(number=number, name=step.name, status=Status.NOT_JUDGED, why=why), []
+        return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=_MISSING[step.needs]), []
+    case.facts, case.not_judged = {}, {}
+    begin = time.monotonic()
+    found: list[Finding] = []
+    why = ""
+    progress.note(f"{number} {step.name}")
+    try:
+        for finding in step.run(case):
+            found.append(_trimmed(replace(finding, stage=step.name)))
+    except MachineError as error:
+        why = error.message
+        found.append(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence, stage=step.name))
+    wrong = any(finding.severity is Severity.ERROR for finding in found)
+    status = Status.NOT_JUDGED if why else Status.WRONG if wrong else Status.OK
+    stage = Stage(
+        number=number,
+        name=step.name,
+        status=status,
+        why=why,
+        facts=case.facts,
+        not_judged=case.not_judged,
+        seconds=round(time.monotonic() - begin, 2),
+    )
+    return stage, _limited(found, step.name)
+
+
+def needed(points: frozenset[int]) -> frozenset[int]:
+    """Return the stages that were asked for, and those before them that they start from."""
+    last = max(points)
+    return points | {1} | ({2} if last > 3 else set()) | ({4} if last > 4 else set())
+
+
+def _trimmed(finding: Finding) -> Finding:
+    evidence = finding.evidence
+    if len(evidence) > _EVIDENCE:
+        half = _EVIDENCE // 2
+        evidence = f"{evidence[:half]}\n[... {len(evidence) - _EVIDENCE} characters left out ...]\n{evidence[-half:]}"
+    return replace(finding, evidence=evidence, message=finding.message[:_MESSAGE], where=finding.where[:_MESSAGE])
+
+
+def _limited(findings: Sequence[Finding], stage: str) -> list[Finding]:
+    """Leave out what is the same check over and over, and say so."""
+    kept: list[Finding] = []
+    seen: dict[str, int] = {}
+    for finding in findings:
+        seen[finding.check] = seen.get(finding.check, 0) + 1
+        if seen[finding.check] <= _SAME:
+            kept.append(finding)
+    more = {check: count - _SAME for check, count in seen.items() if count > _SAME}
+    return [*kept, *(Finding(check, Severity.NOTE, f"and {n} more", stage=stage) for check, n in more.items())]
+
+
+def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
+    known: dict[str, Result] = {one.scenario.name: _result(one) for one in case.outcomes}
+    sentences = tuple(_sentences(known, findings))
+    by_sentence = {one.id: one.scenarios for one in sentences} if known else {}
+    marked = marks.mark(case.request.rubric, stages, findings, by_sentence)
+    given = case.submission
+    return Verdict(
+        patchgen=program_version(),
+        suite=suite(),
+        submission=str(case.request.given),
+        content=inputs.content(given) if given else "",
+        base=case.shop.origin.base.title,
+        accelerator=case.accelerator,
+        pace=case.pace,
+        status=_status(stages, findings, marked),
+        stages=tuple(stages),
+        findings=tuple(findings),
+        patches=tuple(
+            PatchRow(
+                name=patch.name,
+                subject=patch.subject,
+                author=patch.author,
+                paths=tuple(patch.paths),
+                added=patch.added,
+                removed=patch.removed,
+            )
+            for patch in (given.patches if given else ())
+        ),
+        scenarios=tuple(_scenario_row(one, case) for one in case.outcomes),
+        sentences=sentences,
+        costs=case.costs,
+        marks=marked,
+        seconds=round(seconds, 2),
+    )
+
+
+def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: marks.Marks) -> Status:
+    """Return the verdict in a word. What is decided anyway (a mark of 0) needs nothing that was not judged."""
+    unknown = [stage for stage in stages if stage.status is Status.NOT_JUDGED]
+    unknown_items = [item for item in marked.items if item.status is Status.NOT_JUDGED]
+    if (unknown or unknown_items) and not marked.zero:
+        return Status.NOT_JUDGED
+    lost = any(item.status is Status.WRONG for item in marked.items)
+    return Status.WRONG if lost or any(one.severity is Severity.ERROR for one in findings) else Status.OK
+
+
+def _result(outcome: Outcome) -> Result:
+    return cast("Result", outcome.result)
+
+
+def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
+    scenario = outcome.scenario
+    failed = outcome.result == "FAILED"
+    return ScenarioRow(
+        name=scenario.name,
+        demands=scenario.demands,
+        summary=scenario.summary,
+        result=_result(outcome),
+        message=outcome.message[:_MESSAGE],
+        evidence=outcome.evidence[-_EVIDENCE:],
+        again=case.again("test", "--only", scenario.name) if failed else "",
+        seconds=round(outcome.seconds, 2),
+        picture=outcome.picture if failed or scenario.name == _EXAMPLE else None,
+    )
+
+
+def _sentences(known: dict[str, Result], findings: Sequence[Finding]) -> Iterator[Sentence]:
+    """Yield how the submission stands to each sentence."""
+    named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.demands]
+    for row in results.table(dict(known)):
+        scenarios: dict[str, Result] = {name: known.get(name, "not run") for name in row.results}
+        found = named.count(row.demand.id)
+        worst = _worst(scenarios.values()) if scenarios else "FAILED" if found else "ok"
+        yield Sentence(id=row.demand.id, text=row.demand.text, result=worst, scenarios=scenarios, findings=found)
+
+
+def _worst(found: Collection[Result]) -> Result:
+    order: tuple[Result, ...] = ("FAILED", "not judged", "not run", "skipped")
+    return next((word for word in order if word in found), "ok")

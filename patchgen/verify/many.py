@@ -1,0 +1,160 @@
+"""Many submissions: a queue, results that are kept, and a table.
+
+A verdict is kept under the hash of what was judged, by what and how far. So a batch that was interrupted goes on where
+it was, and the same content is never judged twice, whatever it is called. What the machine kept from being judged is
+not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from patchgen import progress
+from patchgen.cache import digest, write_text
+from patchgen.errors import UsageError
+from patchgen.verify import inputs, judge, marks, page, table, worker
+from patchgen.verify.model import Verdict
+from patchgen.verify.table import Row
+from patchgen.verify.worker import Answer, Task
+
+RESULTS = "results.csv"
+_VERDICTS, _PAGES = "verdicts", "pages"
+
+
+class Engine(Protocol):
+    """What tasks are handed to."""
+
+    def __call__(self, tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
+        """Yield the answer to each task, under its key, as they come."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is asked of all of them.
+
+    Attributes:
+        out: directory of the results.
+        rubric: text of the rubric's file.
+        points: as --points has it.
+        trust: the user vouches for them.
+        submitted: says when a submission was handed in.
+        deadline: until when it could be.
+    """
+
+    out: Path
+    rubric: str
+    points: str
+    trust: bool
+    submitted: Callable[[Path], datetime | None]
+    deadline: datetime | None
+
+
+def key_of(task: Task) -> str:
+    """Return the hash of everything that decides about a verdict."""
+    # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
+    files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
+    return digest("verdict", task.kind, files, task.rubric, task.points, task.trust, judge.suite())
+
+
+def here(jobs: int) -> Engine:
+    """Return the engine that judges on this machine, several at a time, each in a process of its own."""
+
+    def run(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
+        with ThreadPoolExecutor(jobs) as pool:
+            futures = {pool.submit(worker.work, task.to_json()): key for key, task in tasks.items()}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], Answer(**future.result())  # type: ignore[arg-type]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    return run
+
+
+def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
+    """Judge what was not judged yet, and write the table and a page for each.
+
+    Raises:
+        UsageError: a path names nothing that a batch takes.
+        MachineError: results cannot be written.
+    """
+    tasks = {path: _task(path, batch) for path in dict.fromkeys(paths)}
+    keys = {path: key_of(task) for path, task in tasks.items()}
+    answers: dict[str, Answer] = {}
+    todo = {keys[path]: task for path, task in tasks.items() if kept(batch.out, keys[path]) is None}
+    known = len(set(keys.values())) - len(todo)
+    if known:
+        progress.note(f"{known} of {len(set(keys.values()))} were judged before")
+    with progress.step("judging", len(todo), counted=True) as step:
+        for number, (key, answer) in enumerate(engine(todo) if todo else (), 1):
+            answers[key] = answer
+            if answer.verdict and answer.status in (0, 1):
+                write_text(_file(batch.out, key), answer.verdict)
+            step.update(number)
+            _write_table(batch, tasks, keys, answers)
+    return _write_table(batch, tasks, keys, answers)
+
+
+def _task(path: Path, batch: Batch) -> Task:
+    kind = inputs.kind(path)
+    if kind == "range":
+        raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="judge a range by itself")
+    return worker.pack(path, kind, batch.rubric, batch.points, batch.trust)
+
+
+def _file(out: Path, key: str) -> Path:
+    return out / _VERDICTS / f"{key}.json"
+
+
+def kept(out: Path, key: str) -> Verdict | None:
+    """Return a verdict that was kept, if it is whole."""
+    with contextlib.suppress(OSError, ValidationError):
+        return Verdict.model_validate_json(_file(out, key).read_text(encoding="utf-8"))
+    return None
+
+
+def _write_table(
+    batch: Batch, tasks: Mapping[Path, Task], keys: Mapping[Path, str], answers: Mapping[str, Answer]
+) -> list[Row]:
+    """Write what is known so far; a batch that is interrupted leaves the table of what is done."""
+    rows = [_row(path, keys[path], batch, answers.get(keys[path])) for path in tasks]
+    done = [row for row in rows if row is not None]
+    write_text(batch.out / RESULTS, table.write(done))
+    return done
+
+
+def _row(path: Path, key: str, batch: Batch, answer: Answer | None) -> Row | None:
+    verdict = kept(batch.out, key)
+    if verdict is None and answer is None:
+        return None
+    if verdict is None and answer is not None and answer.verdict:
+        verdict = Verdict.model_validate_json(answer.verdict)
+    if verdict is None:
+        status = "wrong" if answer and answer.status == 1 else "not judged"
+        return Row(str(path), status, None, None, why=answer.why if answer else "")
+    marked = marks.late(verdict.marks, batch.submitted(path), batch.deadline)
+    own = verdict.model_copy(update={"submission": str(path), "marks": marked})
+    name = page_name(path, key)
+    write_text(batch.out / _PAGES / name, page.render(own))
+    return Row(str(path), own.status, own, marked, f"{_PAGES}/{name}")
+
+
+def page_name(path: Path, key: str) -> str:
+    """Return the file name of a submission's page: what can be read of its own name, and what makes it unique."""
+    stem = "".join(char for char in path.name.split(".")[0] if char.isascii() and (char.isalnum() or char in "-_"))
+    return f"{stem[:40] or 'submission'}-{digest(str(path), key)[:8]}.html"
+
+
+def exit_status(rows: Iterable[Row]) -> int:
+    """Return 3 if something was not judged, else 1 if something is wrong, else 0."""
+    found = {row.status for row in rows}
+    return 3 if "not judged" in found else 1 if "wrong" in found else 0

@@ -1,0 +1,148 @@
+"""Judging one submission in a process of its own: what a batch hands out, here or on another machine.
+
+A `Task` holds everything that is needed, the submission's files too, so that it can go to a machine that does not have
+them.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import proc
+from patchgen.errors import MachineError
+from patchgen.verify.visible import visible
+
+_SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
+_PASSED_ON = (
+    "PATCHGEN_CACHE",
+    "PATCHGEN_JOBS",
+    "LINUX_SRC",
+    "LINUX_BASE",
+    "TEST_PROGRAM",
+    "FORK_PROGRAM",
+    "PYTHONPATH",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A submission to be judged.
+
+    Attributes:
+        name: as it was given.
+        kind: "archive", "patch" or "directory".
+        file: the name of its file or directory.
+        files: its content: of one file, or of each file in the directory by name, base64.
+        rubric: text of the rubric's file.
+        points: as --points has it.
+        trust: the user vouches for it.
+    """
+
+    name: str
+    kind: str
+    file: str
+    files: dict[str, str]
+    rubric: str
+    points: str
+    trust: bool
+
+    def to_json(self) -> str:
+        """Return it as text."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a task came to.
+
+    Attributes:
+        status: the exit status of its process.
+        verdict: JSON of the verdict, "" if there is none.
+        why: what the process said at its end, if there is no verdict.
+    """
+
+    status: int
+    verdict: str
+    why: str = ""
+
+
+def pack(path: Path, kind: str, rubric: str, points: str, trust: bool) -> Task:
+    """Return the task of judging what lies at a path.
+
+    Raises:
+        MachineError: it cannot be read.
+    """
+    try:
+        if kind == "directory":
+            inner = path / "patch"
+            top = inner if inner.is_dir() and not any(path.glob("*.patch")) else path
+            contents = {one.name: one.read_bytes() for one in sorted(top.iterdir()) if one.is_file()}
+        else:
+            contents = {path.name: path.read_bytes()}
+    except OSError as error:
+        raise MachineError(f"cannot read {path}: {error.strerror}") from error
+    files = {os.fsencode(name).hex(): base64.b85encode(data).decode() for name, data in contents.items()}
+    return Task(str(path), kind, os.fsencode(path.absolute().name or "given").hex(), files, rubric, points, trust)
+
+
+def work(text: str) -> dict[str, object]:
+    """Judge a task (as JSON) in a process of its own and return the answer as a dictionary.
+
+    Whatever becomes of that process, this one goes on.
+    """
+    return dataclasses.asdict(_work(Task(**json.loads(text))))
+
+
+def _work(task: Task) -> Answer:
+    with tempfile.TemporaryDirectory(prefix="patchgen-verify-") as name:
+        place = Path(name)
+        given = place / "given" / os.fsdecode(bytes.fromhex(task.file))
+        top = given if task.kind == "directory" else given.parent
+        top.mkdir(parents=True)
+        for key, data in task.files.items():
+            (top / os.fsdecode(bytes.fromhex(key))).write_bytes(base64.b85decode(data))
+        (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
+        command = [sys.executable, "-m", "patchgen", "verify", "--json", "--points", task.points]
+        command += ["--rubric", str(place / "rubric.toml"), *(["--trust"] if task.trust else []), "--", str(given)]
+        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        try:
+            done = proc.run(command, cwd=place, timeout=_SECONDS, env=env, check=False)
+        except MachineError as error:
+            return Answer(3, "", error.message)
+    return _answer(done.status, done.stdout, done.stderr, str(given), task.name)
+
+
+def _answer(status: int, stdout: str, stderr: str, given: str, name: str) -> Answer:
+    """Return the verdict, with the name that the user knows in the place of that in the temporary directory."""
+    try:
+        data = json.loads(stdout)
+    except ValueError:
+        data = {}
+    if "schema_version" in data:
+        names = {given: name, visible(given): visible(name)}
+        return Answer(status, json.dumps(_renamed(data, names)))
+    if "error" in data:
+        return Answer(status, "", str(data["error"].get("message", "")).replace(given, name))
+    how = f"ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    last = stderr.strip().splitlines()[-1:] or [""]
+    return Answer(3, "", f"its process {how}: {last[0]}".rstrip(": "))
+
+
+def _renamed(value: object, names: dict[str, str]) -> object:
+    if isinstance(value, str):
+        for given, name in names.items():
+            value = value.replace(given, name)
+        return value
+    if isinstance(value, dict):
+        return {key: _renamed(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_renamed(inner, names) for inner in value]
+    return value

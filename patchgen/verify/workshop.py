@@ -1,0 +1,108 @@
+"""Where a submission's kernels are built and run: the one place that knows what they must be kept away from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from patchgen import kernel, pipeline, static
+
+if TYPE_CHECKING:
+    from patchgen.cache import Cache
+    from patchgen.kernel import Kernel
+    from patchgen.pipeline import Project
+    from patchgen.source import Source
+    from patchgen.testbed import Testbed
+
+CONFIG = "small"
+_SLOTS = 64
+
+
+def strangers(trust: bool) -> None:
+    """Return what a stranger's builds and guests are shut into; None for nothing.
+
+    Args:
+        trust: the user vouches for the submission.
+    """
+    del trust  # There is no sandbox yet.
+
+
+@contextlib.contextmanager
+def free_slot(cache: Cache) -> Iterator[str]:
+    """Give the name of a workspace that no other verdict uses meanwhile: always the first that is free."""
+    for number in range(1, _SLOTS + 1):
+        name = f"submission-{number}" if number > 1 else "submission"
+        lock = FileLock(cache.directory("locks") / f"slot-{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            yield name
+        finally:
+            lock.release()
+        return
+    with cache.lock("slot-last"):  # more at a time than any machine would do: wait
+        yield f"submission-{_SLOTS + 1}"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Builds and boots the kernels of one submission.
+
+    Attributes:
+        project: settings, cache and our series (for its parameters).
+        origin: the base.
+        slot: the workspace for the submission's trees.
+        trust: the user vouches for the submission.
+        pace: what time limits in guests are multiplied by.
+    """
+
+    project: Project
+    origin: Source
+    slot: str
+    trust: bool = False
+    pace: float = 1.0
+
+    def build(self, config: str, tree: str) -> Kernel:
+        """Build a tree, unless the cache has it.
+
+        Raises:
+            BuildError: it does not build.
+            MachineError: the machine failed.
+        """
+        chosen = kernel.load_config(config)
+        strangers(self.trust)
+        slot = "vanilla" if tree == self.origin.tree else self.slot
+        jobs = self.project.settings.jobs
+        return kernel.build(chosen, tree, self.origin, self.project.cache, slot=slot, jobs=jobs)
+
+    def vanilla(self, config: str = CONFIG) -> Kernel:
+        """Build the base itself."""
+        return self.build(config, self.origin.tree)
+
+    def testbed(self, image: Path) -> Testbed:
+        """Return what guests of a kernel are made of.
+
+        Raises:
+            MachineError: a tool is missing.
+        """
+        strangers(self.trust)
+        return dataclasses.replace(pipeline.testbed_of(self.project, image), pace=self.pace)
+
+    def sparse(self, tree: str, paths: frozenset[str]) -> static.Report:
+        """Let sparse look at the files of a tree, and at those of the base.
+
+        Raises:
+            BuildError: they do not compile.
+            MachineError: the machine failed.
+        """
+        strangers(self.trust)
+        target = static.Target(self.origin, tree, self.slot, paths)
+        return static.analyse(target, self.project.cache, self.project.settings.jobs, "sparse")
