@@ -57,6 +57,10 @@ class BuildError(SubmissionError):
     """The kernel does not build."""
 
 
+class OverLimitError(SubmissionError):
+    """A stranger's program used more time, memory or output than the sandbox allows."""
+
+
 class GuestError(SubmissionError):
     """The kernel under test panicked, hung or never became ready."""
 
