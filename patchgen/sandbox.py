@@ -134,14 +134,14 @@ class Sandbox:
         """
         root = os.geteuid() == 0
         outer = [proc.find("bwrap"), "--die-with-parent", "--new-session", *_NAMESPACES, "--hostname", "sandbox"]
-        outer += [*self._mounts(), "--chdir", str(cwd)]
-        inner = [*_NO_POWER, "--uid", _USER, "--gid", _USER]
+        outer += self._mounts()
+        inner = [*_NO_POWER, "--uid", _USER, "--gid", _USER, "--chdir", str(cwd)]
         if root:
             # Two steps: root can mount what only root may look into, and then nobody goes on.
             self._check_readable()
             outer += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", proc.find("setpriv")]
             outer += ["--reuid", _USER, "--regid", _USER, "--clear-groups", "--inh-caps=-all", "--no-new-privs"]
-            inner = [proc.find("bwrap"), "--die-with-parent", *inner, "--dev-bind", "/", "/", "--chdir", str(cwd)]
+            inner = [proc.find("bwrap"), "--die-with-parent", *inner, "--dev-bind", "/", "/"]
         return [*outer, *inner, *self._limiting(), *words]
 
     def environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -161,26 +161,13 @@ class Sandbox:
             OverLimitError: it was too much.
             MachineError: the machine was short of memory.
         """
-        over: list[PatchgenError] = []
-        done = threading.Event()
-
-        def look() -> None:
-            while not done.wait(_LOOK_SECONDS):
-                found = _short(self.limits, process.pid)
-                if found:
-                    over.append(found)
-                    proc.end_group(process)
-                    return
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
+        watch = Watch(self.limits, process)
         try:
             yield
         finally:
-            done.set()
-            thread.join()
-            if over:
-                raise over[0]
+            watch.stop()
+            if watch.over:
+                raise watch.over
 
     def _mounts(self) -> list[str]:
         words: list[str] = []
@@ -205,8 +192,8 @@ class Sandbox:
 
     def _check_readable(self) -> None:
         for there, _ in self.readable:
-            mode = there.stat().st_mode if there.exists() else 0o777
-            if not mode & 0o004:
+            found = there.stat()
+            if not found.st_mode & 0o004 and found.st_uid != int(_USER):
                 raise MachineError(
                     f"{there} cannot be read in the sandbox, where nobody is root", hint=f"chmod -R o+rX {there}"
                 )
@@ -224,6 +211,38 @@ class Sandbox:
             "--msgqueue=0",
         ]
         return [proc.find("choom"), "-n", "1000", "--", proc.find("prlimit"), *kept, "--"]
+
+
+class Watch:
+    """Looks at the memory of a program in the sandbox, and ends it when it is too much; from now until `stop()`.
+
+    Args:
+        limits: the sandbox's.
+        process: the leader of the program's group.
+
+    Attributes:
+        over: why it was ended, None if it was not.
+    """
+
+    def __init__(self, limits: Limits, process: subprocess.Popen[bytes]) -> None:
+        self.over: PatchgenError | None = None
+        self._limits, self._process = limits, process
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more. Calling this again does nothing."""
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._done.wait(_LOOK_SECONDS):
+            found = _short(self._limits, self._process.pid)
+            if found:
+                self.over = found
+                proc.end_group(self._process)
+                return
 
 
 def open_to(path: Path) -> None:

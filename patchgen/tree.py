@@ -167,8 +167,8 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache) -> list[s
     """
     ours, clean = space.root / "changed.json", pristine(source, cache)
     if not ours.is_file():
-        for path in space.files.rglob("*"):
-            _make_old(path)
+        for file in space.files.rglob("*"):
+            _make_old(file)
     before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
     wanted = _changes(source, tree)
     write_text(ours, json.dumps(sorted(before | set(wanted))))
@@ -209,7 +209,7 @@ def _entry(source: Source, tree: str, path: str) -> tuple[str, str | None]:
 
 
 def _make_old(path: Path) -> None:
-    """Give a file that is as in the base a date before any object's; for whoever else has it, nothing is new by that."""
+    """Give a file of the base a date before any object's; to whoever else has it, nothing is new by that."""
     os.utime(path, (_OLD, _OLD), follow_symlinks=False)
 
 

@@ -20,6 +20,7 @@ from patchgen import progress
 from patchgen.errors import GuestError, MachineError
 from patchgen.guest.machine import qemu_version
 from patchgen.guest.session import BOOT_SECONDS, Guest
+from patchgen.sandbox import open_to
 
 if TYPE_CHECKING:
     import socket
@@ -74,7 +75,7 @@ def _restore(
     for _ in range(2):
         if not directory.is_dir():
             with cache.lock(f"saved-{name}"):
-                if not directory.is_dir() and not _make(directory, kernel, image, machine, boot_timeout):
+                if not directory.is_dir() and not _make(cache, directory, kernel, image, machine, boot_timeout):
                     return None
         try:
             console = _check(directory)
@@ -99,18 +100,25 @@ def _check(directory: Path) -> str:
     return (directory / "console").read_text(encoding="utf-8")
 
 
-def _make(directory: Path, kernel: Path, image: Image, machine: Machine, boot_timeout: float) -> bool:
+def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, boot_timeout: float) -> bool:
     """Boot a guest and save it; False if QEMU could not save it."""
-    with Guest(kernel, image, machine, monitor=True, boot_timeout=boot_timeout) as guest:
-        try:
-            with caching.replacing(directory) as fresh:
-                fresh.mkdir()
-                _migrate(guest.qemu.monitor, fresh / "state")
-                (fresh / "console").write_text(guest.console, encoding="utf-8")
-                (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
-        except MachineError as error:
-            progress.warn(f"the guest cannot be saved, so each one is booted: {error}")
-            return False
+    with cache.scratch("saved") as scratch:
+        state = scratch / "state"
+        state.touch()
+        open_to(state)
+        with Guest(kernel, image, machine, monitor=True, state=state, boot_timeout=boot_timeout) as guest:
+            try:
+                _migrate(guest.qemu.monitor, state)
+            except MachineError as error:
+                progress.warn(f"the guest cannot be saved, so each one is booted: {error}")
+                return False
+            console = guest.console
+        with caching.replacing(directory) as fresh:
+            fresh.mkdir()
+            # A copy: what QEMU wrote may belong to somebody else.
+            shutil.copyfile(state, fresh / "state")
+            (fresh / "console").write_text(console, encoding="utf-8")
+            (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
     _prune(directory.parent)
     return True
 
