@@ -21,10 +21,12 @@ import unidiff
 from patchgen import proc
 from patchgen.errors import GuestError, MachineError
 from patchgen.repository import answer, bare_repository, git_errors
+from patchgen.sandbox import with_files
 from patchgen.source import Source
 
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
+    from patchgen.sandbox import Sandbox
 
 _SECONDS = 60.0
 _GUEST_DIRECTORY = "/sys/kernel/debug/gcov"
@@ -182,9 +184,13 @@ class Counter:
         notes: directory with the .gcno files that the compiler wrote, at the objects' paths.
         added: the lines that are looked at.
         scratch: a directory to work in.
+        sandbox: what gcov runs in, where a stranger's compiler and kernel made what it reads.
     """
 
-    def __init__(self, notes: Path, added: Mapping[str, frozenset[int]], scratch: Path) -> None:
+    def __init__(
+        self, notes: Path, added: Mapping[str, frozenset[int]], scratch: Path, sandbox: Sandbox | None = None
+    ) -> None:
+        self._sandbox = sandbox
         self._notes = {str(path.relative_to(notes).with_suffix("")): path for path in notes.rglob("*.gcno")}
         self._added, self._scratch = added, scratch
         self._counts: dict[tuple[str, int], _Count] = {}
@@ -214,7 +220,7 @@ class Counter:
         if len(targets) != len(self._notes):
             raise MachineError(f"{name}: counters of {len(targets)} objects instead of {len(self._notes)}")
         self._runs.append(name)
-        self._add_reports(_gcov(directory, targets))
+        self._add_reports(_gcov(directory, targets, self._sandbox))
 
     def _add_reports(self, reports: Iterable[dict[str, Any]]) -> None:
         ran = set()
@@ -253,16 +259,18 @@ class Counter:
         return Coverage(functions, text, self._added, tuple(self._runs))
 
 
-def _gcov(directory: Path, targets: Sequence[str]) -> list[dict[str, Any]]:
+def _gcov(directory: Path, targets: Sequence[str], sandbox: Sandbox | None) -> list[dict[str, Any]]:
     """Return what gcov makes of data files that lie beside their notes.
 
     Raises:
         MachineError: it cannot read them; gcov must be that of the compiler.
     """
     command = [proc.find("gcov"), "--json-format", "--stdout", "--branch-probabilities", *targets]
-    result = proc.run(command, cwd=directory, timeout=_SECONDS)
-    reports = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    said = "\n".join(line for line in result.stderr.splitlines() if not _HARMLESS.search(line))
+    box = sandbox and with_files(sandbox, sandbox.limits, directory)
+    result = proc.run(command, cwd=directory, timeout=_SECONDS, sandbox=box)
+    lines = [*result.stdout.splitlines(), *result.stderr.splitlines()]
+    reports = [json.loads(line) for line in lines if line.startswith("{")]
+    said = "\n".join(line for line in lines if not line.startswith("{") and not _HARMLESS.search(line))
     if len(reports) != len(targets) or said:
         raise MachineError("gcov cannot read the kernel's counters", evidence=proc.tail(said))
     return reports

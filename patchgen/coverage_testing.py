@@ -17,6 +17,7 @@ from patchgen.scenarios import SCENARIOS, Scenario
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
     from patchgen.pipeline import Project
+    from patchgen.sandbox import Sandbox
 
 CONFIG = "gcov"
 
@@ -36,7 +37,7 @@ class Measured:
     base: str
 
 
-def measure(project: Project, given: Path | None, only: str, workers: int) -> Measured:
+def measure(project: Project, given: Path | None, only: str, workers: int, sandbox: Sandbox | None = None) -> Measured:
     """Run the scenarios on a kernel with counters.
 
     Args:
@@ -44,6 +45,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int) -> Me
         given: somebody's submission in its place.
         only: runs whose name has this text.
         workers: guests at a time.
+        sandbox: what a stranger's work is shut in.
 
     Raises:
         UsageError: there is no such run.
@@ -57,8 +59,9 @@ def measure(project: Project, given: Path | None, only: str, workers: int) -> Me
     tree, slot = pipeline.tree_under_test(project, origin, given)
     config = kernel.load_config(CONFIG)
     whole = pipeline.patched_for(config, tree, origin, project)
-    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs)
-    bed = pipeline.testbed_of(project, built.image)
+    jobs = project.settings.jobs
+    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=sandbox)
+    bed = pipeline.testbed_of(project, built.image, sandbox)
     added = coverage.added_lines(origin, tree)
     collected: dict[str, dict[str, bytes]] = {}
     lock = threading.Lock()
@@ -71,7 +74,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int) -> Me
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(chosen, bed, prefix, workers, after)
     with project.cache.scratch("coverage") as scratch:
-        counter = coverage.Counter(built.image.parent, added, scratch)
+        counter = coverage.Counter(built.image.parent, added, scratch, sandbox)
         for one in chosen:
             if one.name in collected:
                 counter.add(one.name, collected[one.name])

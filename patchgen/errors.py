@@ -6,6 +6,19 @@ by its class, and the command line turns the class into its exit status.
 
 from __future__ import annotations
 
+import re
+
+# All that can move a cursor, change a colour or a title, or end a line unseen, and what UTF-8 cannot hold. Tab and
+# newline stay.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def printable(text: str) -> str:
+    """Return a text as it can be shown on any terminal and in any file, whoever wrote it: "\\x1b" for an escape."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+
 
 class PatchgenError(Exception):
     """Base of both trees.
@@ -14,15 +27,17 @@ class PatchgenError(Exception):
         message: what is wrong and where, one sentence or a few lines, without a trailing full stop.
         hint: what to do about it, if that is known.
         evidence: text that shows it (compiler lines, console lines), printed below the message.
+
+    Message and evidence may have a stranger's words in them: what a terminal would obey is spelled out.
     """
 
     exit_status = 3
 
     def __init__(self, message: str, *, hint: str = "", evidence: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = printable(message)
         self.hint = hint
-        self.evidence = evidence
+        self.evidence = printable(evidence)
+        super().__init__(self.message)
 
 
 class UserError(PatchgenError):
@@ -55,6 +70,10 @@ class ApplyError(SubmissionError):
 
 class BuildError(SubmissionError):
     """The kernel does not build."""
+
+
+class OverLimitError(SubmissionError):
+    """A stranger's program used more time, memory or output than the sandbox allows."""
 
 
 class GuestError(SubmissionError):

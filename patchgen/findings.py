@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from patchgen.errors import printable
+
 
 class Severity(StrEnum):
     """How much a finding weighs: only an error makes the thing checked wrong."""
@@ -38,6 +40,11 @@ class Finding:
     demands: tuple[str, ...] = ()
     stage: str = ""
     again: str = ""
+
+    def __post_init__(self) -> None:
+        """Spell out what a terminal would obey: these are a stranger's words and names."""
+        for name in ("message", "where", "evidence"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
 
 
 @dataclass(frozen=True)

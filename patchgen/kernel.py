@@ -10,20 +10,26 @@ import re
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from patchgen import proc, progress, resources, tree
+from patchgen import kernel_box, proc, progress, resources, tree
 from patchgen.cache import Cache, digest, machine_faults, prune, replacing, write_text
 from patchgen.errors import BuildError, MachineError, UsageError
+from patchgen.kernel_box import Box
+from patchgen.sandbox import MIB, Sandbox
 from patchgen.source import Source
 
 KERNELS = resources.QEMU / "kernel"
 _RECIPE = 6  # Part of every key: a change of how kernels are made here starts them afresh.
 _KEPT = 32  # A kernel takes 3 MB.
+# What is taken out of a build, and how large each may be.
+_IMAGE, _MAP, _CONFIG = "arch/x86/boot/bzImage", "System.map", ".config"
+_RESULTS = {_IMAGE: 48 * MIB, _MAP: 32 * MIB}
+_CONFIG_MAX, _NOTES_MAX = MIB, 4 * MIB
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
 _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
@@ -144,7 +150,16 @@ def cached(config: Config, tree_id: str, source: Source, cache: Cache) -> Kernel
     return Kernel(directory / "bzImage", **{**data, "warnings": tuple(data["warnings"])})
 
 
-def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: str, jobs: int) -> Kernel:
+def build(
+    config: Config,
+    tree_id: str,
+    source: Source,
+    cache: Cache,
+    *,
+    slot: str,
+    jobs: int,
+    sandbox: Sandbox | None = None,
+) -> Kernel:
     """Build a kernel, unless the cache has it.
 
     Args:
@@ -154,22 +169,28 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
         cache: where it is built and kept.
         slot: the workspace; trees that follow each other there are built incrementally.
         jobs: parallel compilers.
+        sandbox: what a stranger's build is shut in. It begins with the base's objects, and its own are not kept.
 
     Raises:
-        BuildError: the configuration cannot be had, or it does not compile; with the compiler's lines.
+        BuildError: the configuration cannot be had, or it does not compile; with the compiler's lines. In a sandbox
+            also if it does not keep to its limits.
         MachineError: a tool is missing or the disk is full.
     """
     kernel = cached(config, tree_id, source, cache)
     if kernel:
         return kernel
-    with cache.lock(tree.workspace_lock(source, slot)):
+    slot = f"{slot}-box" if sandbox else slot  # the files are laid out in another way: tree.lay_out
+    with contextlib.ExitStack() as stack:
+        seed = _seed(config, source, cache, jobs) if sandbox else None
+        stack.enter_context(cache.lock(tree.workspace_lock(source, slot)))
         kernel = cached(config, tree_id, source, cache)
         if kernel:
             return kernel
         space = tree.workspace(source, slot, cache)
         begin = time.monotonic()
-        written = _switch(space, source, tree_id, config)
-        maker = _Maker(space, config, cache, jobs)
+        box = stack.enter_context(_box(sandbox, space, config, source, cache, seed)) if sandbox else None
+        written = tree.lay_out(space, source, tree_id, cache) if box else _switch(space, source, tree_id, config)
+        maker = _Maker(space, config, cache, jobs, box)
         maker.configure(start_config(config, source, cache))
         log = maker.compile()
         key = key_of(config, tree_id, source)
@@ -178,18 +199,17 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
             "tree": tree_id,
             "config": config.name,
             "key": key,
-            "warnings": _all_warnings(log, written, space, space.output(config.name)),
+            "warnings": maker.warnings(log, written),
             "seconds": round(time.monotonic() - begin, 1),
         }
         with replacing(target) as fresh, machine_faults("cannot keep the kernel"):
             fresh.mkdir()
-            output = space.output(config.name)
-            for file, name in (("arch/x86/boot/bzImage", "bzImage"), ("System.map",) * 2, (".config", "config")):
-                shutil.copyfile(output / file, fresh / name)
-            for notes in (Path(name).with_suffix(".gcno") for name in config.profile):
-                if (output / notes).is_file():
+            for file, name in ((_IMAGE, "bzImage"), (_MAP, _MAP), (_CONFIG, "config")):
+                shutil.copyfile(maker.output / file, fresh / name)
+            for notes in _notes(config):
+                if (maker.output / notes).is_file():
                     (fresh / notes).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(output / notes, fresh / notes)
+                    shutil.copyfile(maker.output / notes, fresh / notes)
             (fresh / "build.log").write_text(log)
             (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
     prune(cache.directory("kernels"), _KEPT)
@@ -198,7 +218,45 @@ def build(config: Config, tree_id: str, source: Source, cache: Cache, *, slot: s
     return kernel
 
 
-def compile_some(
+def _notes(config: Config) -> list[str]:
+    """Return what gcc writes for gcov about the objects that are compiled with its counters."""
+    return [str(Path(name).with_suffix(".gcno")) for name in config.profile]
+
+
+def _seed(config: Config, source: Source, cache: Cache, jobs: int) -> Path:
+    """Return the tar of the base's build directory, from which a stranger's build begins; built if need be.
+
+    Raises:
+        BuildError: the base does not build.
+        MachineError: a tool is missing or the disk is full.
+    """
+    key = digest("seed", key_of(config, source.tree, source))
+    kept = kernel_box.seed_of(key, cache)
+    if kept.is_file():
+        return kept
+    with cache.lock(tree.workspace_lock(source, "vanilla")):
+        if kept.is_file():
+            return kept
+        space = tree.workspace(source, "vanilla", cache)
+        # Even if the cache has the kernel: its objects may be gone, or of another tree.
+        written = _switch(space, source, source.tree, config)
+        maker = _Maker(space, config, cache, jobs)
+        maker.configure(start_config(config, source, cache))
+        maker.warnings(maker.compile(), written)
+        return kernel_box.keep_seed(space.output(config.name), key, cache)
+
+
+@contextlib.contextmanager
+def _box(
+    sandbox: Sandbox, space: tree.Workspace, config: Config, source: Source, cache: Cache, seed: Path | None
+) -> Iterator[Box]:
+    """Give the box for a stranger's tree: everything is seen where the base's workspace has it."""
+    seen = tree.workspace_place(source, "vanilla", cache)
+    with kernel_box.room_for(cache) as output:
+        yield Box(sandbox, space.files, seen, config.name, seed, output, cache)
+
+
+def compile_some(  # noqa: PLR0913 - keyword-only
     config: Config,
     tree_id: str,
     source: Source,
@@ -208,6 +266,7 @@ def compile_some(
     jobs: int,
     objects: Callable[[Path], list[str]],
     arguments: tuple[str, ...] = (),
+    sandbox: Sandbox | None = None,
 ) -> tuple[str, int]:
     """Compile some objects of a tree anew, for what is said about them.
 
@@ -220,6 +279,7 @@ def compile_some(
         jobs: parallel compilers.
         objects: called with the directory of the tree's files, says which.
         arguments: for make, `W=1` for example.
+        sandbox: what a stranger's build is shut in.
 
     Returns:
         Everything that was printed, and how many objects were compiled.
@@ -227,17 +287,22 @@ def compile_some(
     Raises:
         BuildError: they do not compile.
     """
-    with cache.lock(tree.workspace_lock(source, slot)):
+    slot = f"{slot}-box" if sandbox else slot
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(cache.lock(tree.workspace_lock(source, slot)))
         space = tree.workspace(source, slot, cache)
-        tree.switch(space, source, tree_id)
-        maker = _Maker(space, config, cache, jobs)
+        box = stack.enter_context(_box(sandbox, space, config, source, cache, None)) if sandbox else None
+        if box:
+            tree.lay_out(space, source, tree_id, cache)
+        else:
+            tree.switch(space, source, tree_id)
+        maker = _Maker(space, config, cache, jobs, box)
         maker.configure(start_config(config, source, cache))
         wanted = objects(space.files)
         for name in wanted:
-            (space.output(config.name) / name).unlink(missing_ok=True)
+            (maker.output / name).unlink(missing_ok=True)
         # Only what is said of these files counts, not of the headers' generators, which come first.
-        maker.make("prepare", "scripts")
-        return maker.make(*arguments, *wanted), len(wanted)
+        return maker.make(*arguments, *wanted, before=("prepare", "scripts")), len(wanted)
 
 
 def tree_path(name: str) -> str:
@@ -280,31 +345,19 @@ def warnings(lines: Iterable[str], files: Path, output: Path) -> dict[str, list[
     return {name: sorted(texts) for name, texts in found.items()}
 
 
-def _all_warnings(log: str, written: list[str], space: tree.Workspace, output: Path) -> list[str]:
-    """Return the warnings of a whole kernel of which this build has compiled a part.
-
-    What earlier builds in the directory said of a file stands until the file is changed or compiled again.
-    """
-    kept = output / ".patchgen-warnings"
-    lines = log.splitlines()
-    again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
-    known = json.loads(kept.read_text()) if kept.is_file() else {}
-    # What has no file, such as <stdin> of scripts/checksyscalls.sh, is said anew by each build.
-    stale = {*again, *written, *(name for name in known if name.startswith("<"))}
-    known = {name: texts for name, texts in known.items() if name not in stale}
-    for name, texts in warnings(lines, space.files, output).items():
-        known[name] = sorted({*known.get(name, []), *texts})
-    write_text(kept, json.dumps(known, indent=1))
-    return sorted(f"{name}: {text}" for name, texts in known.items() for text in texts)
-
-
 class _Maker:
-    """Calls make for one workspace and configuration."""
+    """Calls make for one workspace and configuration, for a stranger's tree in a box.
 
-    def __init__(self, space: tree.Workspace, config: Config, cache: Cache, jobs: int) -> None:
-        self._space, self._config, self._jobs = space, config, jobs
-        self._output = space.output(config.name)
-        self._output.mkdir(parents=True, exist_ok=True)
+    Attributes:
+        output: where its results are on this machine.
+    """
+
+    def __init__(self, space: tree.Workspace, config: Config, cache: Cache, jobs: int, box: Box | None = None) -> None:
+        # As make sees it, and as it is: in a box these differ.
+        self._seen, self._files = (box.seen if box else space), space.files
+        self._config, self._jobs, self._box = config, jobs, box
+        self.output = box.output if box else space.output(config.name)
+        self.output.mkdir(parents=True, exist_ok=True)
         self._env = {
             "ARCH": config.arch,
             "KBUILD_BUILD_USER": "patchgen",
@@ -316,29 +369,53 @@ class _Maker:
         if shutil.which("ccache"):
             self._env |= {
                 "CCACHE_DIR": str(cache.directory("ccache")),
-                "CCACHE_BASEDIR": str(space.root),
+                "CCACHE_BASEDIR": str(self._seen.root),
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
                 # Not CCACHE_DEPEND: without a preprocessor run ccache does not see that a file has an .incbin, and
                 # gives a kernel the compressed image of another one of the same size (piggy.S). The namespace leaves
                 # behind what was kept that way.
                 "CCACHE_NAMESPACE": "preprocessed",
+                **(kernel_box.CCACHE if box else {}),
             }
-        self._forget_piggy()
+        if box is None:
+            self._forget_piggy()
 
     def _forget_piggy(self) -> None:
         """Remove what a build of an older recipe has made of .incbin: it may hold another kernel's image."""
-        stamp = self._output / ".patchgen-recipe"
+        stamp = self.output / ".patchgen-recipe"
         if not stamp.is_file() or stamp.read_text() != str(_RECIPE):
             for name in ("arch/x86/boot/compressed/piggy.o", "arch/x86/realmode/rmpiggy.o"):
-                (self._output / name).unlink(missing_ok=True)
+                (self.output / name).unlink(missing_ok=True)
             stamp.write_text(str(_RECIPE))
 
     def _make(self, *targets: str) -> list[str]:
         cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
         # Given here, the variables that a Makefile's `GCOV_PROFILE_file.o := y` would set need no Makefile.
         profile = [f"GCOV_PROFILE_{Path(name).name}=y" for name in self._config.profile]
-        return [proc.find("make"), f"O={self._output}", f"ARCH={self._config.arch}", *cc, *profile, *targets]
+        output = self._seen.output(self._config.name)
+        return [proc.find("make"), f"O={output}", f"ARCH={self._config.arch}", *cc, *profile, *targets]
+
+    def _run(
+        self,
+        *targets: str,
+        timeout: float = _MAKE_SECONDS,
+        env: Mapping[str, str] | None = None,
+        before: tuple[str, ...] = (),
+        results: Mapping[str, int] | None = None,
+        on_line: Callable[[str], None] = lambda _: None,
+    ) -> proc.Result:
+        """Run make, after `before` if that is given; in a box `results` are the files that are wanted from it."""
+        command, whole = self._make(*targets), {**self._env, **(env or {})}
+        first = self._make(f"-j{self._jobs}", *before) if before else []
+        if self._box:
+            return self._box.follow(command, env=whole, before=first, results=results or {}, on_line=on_line)
+        for words in (first, command):
+            if words:
+                result = proc.follow(words, cwd=self._files, env=whole, timeout=timeout, on_line=on_line)
+            if words and result.status:
+                break
+        return result
 
     def configure(self, start: str) -> None:
         """Write .config and prove that every setting that was asked for is in it.
@@ -352,35 +429,42 @@ class _Maker:
         wanted = self._config.settings()
         # Each time from the start, and aside: the tree's Kconfig may have changed, an answer given for the tree
         # before must not outlive it, and a .config that stays the same must keep its date.
-        fresh, config = self._output / ".config.fresh", self._output / ".config"
+        fresh, config = self.output / ".config.fresh", self.output / ".config"
         # What only the series has, the base did not know, so it is asked for once more.
         known = parse_config(start)
         again = (f"{name}={value}" for name, value in wanted.items() if name not in known and value != "n")
         never = (f"# {name} is not set" for name, value in wanted.items() if name not in known and value == "n")
         fresh.write_text("\n".join([start, *again, *never, ""]))
-        make_config(self._make("olddefconfig"), self._space.files, {**self._env, "KCONFIG_CONFIG": str(fresh)})
-        text = fresh.read_text()
+        seen = self._seen.output(self._config.name) / fresh.name
+        result = self._run(
+            "olddefconfig",
+            timeout=_CONFIG_SECONDS,
+            env={"KCONFIG_CONFIG": str(seen)},
+            results={fresh.name: _CONFIG_MAX},
+        )
+        if result.status:
+            raise _config_failed("olddefconfig", result)
+        text = fresh.read_text(errors="replace")
         if not config.is_file() or config.read_text() != text:
             config.write_text(text)
         have = parse_config(text)
         lost = [name for name, value in wanted.items() if have.get(name, "n") != value]
         if lost:
             why = "\n".join(
-                f"{name}: asked for {wanted[name]}, got {have.get(name, 'n')}{depends_on(self._space.files, name)}"
+                f"{name}: asked for {wanted[name]}, got {have.get(name, 'n')}{depends_on(self._files, name)}"
                 for name in lost
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
 
-    def make(self, *targets: str) -> str:
-        """Make some targets and return all that was printed.
+    def make(self, *targets: str, before: tuple[str, ...]) -> str:
+        """Make some targets and return all that was printed; `before` are made first, and what they print is left out.
 
         Raises:
             BuildError: it failed, with the compiler's lines.
         """
-        command = self._make(f"-j{self._jobs}", *targets)
-        result = proc.run(command, cwd=self._space.files, env=self._env, timeout=_MAKE_SECONDS, check=False, merge=True)
+        result = self._run(f"-j{self._jobs}", *targets, before=before)
         if result.status:
-            raise _failure(self._config, result.stdout)
+            raise self._failure(result.stdout)
         return result.stdout
 
     def compile(self) -> str:
@@ -392,8 +476,8 @@ class _Maker:
         Raises:
             BuildError: it failed, with the compiler's lines.
         """
-        counted = self._output / ".patchgen-steps"
-        first = not counted.is_file()
+        counted = self.output / ".patchgen-steps"
+        first = not counted.is_file() and not self._box
         total = self._config.steps if first else None
         done = 0
         with progress.step(f"building the {self._config.title}", total) as step:
@@ -404,28 +488,46 @@ class _Maker:
                     done += 1
                     step.update(done)
 
-            result = proc.follow(
-                self._make(f"-j{self._jobs}", "bzImage"),
-                cwd=self._space.files,
-                env=self._env,
-                timeout=_MAKE_SECONDS,
-                on_line=on_line,
-            )
+            results = {**_RESULTS, **dict.fromkeys(_notes(self._config), _NOTES_MAX)}
+            result = self._run(f"-j{self._jobs}", "bzImage", results=results, on_line=on_line)
         if result.status:
-            raise _failure(self._config, result.stdout)
+            raise self._failure(result.stdout)
+        if missing := [name for name in _RESULTS if not (self.output / name).is_file()]:
+            raise BuildError(f"the build of the {self._config.title} succeeds, but makes no {missing[0]}")
         counted.write_text(str(done))
-        (self._output / ".patchgen-unfinished").unlink(missing_ok=True)
+        (self.output / ".patchgen-unfinished").unlink(missing_ok=True)
         return result.stdout
 
+    def warnings(self, log: str, written: list[str]) -> list[str]:
+        """Return the warnings of a whole kernel of which this build has compiled a part.
 
-def _failure(config: Config, log: str) -> BuildError | MachineError:
-    """Return the error that a failed build is, with the lines that tell why."""
-    if _MACHINE.search(log):
-        return MachineError(f"the {config.title} could not be built", evidence=proc.tail(log))
-    lines = log.splitlines()
-    told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
-    shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
-    return BuildError(f"the {config.title} does not build", evidence="\n".join(shown))
+        What earlier builds in the directory said of a file stands until the file is changed or compiled again.
+        """
+        output = self._seen.output(self._config.name)
+        kept = output / ".patchgen-warnings"  # in a box: what the base's build said
+        lines = log.splitlines()
+        again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
+        known = json.loads(kept.read_text()) if kept.is_file() else {}
+        # What has no file, such as <stdin> of scripts/checksyscalls.sh, is said anew by each build.
+        stale = {*again, *written, *(name for name in known if name.startswith("<"))}
+        known = {name: texts for name, texts in known.items() if name not in stale}
+        for name, texts in warnings(lines, self._seen.files, output).items():
+            known[name] = sorted({*known.get(name, []), *texts})
+        if not self._box:
+            write_text(kept, json.dumps(known, indent=1))
+        return sorted(f"{name}: {text}" for name, texts in known.items() for text in texts)
+
+    def _failure(self, log: str) -> BuildError | MachineError:
+        """Return the error that a failed build is, with the lines that tell why.
+
+        In a box the disk and the memory are limits of ours, and the words are the stranger's.
+        """
+        if _MACHINE.search(log) and not self._box:
+            return MachineError(f"the {self._config.title} could not be built", evidence=proc.tail(log))
+        lines = log.splitlines()
+        told = [n for n, line in enumerate(lines) if _ERROR.search(line)]
+        shown = lines[max(told[0] - 5, 0) : told[0] + 25] if told else lines[-30:]
+        return BuildError(f"the {self._config.title} does not build", evidence="\n".join(shown))
 
 
 def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None:
@@ -436,7 +538,11 @@ def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None
     """
     result = proc.run(command, cwd=files, env=env, timeout=_CONFIG_SECONDS, check=False, merge=True)
     if result.status:
-        raise BuildError(f"make {command[-1]} failed", evidence=proc.tail(result.stdout))
+        raise _config_failed(command[-1], result)
+
+
+def _config_failed(target: str, result: proc.Result) -> BuildError:
+    return BuildError(f"make {target} failed", evidence=proc.tail(result.stdout))
 
 
 def start_config(config: Config, source: Source, cache: Cache) -> str:

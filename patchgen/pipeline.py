@@ -19,6 +19,7 @@ from patchgen.settings import Settings
 from patchgen.source import Source
 
 if TYPE_CHECKING:
+    from patchgen.sandbox import Sandbox
     from patchgen.testbed import Testbed
 
 ARCHIVE = "patch.tar.gz"
@@ -131,8 +132,13 @@ def patched_for(config: Config, tree_id: str, origin: Source, project: Project) 
     return compose.commit(below, compose.render_series(own, below, ours), ours, project.cache).tree
 
 
-def testbed_of(project: Project, kernel: Path) -> Testbed:
+def testbed_of(project: Project, kernel: Path, sandbox: Sandbox | None = None) -> Testbed:
     """Return what guests of a kernel are made of, with the programs that the project's settings and series choose.
+
+    Args:
+        project: whose.
+        kernel: its bzImage.
+        sandbox: what guests of a stranger's kernel run in.
 
     Raises:
         UsageError: the user's program does not compile.
@@ -140,7 +146,7 @@ def testbed_of(project: Project, kernel: Path) -> Testbed:
     """
     from patchgen import testbed
 
-    return testbed.make(kernel, project.settings, project.series.parameters, project.cache)
+    return testbed.make(kernel, project.settings, project.series.parameters, project.cache, sandbox)
 
 
 def generate(project: Project) -> Generated:

@@ -19,8 +19,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-from patchgen.errors import CommandError, MachineError, TimeoutExpiredError, ToolMissingError
+from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
+
+if TYPE_CHECKING:
+    from patchgen.sandbox import Sandbox
 
 # What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
 _INHERITED = (
@@ -38,6 +42,7 @@ _INHERITED = (
     "SSL_CERT_DIR",
 )
 _EVIDENCE_LINES = 40
+_LINE_MAX = 65536  # of a stranger's program
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ def started(
     stdin: int | None = None,
     stdout: int | None = subprocess.PIPE,
     stderr: int | None = subprocess.PIPE,
+    sandbox: Sandbox | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program and make sure it and its children are gone when the block is left by an exception.
 
@@ -119,17 +125,22 @@ def started(
         stdin: as for subprocess.Popen; nothing to read unless given.
         stdout: as for subprocess.Popen.
         stderr: as for subprocess.Popen.
+        sandbox: what it is shut in; the working directory is one that it sees there.
 
     Raises:
         ToolMissingError: the program does not exist.
         MachineError: it cannot be started.
+        OverLimitError: it took more memory than the sandbox allows.
     """
     words = [str(word) for word in argv]
+    whole = environment(env)
+    if sandbox:
+        words, cwd, whole = sandbox.argv(words, cwd), Path("/"), sandbox.environment(env)
     try:
         process = subprocess.Popen(
             words,
             cwd=cwd,
-            env=environment(env),
+            env=whole,
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=stdout,
             stderr=stderr,
@@ -141,11 +152,12 @@ def started(
         raise ToolMissingError(f"{words[0]} is not installed", hint="run 'patchgen doctor'") from error
     except OSError as error:
         raise MachineError(f"cannot start {words[0]}: {error.strerror}") from error
-    try:
-        yield process
-    except BaseException:
-        end_group(process)
-        raise
+    with sandbox.watch(process) if sandbox else contextlib.nullcontext():
+        try:
+            yield process
+        except BaseException:
+            end_group(process)
+            raise
 
 
 def run(
@@ -157,6 +169,7 @@ def run(
     stdin: str | bytes | None = None,
     check: bool = True,
     merge: bool = False,
+    sandbox: Sandbox | None = None,
 ) -> Result:
     """Run a program to its end.
 
@@ -167,14 +180,22 @@ def run(
         env: variables on top of `environment()`.
         stdin: what it reads; nothing unless given.
         check: a non-zero status is an error.
-        merge: standard error goes to where standard output goes.
+        merge: standard error goes to where standard output goes; in a sandbox it always does.
+        sandbox: what it is shut in; then it can read nothing from us.
 
     Raises:
         CommandError: non-zero status, with `check`.
         TimeoutExpiredError: it did not end in time.
         ToolMissingError: it does not exist.
+        OverLimitError: it did not keep to the sandbox's limits.
     """
     words = [str(word) for word in argv]
+    if sandbox:
+        assert stdin is None, "follow() has no way to write and read at once"
+        result = follow(words, cwd=cwd, timeout=timeout, env=env, on_line=lambda _: None, sandbox=sandbox)
+        if check and result.status:
+            raise CommandError(words, result.status, tail(result.stdout))
+        return result
     data = stdin.encode() if isinstance(stdin, str) else stdin
     begin = time.monotonic()
     with started(
@@ -201,6 +222,8 @@ def follow(
     timeout: float,
     on_line: Callable[[str], None],
     env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    sandbox: Sandbox | None = None,
 ) -> Result:
     """Run a long program and hand over each line of its output (both streams) as it comes.
 
@@ -210,18 +233,22 @@ def follow(
         timeout: seconds until it is ended.
         on_line: called with each line, without its newline.
         env: variables on top of `environment()`.
+        stdin: descriptor of what it reads; nothing unless given.
+        sandbox: what it is shut in; it may print so much, and its lines come in pieces if they are long.
 
     Returns:
         The result; its status is not checked, its stdout holds all lines.
 
     Raises:
-        TimeoutExpiredError: it did not end in time.
+        TimeoutExpiredError: it did not end in time; OverLimitError in a sandbox.
         ToolMissingError: it does not exist.
+        OverLimitError: it did not keep to the sandbox's other limits.
     """
     words = [str(word) for word in argv]
     begin = time.monotonic()
     lines: list[str] = []
-    with started(words, cwd=cwd, env=env, stderr=subprocess.STDOUT) as process:
+    timeout = min(timeout, sandbox.limits.seconds) if sandbox else timeout
+    with started(words, cwd=cwd, env=env, stdin=stdin, stderr=subprocess.STDOUT, sandbox=sandbox) as process:
         assert process.stdout is not None
         expired = threading.Event()
 
@@ -232,7 +259,7 @@ def follow(
         timer = threading.Timer(timeout, expire)
         timer.start()
         try:
-            for raw in process.stdout:
+            for raw in _limited(process.stdout, sandbox) if sandbox else process.stdout:
                 line = raw.decode(errors="replace").rstrip("\n")
                 lines.append(line)
                 on_line(line)
@@ -240,7 +267,24 @@ def follow(
         finally:
             timer.cancel()
     if expired.is_set():
-        raise TimeoutExpiredError(
-            f"{words[0]} did not end within {timeout:g} s: {' '.join(words)}", evidence="\n".join(lines[-20:])
-        )
-    return Result(words, process.returncode, "\n".join(lines), "", time.monotonic() - begin)
+        fault = OverLimitError if sandbox else TimeoutExpiredError
+        shown = "" if sandbox else f": {' '.join(words)}"
+        raise fault(f"{words[0]} did not end within {timeout:g} s{shown}", evidence="\n".join(lines[-20:]))
+    status = sandbox.status(process.returncode) if sandbox else process.returncode
+    return Result(words, status, "\n".join(lines), "", time.monotonic() - begin)
+
+
+def _limited(stream: IO[bytes], sandbox: Sandbox) -> Iterator[bytes]:
+    """Give the lines of a stream that may never end, nor any line in it.
+
+    Raises:
+        OverLimitError: there is more than the sandbox allows.
+    """
+    left = sandbox.limits.output
+    while line := stream.readline(_LINE_MAX):
+        left -= len(line)
+        if left < 0:
+            raise OverLimitError(
+                f"it printed more than {sandbox.limits.output} bytes", evidence=tail(line.decode(errors="replace"))
+            )
+        yield line

@@ -14,7 +14,7 @@ from junitparser import Skipped as JUnitSkipped
 
 from patchgen import progress
 from patchgen.cache import write_text
-from patchgen.errors import GuestError
+from patchgen.errors import GuestError, printable
 from patchgen.scenarios import Failed, Lab, Scenario, Skipped
 from patchgen.scenarios.model import Picture, picture
 from patchgen.testbed import Testbed
@@ -109,7 +109,8 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     except GuestError as error:
         message, evidence = error.message, error.evidence
     seen = picture(lab.last, wanted, not message) if lab and lab.last else None
-    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped, picture=seen)
+    shown = printable(message), printable(evidence)
+    return Outcome(scenario, not message, *shown, time.monotonic() - begin, skipped, picture=seen)
 
 
 def run_all(
@@ -162,7 +163,7 @@ def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
         if outcome.skipped:
             case.result = [JUnitSkipped(outcome.message)]
         elif not outcome.passed:
-            failure = Failure(outcome.message.splitlines()[0])
+            failure = Failure(outcome.message.partition("\n")[0])
             failure.text = f"{outcome.message}\n{outcome.evidence}"
             case.result = [failure]
         suite.add_testcase(case)

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 from patchgen import kernel, proc, progress, tree
 from patchgen.cache import digest, file_digest, write_text
-from patchgen.errors import CommandError, TimeoutExpiredError, UsageError
+from patchgen.errors import CommandError, OverLimitError, TimeoutExpiredError, UsageError
 from patchgen.findings import Finding, Severity
+from patchgen.sandbox import with_files
 
 if TYPE_CHECKING:
     from patchgen.cache import Cache
+    from patchgen.sandbox import Sandbox
     from patchgen.source import Source
 
 CONFIG = "static"
@@ -42,12 +44,14 @@ class Target:
         tree: git tree id with the series.
         slot: the workspace for such trees.
         paths: files that the series adds or changes.
+        sandbox: what a stranger's tree is looked at in.
     """
 
     source: Source
     tree: str
     slot: str
     paths: frozenset[str]
+    sandbox: Sandbox | None = None
 
     def vanilla(self) -> Target:
         """Return the same for the base."""
@@ -200,6 +204,7 @@ def _make(
         jobs=jobs,
         objects=lambda there: _objects(target, there),
         arguments=tuple(arguments),
+        sandbox=target.sandbox,
     )
     return Seen({"": parse(log, kernel.tree_path)}, f"{count} files")
 
@@ -230,8 +235,8 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
 
         def run(script: Path) -> None:
             try:
-                text = _spatch(script, files, content, space.files, cache)
-            except (CommandError, TimeoutExpiredError) as error:
+                text = _spatch(script, files, content, space.files, cache, target.sandbox)
+            except (CommandError, TimeoutExpiredError, OverLimitError) as error:
                 silent[script.name] = (error.evidence.strip() or error.message).splitlines()[-1]
             else:
                 said[script.name] = parse(text, kernel.tree_path, all_lines=True)
@@ -241,7 +246,9 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
     return Seen(said, f"{len(said)} of {len(scripts)} scripts on {len(files)} files", silent)
 
 
-def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: Path, cache: Cache) -> str:
+def _spatch(
+    script: Path, files: list[str], content: Mapping[str, str], where: Path, cache: Cache, sandbox: Sandbox | None
+) -> str:
     """Return what one semantic patch reports.
 
     Raises:
@@ -258,7 +265,8 @@ def _spatch(script: Path, files: list[str], content: Mapping[str, str], where: P
         return kept.read_text(encoding="utf-8")
     options = " ".join(_OPTIONS.findall(text)).split()
     mode = ["-D", "report", "--no-show-diff", "--very-quiet", "--cocci-file", str(script)]
-    result = proc.run([spatch, *mode, *options, *files], cwd=where, timeout=_SCRIPT_SECONDS)
+    box = sandbox and with_files(sandbox, sandbox.limits, where, script)
+    result = proc.run([spatch, *mode, *options, *files], cwd=where, timeout=_SCRIPT_SECONDS, sandbox=box)
     write_text(kept, result.stdout)
     return result.stdout
 

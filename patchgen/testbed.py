@@ -12,6 +12,7 @@ from patchgen.guest import initramfs, kvm, machine, saved
 from patchgen.guest.initramfs import Image
 from patchgen.guest.machine import Machine
 from patchgen.guest.session import Guest
+from patchgen.sandbox import Sandbox
 from patchgen.series import Parameter
 from patchgen.settings import Settings
 
@@ -69,8 +70,16 @@ class Testbed:
             yield guest
 
 
-def make(kernel: Path, settings: Settings, parameters: Mapping[str, Parameter], cache: Cache) -> Testbed:
+def make(
+    kernel: Path,
+    settings: Settings,
+    parameters: Mapping[str, Parameter],
+    cache: Cache,
+    sandbox: Sandbox | None = None,
+) -> Testbed:
     """Return the testbed of a kernel: our programs or the user's, KVM where it works.
+
+    In a sandbox, which is for a stranger's kernel, it is not used: it would be a door to the host's kernel.
 
     Raises:
         UsageError: the user's program does not compile.
@@ -79,5 +88,6 @@ def make(kernel: Path, settings: Settings, parameters: Mapping[str, Parameter], 
     sources = {"test_program": settings.test_program, "fork_program": settings.fork_program}
     defines = {macro: str(parameters[name]) for name, macro in _DEFINES.items() if name in parameters}
     choice = initramfs.Choice(sources={name: path for name, path in sources.items() if path}, defines=defines)
-    described = dataclasses.replace(machine.load(), accelerator=kvm.accelerator(cache))
+    accelerator = "tcg" if sandbox else kvm.accelerator(cache)
+    described = dataclasses.replace(machine.load(), accelerator=accelerator, sandbox=sandbox)
     return Testbed(kernel, initramfs.build(cache, choice), described, cache)

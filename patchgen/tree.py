@@ -7,6 +7,7 @@ of them in two seconds; a changed one is always written as a new file, so the pr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from patchgen.cache import Cache, digest, machine_faults, write_text
 from patchgen.repository import answer, bare_repository, git_errors
 from patchgen.source import Source
 
+_OLD = 1517176800  # when linux-4.15 was released
 _MODES = {"100755": 0o755, "100644": 0o644}
 
 
@@ -93,7 +95,7 @@ def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
     Raises:
         MachineError: the disk is full.
     """
-    root = cache.directory("work", variant(source)) / slot
+    root = workspace_place(source, slot, cache).root
     if not (root / "src").is_dir():
         origin = pristine(source, cache)
         with cache.scratch("work") as scratch, progress.step(f"linking the {slot} tree"):
@@ -102,6 +104,11 @@ def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
                 root.mkdir(parents=True, exist_ok=True)
                 (scratch / "src").rename(root / "src")
     return Workspace(root)
+
+
+def workspace_place(source: Source, slot: str, cache: Cache) -> Workspace:
+    """Return the workspace of that name, whether it is there or not."""
+    return Workspace(cache.directory("work", variant(source)) / slot)
 
 
 def workspace_lock(source: Source, slot: str) -> str:
@@ -140,6 +147,46 @@ def switch(space: Workspace, source: Source, tree: str) -> list[str]:
     return written
 
 
+def lay_out(space: Workspace, source: Source, tree: str, cache: Cache) -> list[str]:
+    """Make a workspace's files those of `tree`, as if nothing had been in it before.
+
+    What is as in the base is a hard link to the pristine file, and old; all that differs is written now. So any
+    objects of the base fit, whenever they were made. `switch` must not be used in the same workspace.
+
+    Args:
+        space: the workspace.
+        source: the base it was made from.
+        tree: git tree id in the source's repository.
+        cache: where the pristine tree is.
+
+    Returns:
+        The paths in which the tree differs from the base.
+
+    Raises:
+        MachineError: git failed, or the disk is full.
+    """
+    ours, clean = space.root / "changed.json", pristine(source, cache)
+    if not ours.is_file():
+        for file in space.files.rglob("*"):
+            _make_old(file)
+    before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
+    wanted = _changes(source, tree)
+    write_text(ours, json.dumps(sorted(before | set(wanted))))
+    with machine_faults("cannot write the kernel tree"):
+        for path in sorted(before | set(wanted)):
+            _remove(space.files / path)
+        for path in sorted(before - set(wanted)):
+            if os.path.lexists(clean / path):
+                (space.files / path).parent.mkdir(parents=True, exist_ok=True)
+                os.link(clean / path, space.files / path, follow_symlinks=False)
+                _make_old(space.files / path)
+        for path, (mode, blob) in wanted.items():
+            data = answer(bare_repository(source.repository), "cat_file", "blob", blob, data=b"") if blob else None
+            _put(space.files / path, mode, data)
+    write_text(ours, json.dumps(sorted(wanted)))
+    return sorted(wanted)
+
+
 def _changes(source: Source, tree: str) -> dict[str, tuple[str, str | None]]:
     """Return mode and blob of each path in which `tree` differs from the base (None: it is not there)."""
     with git_errors("cannot compare the trees"):
@@ -159,6 +206,20 @@ def _entry(source: Source, tree: str, path: str) -> tuple[str, str | None]:
         return "000000", None
     mode, _, blob = out.split("\t", maxsplit=1)[0].split()
     return mode, blob
+
+
+def _make_old(path: Path) -> None:
+    """Give a file of the base a date before any object's; to whoever else has it, nothing is new by that."""
+    os.utime(path, (_OLD, _OLD), follow_symlinks=False)
+
+
+def _remove(path: Path) -> None:
+    """Remove what is there, also a directory that an earlier tree had in a file's place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
 
 def _put(path: Path, mode: str, data: bytes | None) -> bool:

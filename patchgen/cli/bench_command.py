@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
 def bench(
     submission: Given = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw how the costs grow.")] = None,
+    trust: common.Trust = False,
     set_: common.Set = None,
     json: common.Json = False,
 ) -> None:
@@ -35,7 +36,7 @@ def bench(
         cost_plot.check()
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     vanilla = kernel_and_testbed(project, vanilla=True)
-    patched = kernel_and_testbed(project, given=submission)
+    patched = kernel_and_testbed(project, given=submission, box=common.sandbox_for(submission, trust))
     with progress.step("counting instructions"):
         costs = cost.measure(vanilla, patched)
     judged = cost.judge(costs)

@@ -6,12 +6,15 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from patchgen import progress, settings
 from patchgen.errors import PatchgenError, UsageError
+
+if TYPE_CHECKING:
+    from patchgen.sandbox import Sandbox
 
 OUTPUT = Path("dist")
 
@@ -36,6 +39,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter of the series. Can be given many times."),
 ]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Build and run the submission without a sandbox: you know whose it is.")
+]
 SeriesName = Annotated[
     str | None, typer.Option("--series", metavar="NAME|DIR", help="The series; default: pf_stat, or patchgen.toml's.")
 ]
@@ -49,6 +55,17 @@ def load_settings() -> settings.Settings:
         UsageError: patchgen.toml or a variable of the environment is wrong.
     """
     return settings.load(Path.cwd())
+
+
+def sandbox_for(submission: Path | None, trust: bool) -> Sandbox | None:
+    """Return what a submission is shut in; None for our own series, and where the user trusts it.
+
+    Raises:
+        MachineError: it must be, and this machine cannot do it.
+    """
+    from patchgen import sandbox
+
+    return sandbox.for_strangers(trust) if submission else None
 
 
 def parse_set(pairs: list[str] | None) -> dict[str, str]:

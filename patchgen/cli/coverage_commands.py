@@ -24,6 +24,7 @@ def coverage(
     html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="Write a page, DIR/index.html.")] = None,
     only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
+    trust: common.Trust = False,
     set_: common.Set = None,
     json: common.Json = False,
 ) -> None:
@@ -32,7 +33,8 @@ def coverage(
     from patchgen.cache import write_text
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    measured = coverage_testing.measure(project, submission, only, workers or project.settings.jobs)
+    box = common.sandbox_for(submission, trust)
+    measured = coverage_testing.measure(project, submission, only, workers or project.settings.jobs, box)
     counted = measured.coverage
     if html:
         title = str(submission) if submission else project.series.title

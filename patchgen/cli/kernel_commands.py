@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patchgen.cli import common
-from patchgen.errors import UsageError
+from patchgen.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult
     from patchgen.kernel import Kernel
     from patchgen.pipeline import Project
+    from patchgen.sandbox import Sandbox
     from patchgen.source import Source
     from patchgen.testbed import Testbed
 
@@ -48,14 +49,14 @@ def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool)
     return (origin.tree, "vanilla") if vanilla else pipeline.tree_under_test(project, origin, given)
 
 
-def _build(project: Project, config: str, given: Path | None, vanilla: bool) -> Kernel:
+def _build(project: Project, config: str, given: Path | None, vanilla: bool, box: Sandbox | None) -> Kernel:
     from patchgen import kernel, pipeline
 
     chosen = kernel.load_config(config)
     origin = project.source()
     tree, slot = _wanted(project, origin, given, vanilla)
     whole = pipeline.patched_for(chosen, tree, origin, project)
-    return kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    return kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs, sandbox=box)
 
 
 def built(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Path | None:
@@ -79,8 +80,9 @@ def kernel_of(
     kernel: Path | None = None,
     given: Path | None = None,
     vanilla: bool = False,
+    box: Sandbox | None = None,
 ) -> Path:
-    """Return the kernel under test: the file named, or one that is built now.
+    """Return the kernel under test: the file named, or one that is built now, in a sandbox if that is given.
 
     Raises:
         UsageError: there is no such file.
@@ -90,11 +92,13 @@ def kernel_of(
         if not kernel.is_file():
             raise UsageError(f"there is no kernel {kernel}")
         return kernel
-    return _build(project, config, given, vanilla).image
+    return _build(project, config, given, vanilla, box).image
 
 
-def kernel_and_testbed(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Testbed:
-    """Return the testbed of a kernel that is built now unless the cache has it.
+def kernel_and_testbed(
+    project: Project, *, given: Path | None = None, vanilla: bool = False, box: Sandbox | None = None
+) -> Testbed:
+    """Return the testbed of a kernel that is built now unless the cache has it, both in a sandbox if that is given.
 
     Raises:
         SubmissionError: the series or the submission is wrong, or does not build.
@@ -102,13 +106,14 @@ def kernel_and_testbed(project: Project, *, given: Path | None = None, vanilla: 
     """
     from patchgen import pipeline
 
-    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla))
+    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla, box=box), box)
 
 
 def build(
     submission: Given = None,
     config: ConfigName = "small",
     vanilla: Vanilla = False,
+    trust: common.Trust = False,
     set_: common.Set = None,
     json: common.Json = False,
 ) -> None:
@@ -116,7 +121,7 @@ def build(
     from patchgen import pipeline
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    built = _build(project, config, submission, vanilla)
+    built = _build(project, config, submission, vanilla, common.sandbox_for(submission, trust))
     if json:
         common.emit({**asdict(built), "image": str(built.image)})
         return
@@ -124,7 +129,11 @@ def build(
 
 
 def boot(
-    submission: Submission = None, kernel: KernelFile = None, vanilla: Vanilla = False, set_: common.Set = None
+    kernel: KernelFile = None,
+    submission: Submission = None,
+    vanilla: Vanilla = False,
+    trust: common.Trust = False,
+    set_: common.Set = None,
 ) -> None:
     """Boot the kernel under test and open a shell in it; ./test and ./fork are there. Ctrl-] ends it."""
     import sys
@@ -134,8 +143,9 @@ def boot(
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
-    bed = pipeline.testbed_of(project, kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla))
-    with bed.ready() as guest:
+    box = common.sandbox_for(submission, trust)
+    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
+    with pipeline.testbed_of(project, image, box).ready() as guest:
         progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
         guest.interact()
 
@@ -149,6 +159,7 @@ def run(
     submission: Submission = None,
     kernel: KernelFile = None,
     vanilla: Vanilla = False,
+    trust: common.Trust = False,
     timeout: Annotated[float, typer.Option(help="Seconds that each command may take.", min=0.1)] = _COMMAND_SECONDS,
     set_: common.Set = None,
     json: common.Json = False,
@@ -159,8 +170,9 @@ def run(
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
     # Before the kernel is built: a wrong name must not cost the minutes that this may take.
     files = dict(_copied(project, item) for item in copy or [])
-    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
-    bed = pipeline.testbed_of(project, image)
+    box = common.sandbox_for(submission, trust)
+    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
+    bed = pipeline.testbed_of(project, image, box)
     results = []
     with bed.booted(files) if files else bed.ready() as guest:
         for command in commands:
@@ -197,10 +209,11 @@ def _as_dict(result: CommandResult) -> dict[str, object]:
 
 
 def _show_result(result: CommandResult) -> None:
+    text = printable(result.text)
     typer.echo(f"$ {result.command}")
-    typer.echo(result.text, nl=not result.text.endswith("\n") and bool(result.text))
+    typer.echo(text, nl=not text.endswith("\n") and bool(text))
     for line in result.log:
-        typer.echo(f"[kernel {line.level}] {line.text}")
+        typer.echo(f"[kernel {line.level}] {printable(line.text)}")
     if result.timed_out:
         typer.echo("[it did not end in time and was killed]")
     elif result.signal:

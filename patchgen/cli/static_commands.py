@@ -19,6 +19,7 @@ def static(
     only: Annotated[
         str, typer.Option("--only", "-k", metavar="TOOL", help="Only sparse, W=1, analyzer or coccinelle.")
     ] = "",
+    trust: common.Trust = False,
     set_: common.Set = None,
     json: common.Json = False,
 ) -> None:
@@ -30,7 +31,8 @@ def static(
     origin = project.source()
     tree, slot = pipeline.tree_under_test(project, origin, submission)
     paths = frozenset(coverage.added_lines(origin, tree))
-    report = static.analyse(static.Target(origin, tree, slot, paths), project.cache, project.settings.jobs, only)
+    target = static.Target(origin, tree, slot, paths, common.sandbox_for(submission, trust))
+    report = static.analyse(target, project.cache, project.settings.jobs, only)
     if json:
         findings = [{"tool": one.check, "where": one.where, "message": one.message} for one in report.findings]
         common.emit(

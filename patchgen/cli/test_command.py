@@ -31,6 +31,7 @@ def run_scenarios(
     ] = False,
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
+    trust: common.Trust = False,
     set_: common.Set = None,
     json: common.Json = False,
 ) -> None:
@@ -46,8 +47,9 @@ def run_scenarios(
         known = _known(project, kernel, submission, vanilla)
         _show_table(results.table(known), json)
         return
-    image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla)
-    bed = pipeline.testbed_of(project, image)
+    box = common.sandbox_for(submission, trust)
+    image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
+    bed = pipeline.testbed_of(project, image, box)
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
     results.keep(outcomes, bed, project.cache)
@@ -67,7 +69,7 @@ def run_scenarios(
         )
     else:
         for outcome in outcomes:
-            words = ["--only", outcome.scenario.name]
+            words = ["--only", outcome.scenario.name, *["--trust"] * trust]
             _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_))
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")

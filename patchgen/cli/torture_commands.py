@@ -33,6 +33,7 @@ def torture(
         int | None, typer.Option(help="Repeat a run: its random numbers.", min=0, max=2**32 - 1, show_default="random")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-n", help="Processes at a time.", min=1, max=16)] = WORKERS,
+    trust: common.Trust = False,
     set_: common.Set = None,
     json: common.Json = False,
 ) -> None:
@@ -41,19 +42,20 @@ def torture(
     from patchgen import torture as torturing
 
     project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    box = common.sandbox_for(submission, trust)
     image = kernel_commands.kernel_of(
-        project, config=torturing.CONFIG, kernel=kernel, given=submission, vanilla=vanilla
+        project, config=torturing.CONFIG, kernel=kernel, given=submission, vanilla=vanilla, box=box
     )
     chosen = secrets.randbelow(2**32) if seed is None else seed
     progress.note(f"seed {chosen}")
     plan = torturing.Plan(chosen, seconds, calls, workers)
     prefix = str(project.series.parameters["log_prefix"])
-    verdict = torturing.run(pipeline.testbed_of(project, image), prefix, plan)
+    verdict = torturing.run(pipeline.testbed_of(project, image, box), prefix, plan)
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:
         options = {"--seconds": f"{seconds:g}", "--calls": calls, "--seed": chosen, "--workers": workers}
-        words = [str(word) for option in options.items() for word in option]
+        words = [*(str(word) for option in options.items() for word in option), *["--trust"] * trust]
         _show(verdict, common.again("torture", words, submission, kernel, vanilla, set_))
     raise typer.Exit(0 if verdict.ok else 1)
 

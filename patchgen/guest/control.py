@@ -1,13 +1,17 @@
 r"""The control channel: frames over the guest's second serial line.
 
-A frame is a line `\x02pg KIND LENGTH CRC`, then LENGTH bytes whose CRC-32 is CRC. Bytes between frames mean
+A frame is a line `\x02pg KIND NONCE LENGTH CRC`, then LENGTH bytes whose CRC-32 is CRC. Bytes between frames mean
 nothing. So a program's output can hold anything, and a line that loses bytes is noticed. The other end, and what
 the kinds mean, is in qemu/guest/agent.c.
+
+NONCE is a random number of the request, which every answer to it repeats: what a kernel has prepared, or kept from an
+earlier request, is no answer. (One that reads the agent's memory can answer in its place: docs/strangers.md.)
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import time
 import zlib
@@ -16,14 +20,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 MAX_PAYLOAD = 65536
 # What a started but not yet restored machine's serial port can swallow before the saved state replaces it: its
 # FIFO of 16 bytes. Sent before the first frame, these are lost in its place, or skipped.
 PREAMBLE = b"\n" * 32
 
-_HEAD = re.compile(rb"\x02pg ([a-z]{1,7}) (\d{1,5}) ([0-9a-f]{8})\n")
+# Of what comes before anything is asked.
+NOTHING_ASKED = "0" * 16
+# A request has a nonce of its own; what is typed into a running shell belongs to the shell's.
+_REQUESTS = ("run", "shell", "put", "ping")
+
+_HEAD = re.compile(rb"\x02pg ([a-z]{1,7}) ([0-9a-f]{16}) ([0-9]{1,5}) ([0-9a-f]{8})\n")
 _READ = 65536
+# Bytes that are read for one frame, with those between frames and what is read ahead of the next.
+_MOST = 4 * MAX_PAYLOAD
 
 
 class ChannelError(Exception):
@@ -60,10 +72,11 @@ class Frame:
         return self.payload.decode(errors="replace")
 
 
-def encode(frame: Frame) -> bytes:
+def encode(frame: Frame, nonce: str = NOTHING_ASKED) -> bytes:
     """Return a frame's bytes."""
     assert len(frame.payload) <= MAX_PAYLOAD, "the caller splits what is longer"
-    return b"\x02pg %s %d %08x\n" % (frame.kind.encode(), len(frame.payload), zlib.crc32(frame.payload)) + frame.payload
+    sums = len(frame.payload), zlib.crc32(frame.payload)
+    return b"\x02pg %s %s %d %08x\n" % (frame.kind.encode(), nonce.encode(), *sums) + frame.payload
 
 
 def words(values: Iterable[str | int]) -> bytes:
@@ -90,8 +103,11 @@ class Channel:
         from pexpect.socket_pexpect import SocketSpawn
 
         self._socket = connection
+        self._nonce = NOTHING_ASKED
+        self._left = _MOST
         self._spawn = SocketSpawn(connection, maxread=_READ, timeout=None)
         self._spawn.delayafterread = None
+        self._spawn.read_nonblocking = self._counted(self._spawn.read_nonblocking)
         self._ends = [pexpect.EOF, pexpect.TIMEOUT]
         connection.sendall(PREAMBLE)
 
@@ -103,8 +119,10 @@ class Channel:
             SilentError: it was not taken in time.
         """
         self._socket.settimeout(timeout)
+        if frame.kind in _REQUESTS:
+            self._nonce = secrets.token_hex(8)
         try:
-            self._spawn.send(encode(frame))
+            self._spawn.send(encode(frame, self._nonce))
         except TimeoutError as error:
             raise SilentError from error
         except OSError as error:
@@ -119,11 +137,15 @@ class Channel:
         Raises:
             ClosedError: the other side is gone.
             SilentError: it did not come in time.
-            DamagedError: its checksum is wrong.
+            DamagedError: its checksum is wrong, it answers another request, or there is no end of bytes that are no
+                frame.
         """
         deadline = time.monotonic() + timeout
+        self._left = _MOST
         head = self._expect(_HEAD, deadline)
-        kind, length, crc = head[1].decode(), int(head[2]), int(head[3], 16)
+        kind, nonce, length, crc = head[1].decode(), head[2].decode(), int(head[3]), int(head[4], 16)
+        if nonce != self._nonce:
+            raise DamagedError(f"a frame '{kind}' answers nothing that was asked")
         payload = self._expect(re.compile(rb".{%d}" % length, re.DOTALL), deadline)[0] if length else b""
         if zlib.crc32(payload) != crc:
             raise DamagedError(f"a frame '{kind}' of {length} bytes has the wrong checksum")
@@ -140,6 +162,18 @@ class Channel:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+    def _counted(self, read: Any) -> Any:
+        """Return pexpect's way to read, made to stop: it would keep, and search, whatever comes."""
+
+        def limited(*args: Any, **kwargs: Any) -> bytes:
+            data: bytes = read(*args, **kwargs)
+            self._left -= len(data)
+            if self._left < 0:
+                raise DamagedError(f"more than {_MOST} bytes that are no frame")
+            return data
+
+        return limited
 
     def _expect(self, pattern: re.Pattern[bytes], deadline: float) -> re.Match[bytes]:
         # Zero would make the socket non-blocking, which pexpect does not expect.

@@ -1,17 +1,19 @@
 """Say what a dead or silent guest died of: the kernel under test, or the machine around it.
 
 The signs, first that fits: QEMU ended with an error of its own or by a signal (the machine's fault); the kernel
-printed a panic, BUG or oops; the machine reset without any such line (a triple fault); nothing comes any more.
+printed a panic, BUG or oops; the machine reset without any such line (a triple fault); nothing comes any more. A
+kernel that prints without end is ended by the limit on its console's file.
 """
 
 from __future__ import annotations
 
+import signal
 from typing import Literal
 
 from patchgen.errors import GuestError, MachineError, PatchgenError
 from patchgen.guest import kernel_log
 
-Kind = Literal["panic", "reset", "never-boots", "hang", "garbled"]
+Kind = Literal["panic", "reset", "never-boots", "hang", "garbled", "flood"]
 
 
 class KernelFailedError(GuestError):
@@ -19,7 +21,8 @@ class KernelFailedError(GuestError):
 
     Args:
         message: what happened, and when.
-        kind: "panic" (or BUG, oops), "reset" without a word, "never-boots", "hang", "garbled" control channel.
+        kind: "panic" (or BUG, oops), "reset" without a word, "never-boots", "hang", "garbled" control channel,
+            "flood" of its console or that channel.
         console: everything that the kernel printed.
 
     The evidence is the console's part that shows it.
@@ -40,6 +43,8 @@ def ended(status: int, said: str, console: str, doing: str) -> PatchgenError:
         console: what the kernel printed.
         doing: when it happened, such as "at boot" or "during 'ls'".
     """
+    if status == -signal.SIGXFSZ:
+        return KernelFailedError(f"the kernel floods its console {doing}", kind="flood", console=console)
     if status < 0:
         return MachineError(f"QEMU was ended by signal {-status} {doing}", evidence=said)
     if status > 0:

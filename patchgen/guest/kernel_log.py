@@ -10,7 +10,7 @@ from dataclasses import dataclass
 LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 
 # "prio,sequence,timestamp,flags[,...];text", Documentation/ABI/testing/dev-kmsg. `prio` is facility * 8 + level.
-_RECORD = re.compile(r"(?P<prio>\d+),\d+,\d+,(?P<flag>[^,;]*)[^;]*;(?P<text>.*)", re.DOTALL)
+_RECORD = re.compile(r"(?P<prio>[0-9]{1,6}),\d+,\d+,(?P<flag>[^,;]*)[^;]*;(?P<text>.*)", re.DOTALL)
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 

@@ -14,6 +14,7 @@ from patchgen import cache as caching
 from patchgen import proc, resources
 from patchgen.cache import Cache
 from patchgen.errors import MachineError
+from patchgen.sandbox import Sandbox
 
 DESCRIPTION = resources.QEMU / "machine.toml"
 COUNTING = resources.QEMU / "counting.toml"
@@ -33,6 +34,7 @@ class Machine:
         directory: where commands in the guest run.
         environment: their environment.
         accelerator: its -accel, "tcg" or "kvm" with options.
+        sandbox: what QEMU is shut in for a stranger's kernel.
     """
 
     binary: str
@@ -44,6 +46,7 @@ class Machine:
     directory: str
     environment: tuple[tuple[str, str], ...]
     accelerator: str = "tcg"
+    sandbox: Sandbox | None = None
 
     def argv(self) -> list[str]:
         """Return QEMU's command line, without what differs from one start to the next (kernel, channels)."""

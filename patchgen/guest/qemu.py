@@ -5,6 +5,9 @@ the guest says can come too early, and there is no connecting to retry.
 
 It runs in a session of its own, so that Ctrl-C reaches only us and we end it; setpriv makes the kernel end it
 when even our own end was sudden. (That is tied to the thread that started it: it must outlive the guest.)
+
+For a stranger's kernel it runs in the machine's sandbox, with everything at the same place: it sees its directory, of
+which it can write the console only, and the files that it was given.
 """
 
 from __future__ import annotations
@@ -17,18 +20,22 @@ import signal
 import socket
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patchgen import proc
 from patchgen.errors import MachineError
+from patchgen.sandbox import GUEST, Watch, open_to
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from patchgen.errors import PatchgenError
     from patchgen.guest.machine import Machine
+    from patchgen.sandbox import Sandbox
 
 _CONNECT_SECONDS = 20.0
 _SOCKET_PATH_MAX = 107  # sun_path of unix(7), less its NUL
@@ -42,7 +49,9 @@ class Qemu:
     Args:
         machine: what it emulates.
         arguments: what else it is started with (kernel, initramfs, -incoming).
+        files: those that they name.
         monitor: also open a QMP line.
+        state: an empty file that it may write.
 
     Attributes:
         directory: a private directory, its working directory.
@@ -50,14 +59,24 @@ class Qemu:
         monitor: the socket of QMP, if asked for.
     """
 
-    def __init__(self, machine: Machine, arguments: list[str], *, monitor: bool = False) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        arguments: list[str],
+        files: Sequence[Path],
+        *,
+        monitor: bool = False,
+        state: Path | None = None,
+    ) -> None:
         self._machine = machine
         self._arguments = arguments
+        self._files, self._state = files, state
         self._lines = ["control", *(["monitor"] if monitor else [])]
         self._process: Any = None  # pexpect has no types
         self._sockets: dict[str, socket.socket] = {}
         self._console = ""
         self._said: str | None = None
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Qemu:
         """Start it.
@@ -70,7 +89,9 @@ class Qemu:
         try:
             with contextlib.ExitStack() as stack:
                 listeners = {name: stack.enter_context(_listener(self.directory / name)) for name in self._lines}
-                self._start(argv)
+                if self._machine.sandbox:
+                    argv = self._shut_in(self._machine.sandbox, argv)
+                self._start([*_guard(), *argv])
                 for name, listener in listeners.items():
                     self._sockets[name] = self._accept(listener)
         except BaseException:
@@ -106,9 +127,16 @@ class Qemu:
         deadline = time.monotonic() + timeout
         while True:
             status: int | None = self._process.proc.poll()
+            if status is not None and self._machine.sandbox:
+                status = self._machine.sandbox.status(status)
             if status is not None or time.monotonic() >= deadline:
                 return status
             time.sleep(0.002)
+
+    @property
+    def over(self) -> PatchgenError | None:
+        """What it was ended for by the sandbox, None if it was not."""
+        return self._watch.over if self._watch else None
 
     def said(self) -> str:
         """Return what QEMU itself printed. Only after its end."""
@@ -123,6 +151,8 @@ class Qemu:
         """End it if it has not ended, and remove its directory. Calling this again does nothing."""
         for line in self._sockets.values():
             line.close()
+        if self._watch is not None:
+            self._watch.stop()
         if self._process is not None:
             _end(self._process.proc)
             self.said()
@@ -130,9 +160,24 @@ class Qemu:
         _ = self.console  # read it before its file goes
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def _shut_in(self, sandbox: Sandbox, argv: list[str]) -> list[str]:
+        """Return the command line that starts QEMU in the sandbox, and open to it what it needs."""
+        console = self.directory / "console"
+        console.touch()
+        for path in (self.directory, *self.directory.iterdir()):
+            open_to(path)
+        own = (self.directory, *self._files)
+        writable = [console, *([self._state] if self._state else [])]
+        whole = replace(
+            sandbox,
+            limits=GUEST,
+            readable=(*sandbox.readable, *((path, path) for path in own)),
+            writable=tuple((path, path) for path in writable),
+        )
+        return whole.argv(argv, self.directory)
+
     def _argv(self) -> list[str]:
-        guard = [proc.find("setpriv"), "--pdeathsig", "KILL", proc.find("setsid"), proc.find("prlimit")]
-        argv = [*guard, f"--fsize={_FILE_MAX}", "--core=0", *self._machine.argv(), "-serial", "file:console"]
+        argv = [*self._machine.argv(), "-serial", "file:console"]
         for name in self._lines:
             argv += ["-chardev", f"socket,id={name},path={name}"]
         argv += ["-serial", "chardev:control"]
@@ -143,13 +188,15 @@ class Qemu:
     def _start(self, argv: list[str]) -> None:
         from pexpect.popen_spawn import PopenSpawn
 
+        sandbox = self._machine.sandbox
+        env = sandbox.environment(None) if sandbox else proc.environment()
         try:
-            self._process = PopenSpawn(
-                argv, cwd=str(self.directory), env=proc.environment(), maxread=65536, timeout=None
-            )
+            self._process = PopenSpawn(argv, cwd=str(self.directory), env=env, maxread=65536, timeout=None)
         except OSError as error:
             raise MachineError(f"cannot start QEMU: {error.strerror}") from error
         self._process.proc.stdin.close()
+        if sandbox:
+            self._watch = Watch(GUEST, self._process.proc)
 
     def _accept(self, listener: socket.socket) -> socket.socket:
         deadline = time.monotonic() + _CONNECT_SECONDS
@@ -160,6 +207,12 @@ class Qemu:
             if status is not None:
                 raise MachineError(f"QEMU did not start ({_how(status)})", evidence=self.said())
         raise MachineError(f"QEMU did not start within {_CONNECT_SECONDS:g} s", evidence=self.console)
+
+
+def _guard() -> list[str]:
+    """Return what QEMU is started by: a session of its own that ends with us, and limits on files."""
+    guard = [proc.find("setpriv"), "--pdeathsig", "KILL", proc.find("setsid"), proc.find("prlimit")]
+    return [*guard, f"--fsize={_FILE_MAX}", "--core=0"]
 
 
 def _how(status: int) -> str:

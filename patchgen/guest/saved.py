@@ -13,13 +13,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from patchgen import cache as caching
 from patchgen import progress
 from patchgen.errors import GuestError, MachineError
 from patchgen.guest.machine import qemu_version
-from patchgen.guest.session import BOOT_SECONDS, Guest
+from patchgen.guest.session import Guest
+from patchgen.sandbox import open_to
 
 if TYPE_CHECKING:
     import socket
@@ -33,13 +34,6 @@ _KEPT = 12  # Saved guests of about 12 MB each.
 _BANDWIDTH = 1 << 33  # bytes/s: as fast as it goes
 
 
-class _Limits(NamedTuple):
-    """The parameters of these names of Guest."""
-
-    boot_timeout: float
-    pace: float
-
-
 @contextlib.contextmanager
 def ready_guest(
     cache: Cache,
@@ -47,7 +41,6 @@ def ready_guest(
     image: Image,
     machine: Machine,
     *,
-    boot_timeout: float = BOOT_SECONDS,
     pace: float = 1.0,
 ) -> Iterator[Guest]:
     """Give a guest that has just booted, restored from its saved state, which is made first if it is missing.
@@ -60,7 +53,6 @@ def ready_guest(
         kernel: a bzImage.
         image: its initramfs.
         machine: what it runs on.
-        boot_timeout: seconds until a booting one must be ready.
         pace: what the guest's time limits are multiplied by.
 
     Raises:
@@ -68,10 +60,9 @@ def ready_guest(
         MachineError: QEMU fails.
     """
     with contextlib.ExitStack() as stack:
-        limits = _Limits(boot_timeout, pace)
-        guest = _restore(stack, cache, kernel, image, machine, limits)
+        guest = _restore(stack, cache, kernel, image, machine, pace)
         if guest is None:
-            guest = stack.enter_context(Guest(kernel, image, machine, **limits._asdict()))
+            guest = stack.enter_context(Guest(kernel, image, machine, pace=pace))
         yield guest
 
 
@@ -82,19 +73,19 @@ def key(cache: Cache, kernel: Path, image: Image, machine: Machine) -> str:
 
 
 def _restore(
-    stack: contextlib.ExitStack, cache: Cache, kernel: Path, image: Image, machine: Machine, limits: _Limits
+    stack: contextlib.ExitStack, cache: Cache, kernel: Path, image: Image, machine: Machine, pace: float
 ) -> Guest | None:
     name = key(cache, kernel, image, machine)
     directory = cache.directory("guest", "saved") / name
     for _ in range(2):
         if not directory.is_dir():
             with cache.lock(f"saved-{name}"):
-                if not directory.is_dir() and not _make(directory, kernel, image, machine, limits):
+                if not directory.is_dir() and not _make(cache, directory, kernel, image, machine, pace):
                     return None
         try:
             console = _check(directory)
             state = directory / "state"
-            guest = Guest(kernel, image, machine, saved=state, boot_console=console, **limits._asdict())
+            guest = Guest(kernel, image, machine, saved=state, boot_console=console, pace=pace)
             return stack.enter_context(guest)
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
@@ -115,18 +106,25 @@ def _check(directory: Path) -> str:
     return (directory / "console").read_text(encoding="utf-8")
 
 
-def _make(directory: Path, kernel: Path, image: Image, machine: Machine, limits: _Limits) -> bool:
+def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, pace: float) -> bool:
     """Boot a guest and save it; False if QEMU could not save it."""
-    with Guest(kernel, image, machine, monitor=True, **limits._asdict()) as guest:
-        try:
-            with caching.replacing(directory) as fresh:
-                fresh.mkdir()
-                _migrate(guest.qemu.monitor, fresh / "state")
-                (fresh / "console").write_text(guest.console, encoding="utf-8")
-                (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
-        except MachineError as error:
-            progress.warn(f"the guest cannot be saved, so each one is booted: {error}")
-            return False
+    with cache.scratch("saved") as scratch:
+        state = scratch / "state"
+        state.touch()
+        open_to(state)
+        with Guest(kernel, image, machine, monitor=True, state=state, pace=pace) as guest:
+            try:
+                _migrate(guest.qemu.monitor, state)
+            except MachineError as error:
+                progress.warn(f"the guest cannot be saved, so each one is booted: {error}")
+                return False
+            console = guest.console
+        with caching.replacing(directory) as fresh:
+            fresh.mkdir()
+            # A copy: what QEMU wrote may belong to somebody else.
+            shutil.copyfile(state, fresh / "state")
+            (fresh / "console").write_text(console, encoding="utf-8")
+            (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
     _prune(directory.parent)
     return True
 

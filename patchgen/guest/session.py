@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ BOOT_SECONDS = 60.0
 RESTORE_SECONDS = 20.0
 # The agent kills a command at its time limit and gives it 2 s to be gone; an emulated machine may be slow on top.
 _GRACE_SECONDS = 10.0
+# What one command's output and log may be: the agent stops at 1 MiB of output, and the kernel's log is smaller.
+_OUTPUT_MAX, _LOG_MAX = 2 << 20, 16 << 20
+_EXIT = re.compile(r"(exited|killed) ([0-9]{1,3})((?: (?:timeout|stuck|truncated|lost))*)")
 _SCRIPT, _SCRIPT_SECONDS = "/tmp/.script", 3600.0  # noqa: S108 - in the guest
 _PUT_BYTES = 4096  # More at a stretch and the 8250 driver complains: see pause_line() in agent.c.
 
@@ -77,7 +81,7 @@ class Guest:
         saved: a saved state of the same three, to be continued instead of booting.
         boot_console: what the kernel printed before it was saved.
         monitor: open a QMP line (saved.py needs it).
-        boot_timeout: seconds until it must be ready.
+        state: an empty file into which the monitor may save the machine.
         pace: what all time limits are multiplied by, for a machine that is slower at this time.
     """
 
@@ -90,7 +94,7 @@ class Guest:
         saved: Path | None = None,
         boot_console: str = "",
         monitor: bool = False,
-        boot_timeout: float = BOOT_SECONDS,
+        state: Path | None = None,
         pace: float = 1.0,
     ) -> None:
         check_kernel(kernel)
@@ -98,12 +102,12 @@ class Guest:
         self.machine = machine
         self._restored = saved is not None
         self._boot_console = boot_console
-        self._boot_timeout = boot_timeout
+        files = [kernel.absolute(), image.path.absolute(), *([saved.absolute()] if saved else [])]
         arguments = ["-kernel", str(kernel.absolute()), "-initrd", str(image.path.absolute())]
         arguments += ["-append", " ".join(machine.cmdline)]
         if saved is not None:
             arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.absolute()))}"]
-        self.qemu = Qemu(machine, arguments, monitor=monitor)
+        self.qemu = Qemu(machine, arguments, files, monitor=monitor, state=state)
         self._channel: Channel | None = None
         self._answered = False
 
@@ -121,7 +125,7 @@ class Guest:
                 self._send(Frame("ping"), "when restored")
                 self._receive(RESTORE_SECONDS * self._pace, "when restored", wanted=("ack",))
             else:
-                self._receive(self._boot_timeout * self._pace, "at boot", wanted=("ready",))
+                self._receive(BOOT_SECONDS * self._pace, "at boot", wanted=("ready",))
         except BaseException:
             self.qemu.stop()
             raise
@@ -178,11 +182,13 @@ class Guest:
             if frame.kind == "exit":
                 break
             (output if frame.kind == "out" else log).extend(frame.payload)
-        how, number, *notes = frame.text.split()
+            if len(output) > _OUTPUT_MAX or len(log) > _LOG_MAX:
+                raise failures.garbled("it does not stop", self.console, doing)
+        how, number, notes = self._ending(frame, doing)
         return CommandResult(
             command=command if isinstance(command, str) else tuple(command),
-            status=int(number) if how == "exited" else None,
-            signal=int(number) if how == "killed" else None,
+            status=number if how == "exited" else None,
+            signal=number if how == "killed" else None,
             output=bytes(output),
             log=kernel_log.parse_records(bytes(log)),
             seconds=time.monotonic() - begin,
@@ -231,7 +237,7 @@ class Guest:
                 while user.pending(self.channel):
                     frame = self._receive(_GRACE_SECONDS, doing, wanted=("out", "exit"))
                     if frame.kind == "exit":
-                        return int(frame.text.split()[1])
+                        return self._ending(frame, doing)[1]
                     terminal.show(frame.payload)
 
     def _run_script(self, script: bytes) -> int:
@@ -269,10 +275,19 @@ class Guest:
             raise failures.garbled(f"an unexpected frame '{frame.kind}'", self.console, doing)
         return frame
 
+    def _ending(self, frame: Frame, doing: str) -> tuple[str, int, list[str]]:
+        """Return what an exit frame says: "exited" or "killed", the number, and the agent's notes."""
+        match = _EXIT.fullmatch(frame.text)
+        if match is None:
+            raise failures.garbled(f"a command ended with {frame.text[:80]!r}", self.console, doing)
+        return match[1], int(match[2]), match[3].split()
+
     def _fail(self, error: ChannelError, timeout: float, doing: str) -> NoReturn:
         """Raise what the channel's failure means."""
         if isinstance(error, DamagedError):
             raise failures.garbled(str(error), self.console, doing) from error
+        if self.qemu.over:
+            raise self.qemu.over from error
         status = self.qemu.ended(timeout=5.0 if isinstance(error, ClosedError) else 0.0)
         if status is None:
             raise failures.silent(timeout, self.console, doing) from error

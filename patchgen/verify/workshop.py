@@ -11,26 +11,18 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from patchgen import kernel, pipeline, static
+from patchgen import kernel, pipeline, sandbox, static
 
 if TYPE_CHECKING:
     from patchgen.cache import Cache
     from patchgen.kernel import Kernel
     from patchgen.pipeline import Project
+    from patchgen.sandbox import Sandbox
     from patchgen.source import Source
     from patchgen.testbed import Testbed
 
 CONFIG = "small"
 _SLOTS = 64
-
-
-def strangers(trust: bool) -> None:
-    """Return what a stranger's builds and guests are shut into; None for nothing.
-
-    Args:
-        trust: the user vouches for the submission.
-    """
-    del trust  # There is no sandbox yet.
 
 
 @contextlib.contextmanager
@@ -78,23 +70,22 @@ class Workshop:
             MachineError: the machine failed.
         """
         chosen = kernel.load_config(config)
-        strangers(self.trust)
-        slot = "vanilla" if tree == self.origin.tree else self.slot
+        ours = tree == self.origin.tree
+        slot, box = ("vanilla", None) if ours else (self.slot, self._box())
         jobs = self.project.settings.jobs
-        return kernel.build(chosen, tree, self.origin, self.project.cache, slot=slot, jobs=jobs)
+        return kernel.build(chosen, tree, self.origin, self.project.cache, slot=slot, jobs=jobs, sandbox=box)
 
     def vanilla(self, config: str = CONFIG) -> Kernel:
         """Build the base itself."""
         return self.build(config, self.origin.tree)
 
     def testbed(self, image: Path) -> Testbed:
-        """Return what guests of a kernel are made of.
+        """Return what guests of a kernel are made of; the base's own go into the sandbox as well, to compare with.
 
         Raises:
             MachineError: a tool is missing.
         """
-        strangers(self.trust)
-        return dataclasses.replace(pipeline.testbed_of(self.project, image), pace=self.pace)
+        return dataclasses.replace(pipeline.testbed_of(self.project, image, self._box()), pace=self.pace)
 
     def sparse(self, tree: str, paths: frozenset[str]) -> static.Report:
         """Let sparse look at the files of a tree, and at those of the base.
@@ -103,6 +94,8 @@ class Workshop:
             BuildError: they do not compile.
             MachineError: the machine failed.
         """
-        strangers(self.trust)
-        target = static.Target(self.origin, tree, self.slot, paths)
+        target = static.Target(self.origin, tree, self.slot, paths, self._box())
         return static.analyse(target, self.project.cache, self.project.settings.jobs, "sparse")
+
+    def _box(self) -> Sandbox | None:
+        return sandbox.for_strangers(self.trust)

@@ -4,10 +4,11 @@
  *
  * Host and guest exchange frames over the second serial line (patchgen/guest/control.py is the other end):
  *
- *	\x02pg KIND LENGTH CRC\n, then LENGTH bytes
+ *	\x02pg KIND NONCE LENGTH CRC\n, then LENGTH bytes
  *
- * KIND is a short word, LENGTH decimal, CRC the CRC-32 of those bytes in hexadecimal. Bytes between frames are
- * skipped: a restored guest may find a few there that were cut off.
+ * KIND is a short word, LENGTH decimal, CRC the CRC-32 of those bytes in hexadecimal. NONCE is a request's random
+ * number, in 16 hexadecimal digits, which each answer to it repeats; zeros before the first. Bytes between frames
+ * are skipped: a restored guest may find a few there that were cut off.
  *
  *	from the host				answered by
  *	run	TIMEOUT_MS CWD COUNT ENV... ARG...	out*, log*, exit | error
@@ -61,6 +62,7 @@
 
 struct frame {
 	char kind[8];
+	char nonce[17];
 	size_t length;
 	char data[FRAME_MAX + 1];
 };
@@ -74,6 +76,7 @@ struct request {
 
 static int control = -1, kmsg = -1;
 static struct frame frame;
+static char answered[17] = "0000000000000000";	/* the nonce of the request that is answered */
 static sigset_t waiting_mask;
 
 /* --- frames ------------------------------------------------------------------------------------------- */
@@ -122,8 +125,8 @@ static void pause_line(size_t sent)
 
 static void send_frame(const char *kind, const char *data, size_t length)
 {
-	char head[64];
-	int n = snprintf(head, sizeof(head), MAGIC "%s %zu %08x\n", kind, length, crc32(data, length));
+	char head[80];
+	int n = snprintf(head, sizeof(head), MAGIC "%s %s %zu %08x\n", kind, answered, length, crc32(data, length));
 
 	write_all(control, head, (size_t)n);
 	pause_line((size_t)n);
@@ -190,7 +193,8 @@ static int read_head(uint32_t *crc)
 		n++;
 	}
 	line[n] = '\0';
-	return sscanf(line, "%7s %zu %x", frame.kind, &frame.length, crc) == 3 && frame.length <= FRAME_MAX;
+	return sscanf(line, "%7s %16s %zu %x", frame.kind, frame.nonce, &frame.length, crc) == 4 &&
+	       frame.length <= FRAME_MAX;
 }
 
 /* Waits for a whole and undamaged frame; damaged ones are answered with an error. */
@@ -654,6 +658,7 @@ static void __attribute__((noreturn)) serve(void)
 {
 	for (;;) {
 		read_frame();
+		memcpy(answered, frame.nonce, sizeof(answered));
 		if (!strcmp(frame.kind, "run"))
 			run();
 		else if (!strcmp(frame.kind, "shell"))

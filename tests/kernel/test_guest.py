@@ -23,7 +23,7 @@ from patchgen.guest import busybox, initramfs, machine, saved
 from patchgen.guest.failures import KernelFailedError
 from patchgen.guest.initramfs import Image
 from patchgen.guest.kernel_log import LogLine
-from patchgen.guest.session import Guest
+from patchgen.guest.session import BOOT_SECONDS, Guest
 from patchgen.settings import Settings
 
 pytestmark = pytest.mark.kernel
@@ -235,7 +235,7 @@ def test_a_kernel_that_never_prints(vanilla_kernel: Path, image: Image, tmp_path
     kernel = tmp_path / "bzImage"
     kernel.write_bytes(data)
     with pytest.raises(KernelFailedError, match="never boots") as caught:
-        Guest(kernel, image, MACHINE, boot_timeout=5).__enter__()
+        Guest(kernel, image, MACHINE, pace=5 / BOOT_SECONDS).__enter__()
     assert caught.value.kind == "never-boots"
 
 
@@ -324,7 +324,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
-from patchgen.guest.session import Guest
+from patchgen.guest.session import BOOT_SECONDS, Guest
 with Guest(Path(sys.argv[1]), Image(Path(sys.argv[2]), ""), machine.load()) as guest:
     print(guest.qemu._process.pid, guest.qemu.directory, flush=True)
     guest.run("sleep 100", timeout=200)
