@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
-
-from patchgen import apply, checkpatch, tree
+from patchgen import apply, checkpatch, pdf, tree
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity, Verdict
@@ -52,7 +48,7 @@ def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict
         for style in styles
         if not style.clean
     ]
-    findings += _report(submission)
+    findings += _report(submission, cache)
     return Verdict(tuple(findings), facts), applied
 
 
@@ -72,29 +68,29 @@ def _shape(submission: Submission) -> list[Finding]:
     return findings
 
 
-def _report(submission: Submission) -> list[Finding]:
+def _report(submission: Submission, cache: Cache) -> list[Finding]:
     if not submission.reports:
         return [Finding("report", Severity.WARNING, "there is no report.pdf or report.txt")]
-    pdf = submission.reports.get("report.pdf")
-    if pdf is None:
+    data = submission.reports.get("report.pdf")
+    if data is None:
         return []
     try:
-        pages = len(PdfReader(io.BytesIO(pdf)).pages)
-    except (PyPdfError, ValueError, OSError) as error:
-        return [Finding("report", Severity.WARNING, f"it cannot be read: {error}", "report.pdf")]
+        pages = pdf.pages(data, cache)
+    except SubmissionError as error:
+        return [Finding("report", Severity.WARNING, error.message, "report.pdf")]
     if pages > MAX_PAGES:
         message = f"it has {pages} pages, {MAX_PAGES} are allowed"
         return [Finding("report", Severity.WARNING, message, "report.pdf")]
     return []
 
 
-def require_report(submission: Submission) -> None:
+def require_report(submission: Submission, cache: Cache) -> None:
     """Refuse a submission without a report, or with one that is too long or unreadable.
 
     Raises:
         SubmissionError: it has none, or says what is wrong with it.
     """
-    for finding in _report(submission):
+    for finding in _report(submission, cache):
         raise SubmissionError(f"report: {finding.message}")
 
 
