@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from patchgen import proc
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError
-from patchgen.patches import PatchFile
+from patchgen.patches import PLAIN_MODES, PatchFile
 from patchgen.repository import Repository, answer, bare_repository, environment, feeding, git_errors
 from patchgen.source import Source
 
@@ -101,6 +101,7 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache, leniency: 
         with git_errors("cannot read what git am made"):
             commits = str(git.rev_list("--reverse", f"{start}..HEAD"))
             raw = answer(small, "diff_tree", "-r", "--stdin", "--no-renames", data=f"{commits}\n".encode()).decode()
+        _refuse_modes(raw)
         trees = _graft(repo, source, raw, scratch.name)
     if len(trees) != len(patches):  # --3way passes over what is there already
         raise ApplyError(f"git am made {len(trees)} commits of {len(patches)} patches", evidence="\n".join(said))
@@ -171,6 +172,17 @@ def _run_am(scratch: Path, mails: Sequence[Path], env: dict[str, str], leniency:
     )
     lines = [line for line in result.stdout.splitlines() if not line.startswith("hint:") and "git am --" not in line]
     return result.status, "\n".join(lines).replace(str(scratch), "...")
+
+
+def _refuse_modes(raw: str) -> None:
+    """Look at what git made of the patches, whatever they were read as: plain files only.
+
+    Raises:
+        ApplyError: there is a link or a submodule.
+    """
+    for line in raw.splitlines():
+        if line.startswith(":") and line.split()[1] not in {*PLAIN_MODES, "000000"}:
+            raise ApplyError("the patches make something else than plain files", evidence=line.partition("\t")[2])
 
 
 def _graft(repo: Repository, source: Source, raw: str, name: str) -> list[str]:

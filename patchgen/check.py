@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
-
-from patchgen import apply, checkpatch, tree
+from patchgen import apply, checkpatch, pdf, tree
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity, Verdict
@@ -35,7 +31,7 @@ def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict
     findings, facts = shape(submission), sizes(submission)
     more, said, applied = application(submission, source, cache)
     styles, totals = style(submission, source, cache)
-    findings += [*more, *styles, *report(submission)]
+    findings += [*more, *styles, *report(submission, cache)]
     return Verdict(tuple(findings), facts | said | totals), applied
 
 
@@ -114,22 +110,22 @@ def shape(submission: Submission) -> list[Finding]:
     return findings
 
 
-def report(submission: Submission) -> list[Finding]:
+def report(submission: Submission, cache: Cache) -> list[Finding]:
     """Return what is wrong with the report: there is none, it cannot be read, or it is too long."""
-    return [replace(found, demands=(("4-1",) if found.where else ("6-5",))) for found in _report(submission)]
+    return [replace(found, demands=(("4-1",) if found.where else ("6-5",))) for found in _report(submission, cache)]
 
 
-def _report(submission: Submission) -> list[Finding]:
+def _report(submission: Submission, cache: Cache) -> list[Finding]:
     if not submission.reports:
         return [Finding("report", Severity.WARNING, "there is no report, .pdf or .txt")]
-    return [found for name, data in submission.reports.items() for found in _one_report(name, data)]
+    return [found for name, data in submission.reports.items() for found in _one_report(name, data, cache)]
 
 
-def _one_report(name: str, data: bytes) -> list[Finding]:
+def _one_report(name: str, data: bytes, cache: Cache) -> list[Finding]:
     try:
-        pages = len(PdfReader(io.BytesIO(data)).pages) if name.endswith(".pdf") else text_pages(data)
-    except (PyPdfError, ValueError, OSError) as error:
-        return [Finding("report", Severity.WARNING, f"it cannot be read: {error}", name)]
+        pages = pdf.pages(data, cache) if name.endswith(".pdf") else text_pages(data)
+    except SubmissionError as error:
+        return [Finding("report", Severity.WARNING, error.message, name)]
     return [_too_long(pages, name)] if pages > MAX_PAGES else []
 
 
@@ -146,13 +142,13 @@ def text_pages(data: bytes) -> int:
     return pages
 
 
-def require_report(submission: Submission) -> None:
+def require_report(submission: Submission, cache: Cache) -> None:
     """Refuse a submission without a report, or with one that is too long or unreadable.
 
     Raises:
         SubmissionError: it has none, or says what is wrong with it.
     """
-    for finding in _report(submission):
+    for finding in _report(submission, cache):
         raise SubmissionError(f"report: {finding.message}")
 
 

@@ -1,7 +1,8 @@
 """The kernel's own style checker, `scripts/checkpatch.pl --strict`, from the pristine tree.
 
-It is never the submission's copy that judges the submission, and it runs in an empty directory. A result is
-kept under the hash of the patch, so an unchanged patch is not checked twice.
+It is never the submission's copy that judges the submission, and it runs in an empty directory, in a sandbox where
+there is one: it runs a shell on names in the patch. (`patches` refuses those that a shell would obey.) A result is kept
+under the hash of the patch, so an unchanged patch is not checked twice.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from patchgen import proc
+from patchgen import proc, sandbox
 from patchgen.cache import Cache, digest, write_text
-from patchgen.errors import MachineError
+from patchgen.errors import MachineError, OverLimitError, SubmissionError
 from patchgen.patches import PatchFile
 
 _SECONDS = 120.0
@@ -99,6 +100,7 @@ def check(patches: Sequence[PatchFile], pristine: Path, base_tree: str, cache: C
         cache: where they are kept.
 
     Raises:
+        SubmissionError: it takes more than its share of time or memory.
         MachineError: checkpatch itself failed.
     """
     with ThreadPoolExecutor() as pool:
@@ -120,7 +122,14 @@ def _check_one(patch: PatchFile, pristine: Path, base_tree: str, cache: Cache) -
         (scratch / "0001.patch").write_bytes(patch.data)
         script = pristine / "scripts" / "checkpatch.pl"
         command = [proc.find("perl"), str(script), "--strict", "--show-types", f"--root={pristine}", "0001.patch"]
-        result = proc.run(command, cwd=scratch, timeout=_SECONDS, check=False, merge=True)
+        box = None
+        if not sandbox.why_not():
+            scratch.chmod(0o755)
+            box = sandbox.with_files(sandbox.Sandbox(), sandbox.BUILD, scratch, pristine)
+        try:
+            result = proc.run(command, cwd=scratch, timeout=_SECONDS, check=False, merge=True, sandbox=box)
+        except OverLimitError as error:
+            raise SubmissionError(f"checkpatch comes to no end with {patch.name}: {error.message}") from error
     match = _TOTAL.search(result.stdout)
     if match is None:
         raise MachineError(f"checkpatch failed on {patch.name}", evidence=proc.tail(result.stdout))

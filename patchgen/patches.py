@@ -16,7 +16,7 @@ from unidiff.errors import UnidiffParseError
 
 from patchgen import proc
 from patchgen.cache import Cache
-from patchgen.errors import CommandError, SubmissionError
+from patchgen.errors import CommandError, SubmissionError, printable
 from patchgen.repository import environment
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -24,12 +24,18 @@ MAX_FILES = 500
 _MAIL_SECONDS = 30.0
 # checkpatch hands file names to a shell, so a name is made of what kernel paths are made of.
 _PATH = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.,+@-]*(?:/[A-Za-z0-9_.,+@-]+)*$")
-_MODE = re.compile(r"^(?:old mode|new mode|new file mode|deleted file mode) (\d+)$|^index [0-9a-f.]+ (\d{6})$", re.M)
-# What checkpatch 4.15 takes for a file name, wherever it stands, also in a commit message; these are its patterns.
-_NAME_LINE = re.compile(r"^\+\+\+\s+(\S+)|^diff --git.*?(\S+)$", re.M)
+_LINE_MAX = 16 * 1024  # of bytes: there is no such line in a kernel, and patterns may take its square
+# git reads a mode as strtoul() does, with spaces and zeros before it; so whatever stands there must be plain.
+_MODE = re.compile(r"^(?:old mode|new mode|new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+)\b(.*)$", re.M)
+_RENAME = re.compile(r"^(?:rename|copy) (?:from|to) (.+)$", re.M)
+_BINARY = re.compile(r"^GIT binary patch|^Binary files .* differ$", re.M)
+# What checkpatch 4.15 takes for a file name, wherever it stands, also in a commit message: the first word after +++,
+# the last one of a diff --git line.
+_NAME_LINE = re.compile(r"^\+\+\+\s+(\S+)|^diff --git(.*)$", re.M)
 _GIT_HEADER = re.compile(r"^diff --git a/(?P<old>.+?) b/(?P<new>.+)$", re.M)
 _NOTHING = "/dev/null"  # stands in a diff for the missing side of a new or removed file
-_PLAIN_MODES = {"100644", "100755"}
+PLAIN_MODES = {"100644", "100755"}
+_GIT_FILES = {".git", ".gitattributes", ".gitmodules"}  # git itself obeys these
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class PatchFile:
     def paths(self) -> list[str]:
         """Every path in a kernel tree that it names, old and new."""
         named = {path for match in _GIT_HEADER.finditer(self.diff) for path in match.groups()}
-        named |= {file.path for file in self.files}
+        named |= {file.path for file in self.files} | set(_RENAME.findall(self.diff))
         return sorted(named - {_NOTHING})
 
     @property
@@ -85,6 +91,8 @@ def read(name: str, data: bytes, cache: Cache) -> PatchFile:
     """
     if len(data) > MAX_BYTES:
         raise SubmissionError(f"{name} has {len(data)} bytes; a patch may have {MAX_BYTES}")
+    if max(map(len, data.split(b"\n"))) > _LINE_MAX:
+        raise SubmissionError(f"{name} has a line of more than {_LINE_MAX} bytes")
     with cache.scratch("mail") as scratch:
         (scratch / "mail").write_bytes(data)
         command = [proc.find("git"), "mailinfo", "--encoding=UTF-8", "msg", "diff"]
@@ -97,12 +105,13 @@ def read(name: str, data: bytes, cache: Cache) -> PatchFile:
     head = dict(line.split(": ", 1) for line in out.stdout.splitlines() if ": " in line)
     try:
         files = tuple(PatchSet(diff))
-    except UnidiffParseError as error:
+    except (UnidiffParseError, ValueError, LookupError, AttributeError) as error:
         raise SubmissionError(f"{name}: the diff is damaged: {error}") from error
     if not files:
         raise SubmissionError(f"{name} holds no diff", hint="make patches with git format-patch")
     author = f"{head.get('Author', '')} <{head.get('Email', '')}>"
-    patch = PatchFile(name, data, head.get("Subject", ""), author, message, diff, files)
+    subject, author, message = (printable(text) for text in (head.get("Subject", ""), author, message))
+    patch = PatchFile(name, data, subject, author, message, diff, files)
     _refuse_hostile(patch)
     return patch
 
@@ -117,17 +126,21 @@ def _refuse_hostile(patch: PatchFile) -> None:
         raise SubmissionError(f"{patch.name} touches {len(patch.files)} files; {MAX_FILES} are allowed")
     for path in patch.paths:
         parts = PurePosixPath(path).parts
-        if not _PATH.match(path) or ".." in parts or ".git" in parts:
+        if not _PATH.fullmatch(path) or ".." in parts or any(part.lower() in _GIT_FILES for part in parts):
             raise SubmissionError(f"{patch.name} names a path that is not allowed: {path!r}")
     mail = patch.data.decode(errors="surrogateescape")
-    for found in _NAME_LINE.finditer(mail):
-        name = found[1] or found[2]
-        if name != _NOTHING and not _PATH.match(name):
+    for found in _NAME_LINE.finditer(f"{mail}\n{patch.diff}"):
+        name = found[1] or (found[2].split() or [""])[-1]
+        if name != _NOTHING and not _PATH.fullmatch(name):
             raise SubmissionError(f"{patch.name} has a line that names a file in a way that is not allowed: {name!r}")
-    for match in _MODE.finditer(patch.diff):
-        mode = match[1] or match[2]
-        if mode not in _PLAIN_MODES:
-            kind = {"120000": "a symbolic link", "160000": "a submodule"}.get(mode, f"mode {mode}")
+    # Before the first header are the sender's notes, where anything may stand.
+    diff = patch.diff[max(patch.diff.find("\ndiff --git "), 0) :]
+    if _BINARY.search(diff):
+        raise SubmissionError(f"{patch.name} has a binary diff; only text is allowed")
+    for match in _MODE.finditer(diff):
+        mode = match[1].strip().lstrip("+0")
+        if match[1] and match[1].rstrip("\r").removeprefix(" ") not in PLAIN_MODES:
+            kind = {"120000": "a symbolic link", "160000": "a submodule"}.get(mode, f"mode {mode!r}")
             raise SubmissionError(f"{patch.name} makes {kind}; only plain files are allowed")
 
 

@@ -132,7 +132,7 @@ def patched_for(config: Config, tree_id: str, origin: Source, project: Project) 
     return compose.commit(below, compose.render_series(own, below, ours), ours, project.cache).tree
 
 
-def testbed_of(project: Project, kernel: Path, sandbox: Sandbox | None = None) -> Testbed:
+def testbed_of(project: Project, kernel: Path, sandbox: Sandbox | None = None) -> Testbed:  # noqa: PT028 - no test
     """Return what guests of a kernel are made of, with the programs that the project's settings and series choose.
 
     Args:

@@ -142,7 +142,7 @@ class Sandbox:
             outer += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", proc.find("setpriv")]
             outer += ["--reuid", _USER, "--regid", _USER, "--clear-groups", "--inh-caps=-all", "--no-new-privs"]
             inner = [proc.find("bwrap"), "--die-with-parent", *inner, "--dev-bind", "/", "/"]
-        return [*outer, *inner, *self._limiting(), *words]
+        return [*outer, *inner, *limiting(self.limits), *words]
 
     def environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         """Return the program's whole environment: nothing of ours, since proxies have passwords in them."""
@@ -198,19 +198,20 @@ class Sandbox:
                     f"{there} cannot be read in the sandbox, where nobody is root", hint=f"chmod -R o+rX {there}"
                 )
 
-    def _limiting(self) -> list[str]:
-        limits = self.limits
-        kept = [
-            f"--as={limits.address}",
-            f"--nproc={limits.processes}",
-            f"--fsize={limits.file}",
-            f"--cpu={int(limits.seconds)}",
-            "--nofile=1024",
-            "--core=0",
-            "--memlock=0",
-            "--msgqueue=0",
-        ]
-        return [proc.find("choom"), "-n", "1000", "--", proc.find("prlimit"), *kept, "--"]
+
+def limiting(limits: Limits) -> list[str]:
+    """Return what is put before a command to limit each of its processes, as far as prlimit can."""
+    kept = [
+        f"--as={limits.address}",
+        f"--nproc={limits.processes}",
+        f"--fsize={limits.file}",
+        f"--cpu={int(limits.seconds)}",
+        "--nofile=1024",
+        "--core=0",
+        "--memlock=0",
+        "--msgqueue=0",
+    ]
+    return [proc.find("choom"), "-n", "1000", "--", proc.find("prlimit"), *kept, "--"]
 
 
 class Watch:

@@ -1,23 +1,27 @@
 """A submission as it is handed in: `patch.tar.gz`, or the directory that it would unpack to.
 
-An archive comes from a stranger: it is read in memory with limits, member by member, never unpacked to disk.
+An archive comes from a stranger: it is read in memory with limits, member by member, never unpacked to disk. It is
+decompressed first, up to the limit: tarfile would follow a header's word for how much is to be read.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
+import stat
 import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from patchgen.cache import Cache
-from patchgen.errors import SubmissionError, UsageError
+from patchgen.errors import SubmissionError, UsageError, printable
 from patchgen.patches import MAX_BYTES, PatchFile, read
 
 DIRECTORY = "patch"
 MAX_MEMBERS = 200
 MAX_TOTAL = 64 * 1024 * 1024
+_NAME_MAX = 255
 _REPORTS = (".pdf", ".txt")
 
 
@@ -53,7 +57,7 @@ def load(origin: Path, cache: Cache) -> Submission:
     """
     members: tuple[str, ...] = ()
     if origin.is_dir():
-        files = {path.name: path.read_bytes() for path in sorted(origin.iterdir()) if path.is_file()}
+        files = _read_directory(origin)
     elif origin.is_file():
         archived = _read_archive(origin)
         members = tuple(archived)
@@ -78,8 +82,15 @@ def _read_archive(origin: Path) -> dict[str, bytes]:
     """Return the files by their paths."""
     files: dict[str, bytes] = {}
     total = 0
+    if origin.stat().st_size > MAX_TOTAL:
+        raise SubmissionError(f"{origin} has more than {MAX_TOTAL} bytes")
     try:
-        with tarfile.open(fileobj=io.BytesIO(origin.read_bytes()), mode="r:gz") as archive:
+        with gzip.open(origin) as stream:
+            # Headers and padding are less than that.
+            data = stream.read(MAX_TOTAL + MAX_MEMBERS * 4096 + 1)
+        if len(data) > MAX_TOTAL + MAX_MEMBERS * 4096:
+            raise SubmissionError(f"{origin} unpacks to more than {MAX_TOTAL} bytes")
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for number, member in enumerate(archive, 1):
                 if number > MAX_MEMBERS:
                     raise SubmissionError(f"{origin} has more than {MAX_MEMBERS} members")
@@ -91,11 +102,39 @@ def _read_archive(origin: Path) -> dict[str, bytes]:
                 if not member.isreg():
                     raise SubmissionError(f"{origin}: member {member.name!r} is not a plain file")
                 total += member.size
-                if member.size > 4 * MAX_BYTES or total > MAX_TOTAL:
+                if not 0 <= member.size <= 4 * MAX_BYTES or total > MAX_TOTAL:
                     raise SubmissionError(f"{origin} unpacks to more than {MAX_TOTAL} bytes")
-                data = archive.extractfile(member)
-                assert data is not None, "it is a plain file"
-                files[str(path)] = data.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+                content = archive.extractfile(member)
+                assert content is not None, "it is a plain file"
+                _check_name(origin, str(path))
+                if str(path) in files:
+                    raise SubmissionError(f"{origin} has {str(path)!r} twice")
+                files[str(path)] = content.read()
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise SubmissionError(f"{origin} is not a gzipped tar archive: {error}") from error
     return files
+
+
+def _read_directory(origin: Path) -> dict[str, bytes]:
+    """Return the plain files of a directory by name; what is a link may lead anywhere."""
+    files: dict[str, bytes] = {}
+    total = 0
+    for number, path in enumerate(sorted(origin.iterdir()), 1):
+        if number > MAX_MEMBERS:
+            raise SubmissionError(f"{origin} has more than {MAX_MEMBERS} files")
+        _check_name(origin, path.name)
+        found = path.lstat()
+        if stat.S_ISDIR(found.st_mode):
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            raise SubmissionError(f"{origin}: {path.name!r} is not a plain file")
+        total += found.st_size
+        if found.st_size > 4 * MAX_BYTES or total > MAX_TOTAL:
+            raise SubmissionError(f"{origin} holds more than {MAX_TOTAL} bytes")
+        files[path.name] = path.read_bytes()
+    return files
+
+
+def _check_name(origin: Path, name: str) -> None:
+    if printable(name) != name or "\n" in name or len(name) > _NAME_MAX:
+        raise SubmissionError(f"{origin}: {name[:80]!r} is no name for a file that is handed in")

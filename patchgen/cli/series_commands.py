@@ -134,7 +134,7 @@ def bundle(
     project = pipeline.open_project(common.load_settings(), {})
     given = submissions.load(directory or common.OUTPUT / "patch", project.cache)
     pipeline.verify(given.patches, project.source(), project.cache)
-    checking.require_report(given)
+    checking.require_report(given, project.cache)
     files = {one.name: one.data for one in given.patches} | given.reports
     packed = pipeline.pack(files, project.settings)
     target = output or common.OUTPUT / pipeline.ARCHIVE

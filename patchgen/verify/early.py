@@ -33,7 +33,7 @@ def archive(case: Case) -> Iterator[Finding]:
         yield from archive_shape(given)
     yield from check.shape(given)
     if case.what in ("archive", "directory"):
-        yield from check.report(given)
+        yield from check.report(given, case.shop.project.cache)
         case.facts["report"] = ", ".join(given.reports) or "none"
 
 
