@@ -9,8 +9,8 @@ JUNIT := dist/junit
 # A worker per CPU; PARALLEL= for one process.
 PARALLEL := -n auto
 
-# Where linux-4.15 is, whose test program and fork to use: honoured by every target.
-export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
+# The kernel to work on and where it is, whose test program and fork to use: honoured by every target.
+export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
 .PHONY: help patch check test test-unit test-qemu test-builds nightly torture coverage static lint bench clean

@@ -52,7 +52,8 @@ def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict
         for style in styles
         if not style.clean
     ]
-    findings += _report(submission)
+    if source.base.submission:
+        findings += _report(submission)
     return Verdict(tuple(findings), facts), applied
 
 
@@ -96,8 +97,3 @@ def require_report(submission: Submission) -> None:
     """
     for finding in _report(submission):
         raise SubmissionError(f"report: {finding.message}")
-
-
-def default_submission(directory: Path) -> Path:
-    """Return what is checked when nothing is named: what `patchgen patch` wrote."""
-    return directory / "dist" / "patch.tar.gz"

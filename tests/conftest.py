@@ -16,7 +16,12 @@ def isolation(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Give every test a home of its own and none of the caller's settings."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("GIT_", "XDG_", "PATCHGEN_", "LINUX_")) or name in ("TEST_PROGRAM", "FORK_PROGRAM"):
+        if name.startswith(("GIT_", "XDG_", "PATCHGEN_", "LINUX_")) or name in (
+            "BASE",
+            "BASE_SRC",
+            "TEST_PROGRAM",
+            "FORK_PROGRAM",
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PATCHGEN_CACHE", str(home / "cache"))

@@ -26,6 +26,7 @@ def bench(
     submission: Given = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw how the costs grow.")] = None,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
@@ -33,7 +34,7 @@ def bench(
 
     if plot:
         cost_plot.check()
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     vanilla = kernel_and_testbed(project, vanilla=True)
     patched = kernel_and_testbed(project, given=submission)
     with progress.step("counting instructions"):

@@ -32,6 +32,7 @@ def run_scenarios(
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on the kernel under test, each in a freshly booted guest."""
@@ -41,7 +42,7 @@ def run_scenarios(
     chosen = [one for one in SCENARIOS if only in one.name]
     if not chosen:
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     if list_:
         known = _known(project, kernel, submission, vanilla)
         _show_table(results.table(known), json)
@@ -68,7 +69,7 @@ def run_scenarios(
     else:
         for outcome in outcomes:
             words = ["--only", outcome.scenario.name]
-            _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_))
+            _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_, project.base.name))
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
     raise typer.Exit(1 if counts["FAILED"] else 0)
