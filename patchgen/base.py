@@ -70,6 +70,31 @@ class Local(_Model):
 Origin = Annotated[Release | Package | Local, Field(discriminator="kind")]
 
 
+class Numbers(_Model):
+    """Other system call numbers than the assignment's.
+
+    Attributes:
+        first: of pf_set_param; pf_get_info and pf_cleanup follow it.
+        why: the reason, for people.
+    """
+
+    first: int
+    why: str
+
+
+class Differs(_Model):
+    """What the kernel itself does otherwise than linux-4.15, as far as scenarios and the model of pages can tell.
+
+    Attributes:
+        numbers: of the calls; None: the assignment's.
+        mprotect: why a page of one process is not write-protected by mprotect(), so that the next write is no fault;
+            "" if it is.
+    """
+
+    numbers: Numbers | None = None
+    mprotect: str = ""
+
+
 class Base(_Model):
     """One kernel release that series are made for.
 
@@ -84,6 +109,7 @@ class Base(_Model):
         makefile: variables at the head of the top Makefile, by which a directory is recognised.
         origin: where it comes from if the user names no place.
         blobs: git blob ids of the files that series edit, by path.
+        differs: what scenarios and the model of pages have to know of it.
         unused: pattern of paths that no x86 kernel is built from and checkpatch does not read; not laid out on disk.
     """
 
@@ -96,6 +122,7 @@ class Base(_Model):
     makefile: dict[str, str]
     origin: Origin
     blobs: dict[str, str] = {}
+    differs: Differs = Differs()
     unused: re.Pattern[str] | None = None
 
     @model_validator(mode="after")

@@ -78,16 +78,10 @@ def _source_item(base: Base, settings: Settings) -> Item:
     kept = _kept(base, settings)
     if kept:
         return Item(name, True, detail=f"in the cache, from {kept.origin}")
-    fix = f"{make}, or {variable}=DIR {make}"
+    own = f"{variable}=DIR {make}"
     if isinstance(base.origin, Package) and not shutil.which("apt-get"):
-        return Item(
-            name,
-            False,
-            True,
-            f"not in the cache; without apt-get, {base.origin} cannot be fetched",
-            f"{variable}=DIR {make}",
-        )
-    return Item(name, False, True, f"not in the cache; it will come from {base.origin}", fix)
+        return Item(name, False, True, f"not in the cache, and there is no apt-get to fetch {base.origin}", own)
+    return Item(name, False, True, f"not in the cache; it will come from {base.origin}", f"{make}, or {own}")
 
 
 def _kept(base: Base, settings: Settings) -> Stored | None:

@@ -37,6 +37,7 @@ class Outcome:
         evidence: the end of the kernel's console, for a failure.
         seconds: how long it took, with the guest's start.
         skipped: it could not be run on this kernel, `message` says why; it has not passed.
+        notes: in what this kernel is held to something else than linux-4.15, and why.
     """
 
     scenario: Scenario
@@ -45,6 +46,7 @@ class Outcome:
     evidence: str
     seconds: float
     skipped: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def result(self) -> str:
@@ -60,6 +62,7 @@ class Outcome:
             "result": self.result,
             "message": self.message,
             "evidence": self.evidence,
+            "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
         }
 
@@ -81,10 +84,13 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     begin = time.monotonic()
     message = evidence = ""
     skipped = False
+    notes: list[str] = []
     try:
         with testbed.ready() as guest:
+            lab = Lab(guest, prefix, testbed.differs)
+            notes = lab.notes
             try:
-                scenario.run(Lab(guest, prefix))
+                scenario.run(lab)
             except Failed as error:
                 message = str(error)
             except Skipped as error:
@@ -100,7 +106,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 after(scenario, guest)
     except GuestError as error:
         message, evidence = error.message, error.evidence
-    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped)
+    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped, tuple(notes))
 
 
 def run_all(

@@ -365,9 +365,8 @@ def _from_tarball(base: Base, path: Path, cache: Cache, touched: Collection[str]
     kept = _once(base, path, cache, bring)
     if kept.tree != base.tree:
         with importer.opened(cache) as repo:
-            _judge(base, touched, origin)(
-                repo, kept.tree
-            )  # if it was imported before, then perhaps for a series that touches other files
+            # If it was imported before, then perhaps for a series that touches other files.
+            _judge(base, touched, origin)(repo, kept.tree)
     return kept
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from patchgen import base
+from patchgen.base import Differs
 from patchgen.cache import Cache
 from patchgen.guest import initramfs, kvm, machine, saved
 from patchgen.guest.initramfs import Image
@@ -33,6 +35,7 @@ class Testbed:
         image: the guest's file system.
         machine: what QEMU emulates.
         cache: where saved guests are kept.
+        differs: what its base does otherwise than linux-4.15.
     """
 
     __test__ = False  # pytest takes every class whose name begins with Test for tests
@@ -41,6 +44,7 @@ class Testbed:
     image: Image
     machine: Machine
     cache: Cache
+    differs: Differs = dataclasses.field(default_factory=Differs)
 
     @contextmanager
     def ready(self) -> Iterator[Guest]:
@@ -78,4 +82,4 @@ def make(kernel: Path, settings: Settings, parameters: Mapping[str, Parameter], 
     defines = {macro: str(parameters[name]) for name, macro in _DEFINES.items() if name in parameters}
     choice = initramfs.Choice(sources={name: path for name, path in sources.items() if path}, defines=defines)
     described = dataclasses.replace(machine.load(), accelerator=kvm.accelerator(cache))
-    return Testbed(kernel, initramfs.build(cache, choice), described, cache)
+    return Testbed(kernel, initramfs.build(cache, choice), described, cache, base.load(settings.base).differs)

@@ -99,14 +99,8 @@ def again(
         set_: replaced parameters.
         base: its name.
     """
-    line = [
-        "patchgen",
-        command,
-        *(["--base", base] if base != DEFAULT else []),
-        *words,
-        *(["--kernel", str(kernel)] if kernel else []),
-        *["--vanilla"] * vanilla,
-    ]
+    words = [*(["--base", base] if base != DEFAULT else []), *words]
+    line = ["patchgen", command, *words, *(["--kernel", str(kernel)] if kernel else []), *["--vanilla"] * vanilla]
     line += [word for pair in set_ or [] for word in ("--set", pair)]
     return shlex.join([*line, *([str(submission)] if submission else [])])
 

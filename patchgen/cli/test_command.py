@@ -119,6 +119,8 @@ def _tests(row: Row) -> dict[str, object]:
 
 def _show_outcome(outcome: Outcome, again: str) -> None:
     typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
+    for note in outcome.notes:
+        typer.echo(f"        | otherwise on this base: {note}")
     for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
         typer.echo(f"        | {line}")
     if not outcome.passed and not outcome.skipped:

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchgen import cache as caching
 from patchgen import apt, progress
+from patchgen import cache as caching
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, UsageError
 
