@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 PATCHGEN := $(BIN)/patchgen
 PYTEST := $(BIN)/python -m pytest
 JUNIT := dist/junit
+# Decides on which kernels the tests run, builds them, and hands the decision on.
+PREPARED = kernels=$$($(BIN)/python tests/prepare.py) && PATCHGEN_TEST_KERNELS="$$kernels"
 # A worker per CPU; PARALLEL= for one process.
 PARALLEL := -n auto
 
-# Where linux-4.15 is, whose test program and fork to use: honoured by every target.
-export LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
+# The kernel to work on and where it is, whose test program and fork to use: honoured by every target.
+export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
 .PHONY: help patch check test test-unit test-qemu test-builds nightly torture coverage static lint bench clean
@@ -27,22 +29,19 @@ check: patch ## check dist/patch.tar.gz: git am, white space, checkpatch --stric
 	@$(PATCHGEN) check
 
 test: host-test $(VENV)/.made-dev ## run every test: unit, integration, and on the real kernel in QEMU
-	@$(BIN)/python tests/prepare.py
-	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test.xml $(PYTEST_ARGS)
+	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test.xml $(PYTEST_ARGS)
 
 test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
 	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
 
 test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot it in QEMU and test it
-	@$(BIN)/python tests/prepare.py
-	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
+	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)
 
 nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random programs with the model (minutes)
-	@$(BIN)/python tests/prepare.py
-	@RANDOM_PROGRAMS=$${RANDOM_PROGRAMS:-2000} $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/nightly.xml \
+	@$(PREPARED) RANDOM_PROGRAMS=$${RANDOM_PROGRAMS:-2000} $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/nightly.xml \
 	  tests/kernel/test_random_programs.py $(PYTEST_ARGS)
 
 torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd calls on a debug kernel; TORTURE= more options

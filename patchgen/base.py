@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from patchgen import resources
 from patchgen.errors import UsageError
@@ -14,48 +15,129 @@ from patchgen.errors import UsageError
 DEFAULT = "linux-4.15"
 
 
-class Download(BaseModel):
-    """Where a release tarball is, and how it is known to be the right one.
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Release(_Model):
+    """A release tarball, and how it is known to be the right one.
 
     Attributes:
         url: its address.
         sha256: its checksum.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+    kind: Literal["release"] = "release"
     url: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
+    def __str__(self) -> str:
+        return self.url
 
-class Base(BaseModel):
+
+class Package(_Model):
+    """A tarball in a Debian package. Its publisher updates it, so what is in it is known by apt's signatures.
+
+    Attributes:
+        package: the package's name.
+        member: path of the tarball in it.
+        megabytes: room that the package, its content and the import take for a while.
+    """
+
+    kind: Literal["package"]
+    package: str = Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$")
+    member: str
+    megabytes: int = Field(gt=0)
+
+    def __str__(self) -> str:
+        return f"Debian's package {self.package}"
+
+
+class Local(_Model):
+    """A git repository, directory or tarball on this machine.
+
+    Attributes:
+        path: where it is.
+    """
+
+    kind: Literal["path"]
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+Origin = Annotated[Release | Package | Local, Field(discriminator="kind")]
+
+
+class Numbers(_Model):
+    """Other system call numbers than the assignment's.
+
+    Attributes:
+        first: of pf_set_param; pf_get_info and pf_cleanup follow it.
+        why: the reason, for people.
+    """
+
+    first: int
+    why: str
+
+
+class Differs(_Model):
+    """What the kernel itself does otherwise than linux-4.15, as far as scenarios and the model of pages can tell.
+
+    Attributes:
+        numbers: of the calls; None: the assignment's.
+        mprotect: why a page of one process is not write-protected by mprotect(), so that the next write is no fault;
+            "" if it is.
+    """
+
+    numbers: Numbers | None = None
+    mprotect: str = ""
+
+
+class Base(_Model):
     """One kernel release that series are made for.
 
     Attributes:
         name: the file's stem, as `--base` and cache paths spell it.
         title: for people.
         submission: whether a submission may be made on it.
-        tree: git tree id of the release.
+        tree: git tree id of the release; "" if there is none, because the source is updated. Then its Makefile and the
+            anchors of the series, each of which must match once, tell whether it will do.
         ignored: paths of the upstream tag's tree that the release's own .gitignore leaves out of `tree`.
         tags: names that the release's commit has in upstream repositories.
         makefile: variables at the head of the top Makefile, by which a directory is recognised.
-        download: the release tarball.
+        origin: where it comes from if the user names no place.
         blobs: git blob ids of the files that series edit, by path.
+        differs: what scenarios and the model of pages have to know of it.
         unused: pattern of paths that no x86 kernel is built from and checkpatch does not read; not laid out on disk.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str
     submission: bool
-    tree: str = Field(pattern="^[0-9a-f]{40}$")
+    tree: str = Field(default="", pattern="^([0-9a-f]{40})?$")
     ignored: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     makefile: dict[str, str]
-    download: Download
-    blobs: dict[str, str]
+    origin: Origin
+    blobs: dict[str, str] = {}
+    differs: Differs = Differs()
     unused: re.Pattern[str] | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Base:
+        """A download that nothing is compared with must not become a base."""
+        if isinstance(self.origin, Release) and not self.tree:
+            raise ValueError("a release has a tree")
+        if self.submission and not self.tree:
+            raise ValueError("a submission needs a base that is known by its tree")
+        return self
+
+
+def names(directory: Path = resources.BASES) -> list[str]:
+    """Return the names of all bases, the default first."""
+    return sorted((file.stem for file in directory.glob("*.toml")), key=lambda name: (name != DEFAULT, name))
 
 
 def load(name: str = DEFAULT, directory: Path = resources.BASES) -> Base:
@@ -66,8 +148,7 @@ def load(name: str = DEFAULT, directory: Path = resources.BASES) -> Base:
     """
     path = directory / f"{name}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in directory.glob("*.toml")))
-        raise UsageError(f"there is no base called {name}", hint=f"known bases: {known}")
+        raise UsageError(f"there is no base called {name}", hint=f"known bases: {', '.join(names(directory))}")
     try:
         return Base.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:

@@ -128,6 +128,17 @@ def _sweep(parent: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def require_room(cache: Cache, megabytes: int, doing: str) -> None:
+    """See that the cache's disk has room, before minutes are spent on finding out.
+
+    Raises:
+        MachineError: it has not.
+    """
+    free = shutil.disk_usage(cache.directory()).free >> 20
+    if free < megabytes:
+        raise MachineError(f"no room to {doing}: it takes {megabytes} MB, and {free} MB are free", hint=NO_ROOM)
+
+
 def prune(parent: Path, keep: int) -> None:
     """Remove all but the `keep` youngest entries of a directory of the cache."""
     with contextlib.suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from patchgen import apply, checkpatch, pdf, tree
 from patchgen.cache import Cache
@@ -31,7 +31,9 @@ def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict
     findings, facts = shape(submission), sizes(submission)
     more, said, applied = application(submission, source, cache)
     styles, totals = style(submission, source, cache)
-    findings += [*more, *styles, *report(submission, cache)]
+    findings += [*more, *styles]
+    if source.base.submission:
+        findings += report(submission, cache)
     return Verdict(tuple(findings), facts | said | totals), applied
 
 
@@ -150,8 +152,3 @@ def require_report(submission: Submission, cache: Cache) -> None:
     """
     for finding in _report(submission, cache):
         raise SubmissionError(f"report: {finding.message}")
-
-
-def default_submission(directory: Path) -> Path:
-    """Return what is checked when nothing is named: what `patchgen patch` wrote."""
-    return directory / "dist" / "patch.tar.gz"

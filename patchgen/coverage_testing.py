@@ -57,7 +57,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int, sandb
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
     origin = project.source()
     tree, slot = pipeline.tree_under_test(project, origin, given)
-    config = kernel.load_config(CONFIG)
+    config = kernel.load_config(CONFIG, project.base.name)
     whole = pipeline.patched_for(config, tree, origin, project)
     jobs = project.settings.jobs
     built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=sandbox)

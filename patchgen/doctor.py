@@ -7,9 +7,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import base, host
+from patchgen import base as bases
+from patchgen import host, source
+from patchgen.base import Base, Package
 from patchgen.cache import Cache
 from patchgen.errors import PatchgenError
+from patchgen.importer import Stored
 from patchgen.settings import Settings
 
 _ROOM = 4 * 1024**3  # A kernel tree, two build directories and their objects.
@@ -35,12 +38,13 @@ class Item:
 
 
 def examine(settings: Settings) -> list[Item]:
-    """Look at the host's programs, the cache, the disk and the kernel source; change nothing."""
+    """Look at the host's programs, the cache, the disk and the kernel sources; change nothing."""
     items = [
         Item(need.name, need.present(), need.optional, need.command, f"as root: {host.install_line([need])}")
         for need in host.needs()
     ]
-    return [*items, _cache_item(settings), _room_item(settings), _source_item(settings)]
+    sources = [_source_item(bases.load(name), settings) for name in bases.names()]
+    return [*items, _cache_item(settings), _room_item(settings), *sources]
 
 
 def _existing(path: Path) -> Path:
@@ -64,18 +68,27 @@ def _room_item(settings: Settings) -> Item:
     return Item("room on the cache's disk", free >= _ROOM, True, detail, "set PATCHGEN_CACHE to another disk")
 
 
-def _source_item(settings: Settings) -> Item:
-    wanted = base.load()
-    name = f"{wanted.title} source"
-    if settings.linux_src:
-        return Item(
-            name, settings.linux_src.exists(), detail=f"LINUX_SRC={settings.linux_src}", fix="correct LINUX_SRC"
-        )
+def _source_item(base: Base, settings: Settings) -> Item:
+    """Look whether a base is at hand; only the one that is to be worked on may be called missing."""
+    name = f"{base.title} source"
+    named, variable = source.place(base, settings), source.variable(base)
+    make = "make patch" if base.submission else f"BASE={base.name} make patch"
+    if named:
+        return Item(name, named.exists(), base.name != settings.base, str(named), f"correct {variable}")
+    kept = _kept(base, settings)
+    if kept:
+        return Item(name, True, detail=f"in the cache, from {kept.origin}")
+    own = f"{variable}=DIR {make}"
+    if isinstance(base.origin, Package) and not shutil.which("apt-get"):
+        return Item(name, False, True, f"not in the cache, and there is no apt-get to fetch {base.origin}", own)
+    return Item(name, False, True, f"not in the cache; it will come from {base.origin}", f"{make}, or {own}")
+
+
+def _kept(base: Base, settings: Settings) -> Stored | None:
+    """Return what the cache has of a base, without making the cache."""
+    if not settings.cache.is_dir():
+        return None
     try:
-        kept = Cache(settings.cache).root / "bases" / f"{wanted.tree}.json"
-        if kept.is_file():
-            return Item(name, True, detail="in the cache")
+        return source.known(base, Cache(settings.cache))
     except PatchgenError:
-        pass
-    detail = f"not in the cache; it will be downloaded from {wanted.download.url}"
-    return Item(name, False, True, detail, "make patch, or LINUX_SRC=DIR make patch")
+        return None

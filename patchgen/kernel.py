@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from patchgen import kernel_box, proc, progress, resources, tree
+from patchgen.base import DEFAULT
 from patchgen.cache import Cache, digest, machine_faults, prune, replacing, write_text
 from patchgen.errors import BuildError, MachineError, UsageError
 from patchgen.kernel_box import Box
@@ -100,18 +101,27 @@ class Kernel:
     seconds: float
 
 
-def load_config(name: str) -> Config:
+def load_config(name: str, base: str = DEFAULT) -> Config:
     """Return the configuration of that name.
+
+    Args:
+        name: its name.
+        base: name of the base it is for. What its directory here has goes on top: keys of a kernels.toml replace
+            those of the table of the same name, and a fragment follows the fragment of the same name.
 
     Raises:
         UsageError: there is none, or the file is wrong.
     """
-    path = KERNELS / "kernels.toml"
+    path, own = KERNELS / "kernels.toml", KERNELS / base
     data = tomllib.loads(path.read_text())
     if name not in data:
         raise UsageError(f"there is no kernel configuration {name}", hint=f"known: {', '.join(data)}")
+    differs = tomllib.loads((own / path.name).read_text()).get(name, {}) if (own / path.name).is_file() else {}
+    fields = {**data[name], **differs}
+    wanted = [name for one in fields.get("fragments", ()) for name in (one, f"{base}/{one}")]
+    fields["fragments"] = [one for one in wanted if "/" not in one or (KERNELS / one).is_file()]
     try:
-        return Config(name=name, **data[name])
+        return Config(name=name, **fields)
     except ValidationError as error:
         raise UsageError(f"{path} is wrong: {error}") from error
 

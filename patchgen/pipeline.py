@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import apply, base, bundle, compose, kernel, patches, progress, report, series, source, tree
+from patchgen import apply, bundle, compose, kernel, patches, progress, report, series, source, tree
+from patchgen import base as bases
+from patchgen.base import Base
 from patchgen.cache import Cache, replacing, write_bytes
-from patchgen.errors import SubmissionError
+from patchgen.errors import SubmissionError, UsageError
 from patchgen.kernel import Config
 from patchgen.patches import PatchFile
 from patchgen.series import Series
@@ -33,11 +35,13 @@ class Project:
         settings: as read.
         cache: where things are kept.
         series: the series, parameters applied.
+        base: what it is made on.
     """
 
     settings: Settings
     cache: Cache
     series: Series
+    base: Base
 
     def source(self) -> Source:
         """Return the base, brought into the cache if need be, and tell the user what is odd about it.
@@ -46,7 +50,7 @@ class Project:
             BaseError: what was given is not the base.
             MachineError: it cannot be had.
         """
-        found = source.obtain(base.load(), self.settings, self.cache, self.series.edited)
+        found = source.obtain(self.base, self.settings, self.cache, self.series.edited)
         # What the source lacks is told once, before the tree is laid out without it.
         laid_out = (self.cache.root / "trees" / tree.variant(found)).is_dir()
         for warning in found.warnings:
@@ -64,14 +68,14 @@ class Generated:
         composed: its commits.
         patches: its patch files, parsed.
         files: content of everything that belongs into dist/patch, by name.
-        report: the report, with what is still missing in it.
+        report: the report, with what is still missing in it; None on a base that is none of submissions.
     """
 
     origin: Source
     composed: compose.Composed
     patches: tuple[PatchFile, ...]
     files: dict[str, bytes]
-    report: report.Report
+    report: report.Report | None
 
 
 def open_project(settings: Settings, overrides: Mapping[str, str], name: str | None = None) -> Project:
@@ -79,11 +83,12 @@ def open_project(settings: Settings, overrides: Mapping[str, str], name: str | N
 
     Raises:
         SeriesError: its data is wrong.
-        UsageError: there is none of that name, or an override is wrong.
+        UsageError: there is no series or base of that name, or an override is wrong.
     """
     parameters = {**settings.series.parameters, **overrides}
-    found = series.load(series.find(name or settings.series.name), parameters)
-    return Project(settings, Cache(settings.cache), found)
+    base = bases.load(settings.base)
+    found = series.load(series.find(name or settings.series.name), parameters, base.name)
+    return Project(settings, Cache(settings.cache), found, base)
 
 
 def commit(project: Project, origin: Source) -> compose.Composed:
@@ -165,11 +170,14 @@ def generate(project: Project) -> Generated:
     with ThreadPoolExecutor(1) as pool:
         # git am is other processes' work: the report is typeset meanwhile.
         applying = pool.submit(verify, made, origin, project.cache)
-        facts = facts_of(project.series, made)
-        written = report.render(project.series.directory / "report", project.settings.submission, facts)
+        written = None
+        if project.base.submission:
+            facts = facts_of(project.series, made)
+            written = report.render(project.series.directory / "report", project.settings.submission, facts)
         applying.result()
     files = {patch.name: patch.data for patch in made}
-    files["report.pdf"], files["report.txt"] = written.pdf, written.text.encode()
+    if written:
+        files["report.pdf"], files["report.txt"] = written.pdf, written.text.encode()
     return Generated(origin, composed, made, files, written)
 
 
@@ -185,6 +193,19 @@ def facts_of(of: Series, made: Sequence[PatchFile]) -> report.Facts:
         "lines removed": str(sum(patch.removed for patch in made)),
     }
     return report.Facts(rows, of.parameters, {}, measured)
+
+
+def require_submission(base: Base) -> None:
+    """See that submissions are made on a base.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if not base.submission:
+        raise UsageError(
+            f"{base.title} is no base of a submission, so nothing is packed for it",
+            hint=f"submissions are patches on {bases.DEFAULT}: leave out --base and BASE",
+        )
 
 
 def pack(files: Mapping[str, bytes], settings: Settings) -> bundle.Bundle:
@@ -212,8 +233,8 @@ def verify(made: Sequence[PatchFile], origin: Source, cache: Cache) -> apply.App
     return applied
 
 
-def write(generated: Generated, packed: bundle.Bundle, output: Path) -> None:
-    """Write `patch/` and `patch.tar.gz` below `output`, each in one rename.
+def write(generated: Generated, packed: bundle.Bundle | None, output: Path) -> None:
+    """Write `patch/` and, if there is one, `patch.tar.gz` below `output`, each in one rename.
 
     Raises:
         MachineError: it cannot be written.
@@ -222,4 +243,5 @@ def write(generated: Generated, packed: bundle.Bundle, output: Path) -> None:
         fresh.mkdir()
         for name, data in generated.files.items():
             (fresh / name).write_bytes(data)
-    write_bytes(output / ARCHIVE, packed.data)
+    if packed:
+        write_bytes(output / ARCHIVE, packed.data)

@@ -3,6 +3,7 @@
     @{ name }                a value
     @% if since("ID") %@     a statement; a line with nothing else leaves no line behind
     @# remark #@             a comment
+    @% filter fill %@        the lines up to `endfilter` as one paragraph of 72 columns
 
 since("ID") is true in the patch of that id and in all after it: one template shows a file at every step.
 """
@@ -10,6 +11,7 @@ since("ID") is true in the patch of that id and in all after it: one template sh
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,9 +35,16 @@ ENVIRONMENT = Environment(
     autoescape=False,  # noqa: S701 - kernel source, not HTML
 )
 
+# What a name is replaced with may be longer: a commit message is wrapped anew.
+ENVIRONMENT.filters["fill"] = lambda text: f"{textwrap.fill(' '.join(text.split()), 72, break_on_hyphens=False)}\n"
+
 
 def context(series: Series, patch: Patch, authors: list[str]) -> dict[str, object]:
-    """Return the names that the templates of one patch see: the parameters, `authors`, `patch` and since()."""
+    """Return the names that the templates of one patch see: parameters, `authors`, `patch`, since() and `idiom`.
+
+    Raises:
+        SeriesError: idioms.j2 is wrong.
+    """
     order = [one.id for one in series.patches]
     here = order.index(patch.id)
 
@@ -44,7 +53,23 @@ def context(series: Series, patch: Patch, authors: list[str]) -> dict[str, objec
             raise UndefinedError(f"since({patch_id!r}): there is no such patch")
         return order.index(patch_id) <= here
 
-    return {**series.parameters, "authors": authors, "patch": here + 1, "since": since}
+    return {
+        **series.parameters,
+        "authors": authors,
+        "patch": here + 1,
+        "since": since,
+        "idiom": _idioms(series.idioms) if series.idioms else None,
+    }
+
+
+def _idioms(path: Path) -> object:
+    """Return what a template sets and defines, as attributes."""
+    try:
+        return _compiled(path.read_text(encoding="utf-8")).module
+    except TemplateSyntaxError as error:
+        raise SeriesError(f"{path}:{error.lineno}: {error.message}") from error
+    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        raise SeriesError(f"{path}: {error}") from error
 
 
 def render(text: str, names: Mapping[str, object], origin: Path, *, line: int = 1) -> str:

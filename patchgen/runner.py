@@ -40,6 +40,7 @@ class Outcome:
         skipped: it could not be run on this kernel, `message` says why; it has not passed.
         not_judged: the machine failed, `message` says how; that says nothing about the kernel.
         picture: the last statistics that it saw, beside those that it wanted.
+        notes: in what this kernel is held to something else than linux-4.15, and why.
     """
 
     scenario: Scenario
@@ -50,6 +51,7 @@ class Outcome:
     skipped: bool = False
     not_judged: bool = False
     picture: Picture | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def result(self) -> str:
@@ -65,6 +67,7 @@ class Outcome:
             "result": self.result,
             "message": self.message,
             "evidence": self.evidence,
+            "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
         }
 
@@ -90,7 +93,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     wanted: object = None
     try:
         with testbed.ready() as guest:
-            lab = Lab(guest, prefix)
+            lab = Lab(guest, prefix, testbed.differs)
             try:
                 scenario.run(lab)
             except Failed as error:
@@ -109,8 +112,9 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     except GuestError as error:
         message, evidence = error.message, error.evidence
     seen = picture(lab.last, wanted, not message) if lab and lab.last else None
+    notes = tuple(lab.notes) if lab else ()
     shown = printable(message), printable(evidence)
-    return Outcome(scenario, not message, *shown, time.monotonic() - begin, skipped, picture=seen)
+    return Outcome(scenario, not message, *shown, time.monotonic() - begin, skipped, picture=seen, notes=notes)
 
 
 def run_all(

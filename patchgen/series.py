@@ -4,6 +4,8 @@
     DIRECTORY/files/PATH.j2        a file that the series adds
     DIRECTORY/edits/PATH.toml      what it changes in a file of the base
     DIRECTORY/messages/ID.txt.j2   the commit message of a patch
+    DIRECTORY/idioms.j2            what the kernel calls things: values and macros that all templates see as `idiom`
+    DIRECTORY/bases/BASE/          what is otherwise on another base: base.toml, and an idioms.j2 in place of the first
 
 Nothing here knows what a series is about.
 """
@@ -11,8 +13,8 @@ Nothing here knows what a series is about.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, TypeVar
 
@@ -22,6 +24,7 @@ from patchgen import resources
 from patchgen.errors import SeriesError, UsageError
 
 Parameter = str | int
+_IDIOMS = "idioms.j2"
 
 
 def _tree_path(text: str) -> str:
@@ -85,6 +88,20 @@ class _SeriesFile(_Model):
     patch: list[Patch] = Field(min_length=1)
 
 
+class BaseFile(_Model):
+    """What of a series is otherwise on a base than on the one it was written for: `bases/BASE/base.toml`.
+
+    Attributes:
+        parameters: defaults that replace those of series.toml.
+        moved: files that are edited in the place of others, by the others' paths. The edits stay theirs.
+        anchors: by path, what stands there in the place of an anchor, which is named by any part of it.
+    """
+
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    moved: dict[TreePath, TreePath] = Field(default_factory=dict)
+    anchors: dict[TreePath, dict[str, Annotated[str, AfterValidator(_anchor)]]] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Series:
     """A series, read and checked, with the parameters it will be rendered with.
@@ -96,6 +113,8 @@ class Series:
         parameters: the values, overrides applied.
         patches: in order.
         edits: by path of the edited file.
+        moved: by path, the path under which the series has the edits of a file that differs by base.
+        idioms: the template of what the kernel calls things; None if the series has none.
     """
 
     directory: Path
@@ -104,6 +123,8 @@ class Series:
     parameters: Mapping[str, Parameter]
     patches: tuple[Patch, ...]
     edits: Mapping[str, tuple[Edit, ...]]
+    moved: Mapping[str, str] = field(default_factory=dict)
+    idioms: Path | None = None
 
     @property
     def touched(self) -> list[str]:
@@ -121,7 +142,7 @@ class Series:
 
     def edit_file(self, path: str) -> Path:
         """Return the edits of a changed file, whether or not they exist."""
-        return self.directory / "edits" / f"{path}.toml"
+        return self.directory / "edits" / f"{self.moved.get(path, path)}.toml"
 
     def message_file(self, patch: Patch) -> Path:
         """Return the message template of a patch."""
@@ -157,21 +178,28 @@ def find(name: str) -> Path:
     raise UsageError(f"there is no series {name}", hint=f"known series: {known}; or give a directory")
 
 
-def load(directory: Path, overrides: Mapping[str, Parameter] | None = None) -> Series:
+def load(directory: Path, overrides: Mapping[str, Parameter] | None = None, base: str | None = None) -> Series:
     """Read a series.
 
     Args:
         directory: where series.toml lies.
         overrides: values in place of those of its [parameters]; numbers may come as text.
+        base: name of the base it will be made on; what `bases/BASE` has goes on top. None: as it was written.
 
     Raises:
         SeriesError: its data is wrong.
         UsageError: an override has an unknown name or the wrong kind.
     """
     data = _read(directory / "series.toml", _SeriesFile)
-    parameters = _override(data.parameters, overrides or {})
+    own = directory / "bases" / base if base else None
+    differs = _read(own / "base.toml", BaseFile) if own and own.is_dir() else BaseFile()
+    defaults = _override(data.parameters, differs.parameters)
+    parameters = _override(defaults, overrides or {})
+    places = [own / _IDIOMS] if own else []
+    idioms = next((path for path in (*places, directory / _IDIOMS) if path.is_file()), None)
     edits: dict[str, tuple[Edit, ...]] = {}
-    blank = Series(directory, data.name, data.title, parameters, tuple(data.patch), edits)
+    moved = {there: here for here, there in differs.moved.items()}
+    blank = Series(directory, data.name, data.title, parameters, _moved(data.patch, differs), edits, moved, idioms)
     for path in blank.touched:
         is_new, is_edited = blank.new_file(path).is_file(), blank.edit_file(path).is_file()
         if is_new == is_edited:
@@ -181,8 +209,29 @@ def load(directory: Path, overrides: Mapping[str, Parameter] | None = None) -> S
             )
         if is_edited:
             edits[path] = tuple(_read(blank.edit_file(path), EditFile).edit)
+    for path, anchors in differs.anchors.items():
+        edits[path] = _anchored(edits.get(path, ()), anchors, f"bases/{base}/base.toml: {path}")
     _check(blank)
     return blank
+
+
+def _moved(patches: Sequence[Patch], differs: BaseFile) -> tuple[Patch, ...]:
+    """Return the patches with the paths that a base has."""
+    listed = {path for patch in patches for path in patch.paths}
+    if unknown := sorted(set(differs.moved) - listed):
+        raise SeriesError(f"[moved] has {unknown[0]}, which no patch lists")
+    return tuple(Patch(id=one.id, paths=[differs.moved.get(path, path) for path in one.paths]) for one in patches)
+
+
+def _anchored(edits: Sequence[Edit], anchors: Mapping[str, str], where: str) -> tuple[Edit, ...]:
+    """Return the edits of a file with a base's own anchors."""
+    fresh = list(edits)
+    for part, anchor in anchors.items():
+        found = [number for number, edit in enumerate(edits) if part in edit.anchor]
+        if len(found) != 1:
+            raise SeriesError(f"{where}: {len(found)} anchors of the series have {part!r} in them, one must")
+        fresh[found[0]] = edits[found[0]].model_copy(update={"anchor": anchor})
+    return tuple(fresh)
 
 
 def _check(series: Series) -> None:
@@ -200,10 +249,11 @@ def _check(series: Series) -> None:
             raise SeriesError(
                 f"{where}: patch {patch_id} lists {path}, but {series.edit_file(path)} has no edit for it"
             )
+    used = {series.moved.get(path, path) for path in series.touched}
     for folder, suffix in (("files", ".j2"), ("edits", ".toml")):
         for file in sorted((series.directory / folder).rglob(f"*{suffix}")):
             path = file.relative_to(series.directory / folder).as_posix().removesuffix(suffix)
-            if path not in series.touched:
+            if path not in used:
                 raise SeriesError(f"{file} is used by no patch of {where}")
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 from platformdirs import user_cache_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from patchgen.base import DEFAULT
 from patchgen.errors import UsageError
 
 FILE_NAME = "patchgen.toml"
@@ -73,6 +74,8 @@ class Settings(_Model):
     Attributes:
         submission: who hands in.
         series: what is generated.
+        base: the base that series are made on, of templates/bases (BASE).
+        base_src: where it is if it is not one of submissions (BASE_SRC); None: the cache, else its own origin.
         linux_src: where linux-4.15 is (LINUX_SRC); None: the cache, else the download.
         linux_base: the commit in it that is the base (LINUX_BASE); None: found by its tree.
         test_program: the course's test program (TEST_PROGRAM), instead of ours.
@@ -83,6 +86,8 @@ class Settings(_Model):
 
     submission: Submission = Submission()
     series: SeriesChoice = SeriesChoice()
+    base: str = DEFAULT
+    base_src: Path | None = None
     linux_src: Path | None = None
     linux_base: str | None = None
     test_program: Path | None = None
@@ -92,6 +97,8 @@ class Settings(_Model):
 
 
 _ENVIRONMENT = {
+    "BASE": "base",
+    "BASE_SRC": "base_src",
     "LINUX_SRC": "linux_src",
     "LINUX_BASE": "linux_base",
     "TEST_PROGRAM": "test_program",
@@ -101,7 +108,7 @@ _ENVIRONMENT = {
 }
 
 
-_PATHS = ("linux_src", "test_program", "fork_program", "cache")
+_PATHS = ("base_src", "linux_src", "test_program", "fork_program", "cache")
 
 
 def split_identity(identity: str) -> tuple[str, str]:

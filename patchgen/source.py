@@ -1,4 +1,4 @@
-"""Where the base comes from: LINUX_SRC, the cache, or the download; and whether it is the base at all.
+"""Where the base comes from: the user's place, the cache, or the base's own origin; and whether it is the base at all.
 
 Whatever the user has is judged here (is this tree the release, or close enough?) and brought into the cache's
 repository by importer.py. A decision is remembered with what it rested on, so that a later run only looks whether
@@ -15,10 +15,11 @@ import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote
 
+from patchgen import apt, download, importer, progress
 from patchgen import cache as caching
-from patchgen import download, importer, progress
-from patchgen.base import Base
+from patchgen.base import Base, Local, Package, Release
 from patchgen.cache import Cache
 from patchgen.errors import BaseError, MachineError
 from patchgen.repository import Repository, answer
@@ -30,6 +31,7 @@ _COMMIT_ID = re.compile(r"[0-9a-f]{40}$")
 _NAMES_SHOWN = 3
 # "blob", length and content: what git hashes. Here it is SHA-1's job to name a file, not to resist an attacker.
 _BLOB = b"blob %d\0"
+_PACKAGE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,24 @@ def obtain(base: Base, settings: Settings, cache: Cache, touched: Collection[str
 
     Args:
         base: which one.
-        settings: `linux_src` and `linux_base` say where to look.
+        settings: `linux_src` and `linux_base`, for a base of no submission `base_src`, say where to look.
         cache: where it is kept.
         touched: paths that the series edits or adds; those that the base knows must be as released.
 
     Raises:
-        BaseError: what `linux_src` names is not the base, or lacks a file that is needed.
-        DownloadError: the release cannot be downloaded.
+        BaseError: what the settings name is not the base, or lacks a file that is needed.
+        DownloadError: it cannot be downloaded.
         MachineError: git or the disk failed.
     """
     warnings: list[str] = []
-    path = settings.linux_src
+    path = place(base, settings)
+    commit = settings.linux_base if base.submission else None
     if path is None:
-        kept = importer.stored(cache, base.tree) or _from_download(base, cache)
-    elif (git_dir := _look_at(path)) is not None:
-        kept = _from_git(base, path, git_dir, settings.linux_base, cache, touched)
+        kept = known(base, cache) or _from_origin(base, cache, touched)
+    elif (git_dir := _look_at(base, path)) is not None:
+        kept = _from_git(base, path, git_dir, commit, cache, touched)
     else:
-        if settings.linux_base is not None:
+        if commit is not None:
             warnings.append(f"LINUX_BASE is not used: {path} is not a git repository")
         bring = _from_directory if path.is_dir() else _from_tarball
         kept = bring(base, path, cache, touched)
@@ -105,8 +108,25 @@ def obtain(base: Base, settings: Settings, cache: Cache, touched: Collection[str
     )
 
 
-def _look_at(path: Path) -> Path | None:
-    """Return the git directory of what LINUX_SRC names, None if that is a directory without git or a file.
+def variable(base: Base) -> str:
+    """Return the name of the variable that says where a base is."""
+    return "LINUX_SRC" if base.submission else "BASE_SRC"
+
+
+def place(base: Base, settings: Settings) -> Path | None:
+    """Return where the user, or the base itself, says that it is on this machine; None if it has to be fetched."""
+    named = settings.linux_src if base.submission else settings.base_src
+    return named or (base.origin.path if isinstance(base.origin, Local) else None)
+
+
+def known(base: Base, cache: Cache) -> importer.Stored | None:
+    """Return what the cache has of a base that came from its origin; nothing is fetched."""
+    tree = base.tree or _recall(_package_memory(base, cache)).get("tree", "")
+    return importer.stored(cache, tree) if tree else None
+
+
+def _look_at(base: Base, path: Path) -> Path | None:
+    """Return the git directory of what the user names, None if that is a directory without git or a file.
 
     Raises:
         BaseError: it is not there, cannot be read or is something else.
@@ -118,14 +138,14 @@ def _look_at(path: Path) -> Path | None:
             return None
         there = path.exists()
     except OSError as error:
-        raise BaseError(f"LINUX_SRC: cannot read {error.filename or path}: {error.strerror}") from error
-    raise BaseError(f"LINUX_SRC: {path} {'is neither a directory nor a file' if there else 'does not exist'}")
+        raise BaseError(f"{variable(base)}: cannot read {error.filename or path}: {error.strerror}") from error
+    raise BaseError(f"{variable(base)}: {path} {'is neither a directory nor a file' if there else 'does not exist'}")
 
 
 def _warnings(base: Base, kept: importer.Stored) -> list[str]:
     """Say what people should know about a tree in the cache."""
     warnings = []
-    if kept.tree != base.tree:
+    if base.tree and kept.tree != base.tree:
         warnings.append(
             f"{kept.origin} is not exactly {base.title} (tree {kept.tree[:12]}, expected {base.tree[:12]});"
             " it is used because the files that the series edits are as released"
@@ -179,9 +199,8 @@ def _objection(base: Base, touched: Collection[str], makefile: str | None, blobs
 
 def _git_objection(base: Base, touched: Collection[str], repo: Repository, tree: str) -> str | None:
     """As `_objection`, for a tree in a git repository."""
-    known = set(touched) & set(base.blobs)
     try:
-        there = importer.listing(repo, tree, "-r", paths={"Makefile", *known})
+        there = importer.listing(repo, tree, "-r", paths={"Makefile", *(set(touched) & set(base.blobs))})
     except BaseError as error:
         return error.message
     blobs = {path: object_id for path, (kind, object_id) in there.items() if kind == "blob"}
@@ -237,8 +256,8 @@ def _once(base: Base, path: Path, cache: Cache, bring: Callable[[], importer.Sto
     memory, state = _memory(base, path, cache), _state(path)
 
     def recalled() -> importer.Stored | None:
-        known = _recall(memory)
-        kept = importer.stored(cache, known["tree"]) if known.get("state") == state and "tree" in known else None
+        before = _recall(memory)
+        kept = importer.stored(cache, before["tree"]) if before.get("state") == state and "tree" in before else None
         return replace(kept, origin=str(path)) if kept is not None and kept.complete else None
 
     if kept := recalled():
@@ -261,48 +280,93 @@ def _state(path: Path) -> str:
 # --- the kinds of source --------------------------------------------------------------------------------------------
 
 
-def _from_download(base: Base, cache: Cache) -> importer.Stored:
-    """Download the release and import it."""
+def _from_origin(base: Base, cache: Cache, touched: Collection[str]) -> importer.Stored:
+    """Fetch a base from where it comes from, and import it."""
     # One lock for both: a second process finds the first one's result instead of importing it again.
     with cache.lock(f"download-{base.name}"):
-        if kept := importer.stored(cache, base.tree):
+        if kept := known(base, cache):
             return kept
-        tarball = cache.directory("downloads") / base.download.url.rsplit("/", 1)[-1]
-        download.fetch(
-            base.download.url,
-            base.download.sha256,
-            tarball,
-            hint=f"set LINUX_SRC=... to a checkout, directory or tarball of {base.name}",
-        )
-        origin = base.download.url
+        match base.origin:
+            case Release():
+                return _from_release(base, base.origin, cache)
+            case Package():
+                return _from_package(base, base.origin, cache, touched)
+            case Local():
+                raise AssertionError("place() names it")
 
-        def accept(_repo: Repository, tree: str) -> None:
-            if tree != base.tree:
-                raise _refused(origin, f"its tree is {tree}, expected {base.tree}; the base's data is wrong")
 
+def _from_release(base: Base, release: Release, cache: Cache) -> importer.Stored:
+    """Download the release and import it."""
+    tarball = cache.directory("downloads") / release.url.rsplit("/", 1)[-1]
+    download.fetch(
+        release.url,
+        release.sha256,
+        tarball,
+        hint=f"set {variable(base)}=... to a checkout, directory or tarball of {base.name}",
+    )
+
+    def accept(_repo: Repository, tree: str) -> None:
+        if tree != base.tree:
+            raise _refused(release.url, f"its tree is {tree}, expected {base.tree}; the base's data is wrong")
+
+    with importer.locked(cache):
+        kept = importer.from_tarball(cache, tarball, base.ignored, release.url, accept)
+    tarball.unlink(missing_ok=True)
+    return kept
+
+
+def _from_package(base: Base, package: Package, cache: Cache, touched: Collection[str]) -> importer.Stored:
+    """Fetch a package with apt and import the tarball in it; its tree is remembered, as nothing says it beforehand."""
+    hint = f"set {variable(base)}=... to a checkout, directory or tarball of {base.title}"
+    apt.require(f"{base.title} is not here", hint)
+    caching.require_room(cache, package.megabytes, f"fetch and import {base.title}")
+    with cache.scratch("package") as scratch:
+        with progress.step(f"fetching {package.package}"):
+            file = apt.download(package.package, scratch, hint=hint, seconds=_PACKAGE_SECONDS)
+            apt.unpack(file, scratch / "files")
+        origin = f"{package}, {_version_of(file)}"
+        tarball = scratch / "files" / package.member
+        if not tarball.is_file():
+            raise MachineError(f"{file.name} has no {package.member} in it", hint=hint)
         with importer.locked(cache):
-            kept = importer.from_tarball(cache, tarball, base.ignored, origin, accept)
-        tarball.unlink(missing_ok=True)
-        return kept
+            kept = _import_tarball(base, tarball, origin, cache, touched)
+    _remember(_package_memory(base, cache), tree=kept.tree)
+    return kept
 
 
-def _from_tarball(base: Base, path: Path, cache: Cache, touched: Collection[str]) -> importer.Stored:
-    """Import a tarball, unless that was done before."""
-    origin = str(path)
-    accept = _judge(base, touched, origin)
+def _package_memory(base: Base, cache: Cache) -> Path:
+    """Return the file that remembers which tree came out of a base's package; more about the base may change."""
+    return cache.directory("bases", "sources") / f"{caching.digest(base.name, base.makefile, str(base.origin))}.json"
+
+
+def _version_of(package: Path) -> str:
+    """Return the version in a package file's name, NAME_VERSION_ARCHITECTURE.deb."""
+    return unquote(package.name.split("_")[1])
+
+
+def _import_tarball(base: Base, path: Path, origin: str, cache: Cache, touched: Collection[str]) -> importer.Stored:
+    """Import a tarball if it is the base."""
 
     def look(name: str, data: bytes) -> None:
         # The Makefile comes early in the archive: no need to read all of another release.
         if name == "Makefile" and (why := _wrong_version(base, data.decode(errors="replace"))):
             raise _refused(origin, why)
 
+    return importer.from_tarball(cache, path, base.ignored, origin, _judge(base, touched, origin), look)
+
+
+def _from_tarball(base: Base, path: Path, cache: Cache, touched: Collection[str]) -> importer.Stored:
+    """Import a tarball, unless that was done before."""
+    origin = str(path)
+
     def bring() -> importer.Stored:
-        return importer.from_tarball(cache, path, base.ignored, origin, accept, look)
+        return _import_tarball(base, path, origin, cache, touched)
 
     kept = _once(base, path, cache, bring)
     if kept.tree != base.tree:
         with importer.opened(cache) as repo:
-            accept(repo, kept.tree)  # if it was imported before, then perhaps for a series that touches other files
+            # If it was imported before, then perhaps for a series that touches other files.
+            _judge(base, touched, origin)(repo, kept.tree)
     return kept
 
 
@@ -345,10 +409,11 @@ def _from_git(
     """Find the base in a git repository and copy it, unless that was done before."""
     memory = _memory(base, git_dir, cache, linux_base)
     with importer.borrowed(cache, git_dir) as view:
-        known = _recall(memory)
-        kept = importer.stored(cache, base.tree)
-        if kept and known.get("tree") == base.tree and not _gives_more(view, kept) and _still(view, known):
-            return replace(kept, origin=_origin(path, known["name"]))
+        before = _recall(memory)
+        kept = importer.stored(cache, before.get("tree", ""))
+        exact = not base.tree or before.get("tree") == base.tree
+        if kept and exact and not _gives_more(view, kept) and _still(view, before):
+            return replace(kept, origin=_origin(path, before["name"]))
         found, tree = _choose(base, path, view, linux_base, touched)
         origin = _origin(path, found.name)
         with importer.locked(cache):

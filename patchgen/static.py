@@ -184,7 +184,7 @@ def parse(text: str, paths: Callable[[str], str], *, all_lines: bool = False) ->
 def _objects(target: Target, there: Path) -> list[str]:
     """Return the objects that are looked at: of touched files, and those with the counters (they have its inlines)."""
     names = {path.removesuffix(".c") for path in target.paths if _SOURCE.search(path)}
-    names |= {name.removesuffix(".o") for name in kernel.load_config("gcov").profile}
+    names |= {name.removesuffix(".o") for name in kernel.load_config("gcov", target.source.base.name).profile}
     ours = (name for name in names if name.startswith("arch/x86/") or not name.startswith("arch/"))
     return sorted(f"{name}.o" for name in ours if (there / f"{name}.c").is_file())
 
@@ -193,7 +193,7 @@ def _make(
     target: Target, cache: Cache, jobs: int, *, arguments: Iterable[str] = (), cflags: Iterable[str] = ()
 ) -> Seen:
     """Compile the files anew in a way of its own, and return what was said."""
-    config = kernel.load_config(CONFIG)
+    config = kernel.load_config(CONFIG, target.source.base.name)
     config = config.model_copy(update={"cflags": (*config.cflags, *cflags)})
     log, count = kernel.compile_some(
         config,

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from patchgen import base
+from patchgen.base import Differs
 from patchgen.cache import Cache
 from patchgen.guest import initramfs, kvm, machine, saved
 from patchgen.guest.initramfs import Image
@@ -35,6 +37,7 @@ class Testbed:
         machine: what QEMU emulates.
         cache: where saved guests are kept.
         pace: what time limits in the guests are multiplied by (Guest).
+        differs: what its base does otherwise than linux-4.15.
     """
 
     __test__ = False  # pytest takes every class whose name begins with Test for tests
@@ -44,6 +47,7 @@ class Testbed:
     machine: Machine
     cache: Cache
     pace: float = 1.0
+    differs: Differs = dataclasses.field(default_factory=Differs)
 
     @contextmanager
     def ready(self) -> Iterator[Guest]:
@@ -90,4 +94,4 @@ def make(
     choice = initramfs.Choice(sources={name: path for name, path in sources.items() if path}, defines=defines)
     accelerator = "tcg" if sandbox else kvm.accelerator(cache)
     described = dataclasses.replace(machine.load(), accelerator=accelerator, sandbox=sandbox)
-    return Testbed(kernel, initramfs.build(cache, choice), described, cache)
+    return Testbed(kernel, initramfs.build(cache, choice), described, cache, differs=base.load(settings.base).differs)

@@ -43,7 +43,11 @@ _LEAKED = 8  # objects more of one caller: the kernel itself leaves a few
 _SHOWN = 40  # lines of evidence
 
 _OUTPUT, _STATUS, _STOP = "/tmp/.output", "/tmp/.status", "/tmp/torture.stop"  # noqa: S108 - in the guest
-_DUMP_SLABS = 'for c in /sys/kernel/slab/kmalloc-*; do echo "== ${c##*/}"; cat $c/alloc_calls; done'
+# Since 5.14 it is in debugfs, with a backtrace below each line.
+_DUMP_SLABS = (
+    "cd /sys/kernel/slab; for c in kmalloc-*; do"
+    ' echo "== $c"; cat $c/alloc_calls 2>&- || cat /sys/kernel/debug/slab/$c/alloc_traces; done'
+)
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 # debugfs keeps something for each file that was ever opened.
 _WARM_UP = f"cat /sys/kernel/debug/fail*/* {_KMEMLEAK} >/dev/null"
@@ -265,7 +269,7 @@ def around(text: str, line: str) -> str:
 def owners(text: str) -> dict[tuple[str, str], int]:
     """Return how many objects of each kmalloc cache each caller has, from slub's alloc_calls (_DUMP_SLABS).
 
-    The text is that of CONFIG_SLUB_DEBUG's /sys/kernel/slab/CACHE/alloc_calls, Documentation/vm/slub.txt.
+    The text is that of CONFIG_SLUB_DEBUG's alloc_calls, Documentation/vm/slub.txt, or alloc_traces, later slub.rst.
     """
     found: dict[tuple[str, str], int] = {}
     cache = ""

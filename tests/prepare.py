@@ -1,32 +1,47 @@
-"""Builds the kernels that the tests boot, with the progress shown that pytest would swallow.
+"""Decides which kernels the tests run on, and builds them with the progress shown that pytest would swallow.
 
-Where linux-4.15 cannot be had it says so and succeeds: the tests are then skipped, with the same reason.
+The decision goes to standard output, for the variable that kernels.py reads. Where no kernel can be had it says so and
+succeeds: the tests are then skipped, with the same reason.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+
+import kernels
 
 from patchgen import kernel, pipeline, progress, torture
 from patchgen.errors import BuildError, PatchgenError
-from patchgen.settings import load
+from patchgen.pipeline import Project
+
+_ALL = (("vanilla", "small"), ("series", "small"), ("series", torture.CONFIG))
+_CONFORMANCE = (("series", "small"),)
 
 
 def main() -> int:
     """Build them; return the exit status."""
     try:
-        project = pipeline.open_project(load(Path.cwd()), {})
-        origin = project.source()
-        trees = {"vanilla": origin.tree, "series": pipeline.commit(project, origin).tree}
-        for slot, name in (("vanilla", "small"), ("series", "small"), ("series", torture.CONFIG)):
-            config = kernel.load_config(name)
-            kernel.build(config, trees[slot], origin, project.cache, slot=slot, jobs=project.settings.jobs)
-    except BuildError as error:
-        progress.warn(f"{error.message}; the tests will say more")
+        chosen = kernels.of_this_run()
+        progress.note(chosen.sentence())
+        for name, wanted in ((chosen.main, _ALL), (chosen.second, _CONFORMANCE)):
+            if name:
+                build(pipeline.open_project(kernels.SETTINGS.model_copy(update={"base": name}), {}), wanted)
+        print(kernels.as_text(chosen))  # noqa: T201 - what is asked for
     except PatchgenError as error:
         progress.warn(f"kernel tests cannot run: {error.message}")
     return 0
+
+
+def build(project: Project, wanted: tuple[tuple[str, str], ...]) -> None:
+    """Build the kernels of a base."""
+    origin = project.source()
+    try:
+        for slot, name in wanted:
+            tree = origin.tree if slot == "vanilla" else pipeline.commit(project, origin).tree
+            config = kernel.load_config(name, project.base.name)
+            kernel.build(config, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    except BuildError as error:
+        progress.warn(f"{error.message}; the tests will say more")
 
 
 if __name__ == "__main__":

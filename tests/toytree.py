@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from patchgen import proc, repository
-from patchgen.base import Base, Download
+from patchgen.base import Base, Release
 
 
 class File(NamedTuple):
@@ -82,7 +82,7 @@ def base(url: str = "http://127.0.0.1:1/linux-toy.tar.xz", sha256: str = "0" * 6
         ignored=tuple(IGNORED),
         tags=("v4.15",),
         makefile={"VERSION": "4", "PATCHLEVEL": "15", "SUBLEVEL": "0", "EXTRAVERSION": ""},
-        download=Download(url=url, sha256=sha256),
+        origin=Release(url=url, sha256=sha256),
         blobs={path: blob_id(RELEASE[path].data) for path in TOUCHED if path in RELEASE},
     )
 

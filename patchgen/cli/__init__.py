@@ -11,6 +11,7 @@ import typer
 
 from patchgen import progress
 from patchgen.cli import (
+    base_command,
     bench_command,
     common,
     coverage_commands,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 host_commands.register(app)
 series_commands.register(app)
+base_command.register(app)
 kernel_commands.register(app)
 coverage_commands.register(app)
 static_commands.register(app)

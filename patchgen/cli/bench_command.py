@@ -27,6 +27,7 @@ def bench(
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw how the costs grow.")] = None,
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
@@ -34,7 +35,7 @@ def bench(
 
     if plot:
         cost_plot.check()
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     vanilla = kernel_and_testbed(project, vanilla=True)
     patched = kernel_and_testbed(project, given=submission, box=common.sandbox_for(submission, trust))
     with progress.step("counting instructions"):

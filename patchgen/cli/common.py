@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchgen import progress, settings
+from patchgen.base import DEFAULT
 from patchgen.errors import PatchgenError, UsageError
 
 if TYPE_CHECKING:
+    from patchgen.pipeline import Project
     from patchgen.sandbox import Sandbox
 
 OUTPUT = Path("dist")
@@ -45,16 +47,25 @@ Trust = Annotated[
 SeriesName = Annotated[
     str | None, typer.Option("--series", metavar="NAME|DIR", help="The series; default: pf_stat, or patchgen.toml's.")
 ]
+Base = Annotated[
+    str | None, typer.Option("--base", metavar="NAME", help="The kernel to work on; default: linux-4.15, or BASE.")
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are written.")]
 
 
-def load_settings() -> settings.Settings:
-    """Return the settings of the current directory.
+def load_settings(base: str | None = None) -> settings.Settings:
+    """Return the settings of the current directory, with the base that the command line names.
 
     Raises:
         UsageError: patchgen.toml or a variable of the environment is wrong.
     """
-    return settings.load(Path.cwd())
+    found = settings.load(Path.cwd())
+    return found.model_copy(update={"base": base}) if base else found
+
+
+def output_of(project: Project) -> Path:
+    """Return where the results of a project go: those of a base that nothing is handed in for keep out of the way."""
+    return OUTPUT if project.base.submission else OUTPUT / project.base.name
 
 
 def sandbox_for(submission: Path | None, trust: bool) -> Sandbox | None:
@@ -90,6 +101,7 @@ def again(
     kernel: Path | None,
     vanilla: bool,
     set_: list[str] | None,
+    base: str = DEFAULT,
 ) -> str:
     """Return the command line that does something to the same kernel once more.
 
@@ -100,7 +112,9 @@ def again(
         kernel: the bzImage.
         vanilla: the base without any patch.
         set_: replaced parameters.
+        base: its name.
     """
+    words = [*(["--base", base] if base != DEFAULT else []), *words]
     line = ["patchgen", command, *words, *(["--kernel", str(kernel)] if kernel else []), *["--vanilla"] * vanilla]
     line += [word for pair in set_ or [] for word in ("--set", pair)]
     return shlex.join([*line, *([str(submission)] if submission else [])])

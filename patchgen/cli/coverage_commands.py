@@ -26,13 +26,14 @@ def coverage(
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on a kernel with counters, and say which lines of the series never ran."""
     from patchgen import coverage_page, coverage_testing, pipeline
     from patchgen.cache import write_text
 
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     box = common.sandbox_for(submission, trust)
     measured = coverage_testing.measure(project, submission, only, workers or project.settings.jobs, box)
     counted = measured.coverage

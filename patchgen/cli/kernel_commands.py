@@ -52,7 +52,7 @@ def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool)
 def _build(project: Project, config: str, given: Path | None, vanilla: bool, box: Sandbox | None) -> Kernel:
     from patchgen import kernel, pipeline
 
-    chosen = kernel.load_config(config)
+    chosen = kernel.load_config(config, project.base.name)
     origin = project.source()
     tree, slot = _wanted(project, origin, given, vanilla)
     whole = pipeline.patched_for(chosen, tree, origin, project)
@@ -69,7 +69,7 @@ def built(project: Project, *, given: Path | None = None, vanilla: bool = False)
 
     origin = project.source()
     tree, _ = _wanted(project, origin, given, vanilla)
-    found = kernel.cached(kernel.load_config("small"), tree, origin, project.cache)
+    found = kernel.cached(kernel.load_config("small", project.base.name), tree, origin, project.cache)
     return found.image if found else None
 
 
@@ -115,12 +115,13 @@ def build(
     vanilla: Vanilla = False,
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Build the kernel with the series and say where its bzImage is."""
     from patchgen import pipeline
 
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     built = _build(project, config, submission, vanilla, common.sandbox_for(submission, trust))
     if json:
         common.emit({**asdict(built), "image": str(built.image)})
@@ -134,6 +135,7 @@ def boot(
     vanilla: Vanilla = False,
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
 ) -> None:
     """Boot the kernel under test and open a shell in it; ./test and ./fork are there. Ctrl-] ends it."""
     import sys
@@ -142,7 +144,7 @@ def boot(
 
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     box = common.sandbox_for(submission, trust)
     image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
     with pipeline.testbed_of(project, image, box).ready() as guest:
@@ -162,12 +164,13 @@ def run(
     trust: common.Trust = False,
     timeout: Annotated[float, typer.Option(help="Seconds that each command may take.", min=0.1)] = _COMMAND_SECONDS,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Boot the kernel under test, run commands in it, and print what came of each."""
     from patchgen import pipeline
 
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     # Before the kernel is built: a wrong name must not cost the minutes that this may take.
     files = dict(_copied(project, item) for item in copy or [])
     box = common.sandbox_for(submission, trust)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from patchgen.base import DEFAULT
 from patchgen.cli import common
 from patchgen.findings import Finding, Severity, Verdict
+
+if TYPE_CHECKING:
+    from patchgen.report import Report
 
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -19,18 +23,18 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def source(json: common.Json = False) -> None:
-    """Get linux-4.15 into the cache and say where it came from."""
+def source(base: common.Base = None, json: common.Json = False) -> None:
+    """Get linux-4.15, or another base, into the cache and say where it came from."""
     from patchgen import pipeline
 
-    project = pipeline.open_project(common.load_settings(), {})
+    project = pipeline.open_project(common.load_settings(base), {})
     found = project.source()
     if json:
         common.emit(
             {
                 "base": found.base.name,
                 "tree": found.tree,
-                "released": found.tree == found.base.tree,
+                "released": found.tree == found.base.tree if found.base.tree else None,
                 "origin": found.origin,
                 "repository": str(found.repository),
                 "missing": sorted(found.missing),
@@ -38,8 +42,8 @@ def source(json: common.Json = False) -> None:
             }
         )
         return
-    kind = "as released" if found.tree == found.base.tree else "NOT as released"
-    typer.echo(f"{found.base.title}, {kind}: tree {found.tree}")
+    kind = ", as released" if found.tree == found.base.tree else ", NOT as released" if found.base.tree else ""
+    typer.echo(f"{found.base.title}{kind}: tree {found.tree}")
     typer.echo(f"from {found.origin}")
     if found.missing:
         typer.echo(f"without {len(found.missing)} files that it does not have")
@@ -48,20 +52,20 @@ def source(json: common.Json = False) -> None:
 def patch(
     set_: common.Set = None,
     series: common.SeriesName = None,
-    output: common.Output = common.OUTPUT,
+    base: common.Base = None,
+    output: common.Output | None = None,
     json: common.Json = False,
 ) -> None:
-    """Generate the series: DIR/patch/*.patch, DIR/patch/report.*, DIR/patch.tar.gz."""
-    from patchgen import pipeline, progress
+    """Generate the series: DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.*, DIR/patch.tar.gz."""
+    from patchgen import pipeline
 
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_), series)
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_), series)
+    output = output or common.output_of(project)
     made = pipeline.generate(project)
-    packed = pipeline.pack(made.files, project.settings)
+    packed = pipeline.pack(made.files, project.settings) if made.report else None
     pipeline.write(made, packed, output)
-    for placeholder in made.report.placeholders:
-        progress.warn(f"the report is not finished: {placeholder} is missing in patchgen.toml")
-    if made.report.missing_glyphs:
-        progress.warn(f"report.pdf shows boxes for characters that no font has: {made.report.missing_glyphs}")
+    if made.report:
+        _warn_of(made.report)
     rows = [
         {"name": one.name, "subject": one.subject, "files": len(one.files), "added": one.added, "removed": one.removed}
         for one in made.patches
@@ -71,9 +75,10 @@ def patch(
             {
                 "patches": rows,
                 "tree": made.composed.tree,
-                "archive": str(output / pipeline.ARCHIVE),
-                "tar_sha256": packed.digest,
-                "placeholders": list(made.report.placeholders),
+                "directory": str(output / "patch"),
+                "archive": str(output / pipeline.ARCHIVE) if packed else None,
+                "tar_sha256": packed.digest if packed else None,
+                "placeholders": list(made.report.placeholders) if made.report else [],
             }
         )
         return
@@ -81,13 +86,28 @@ def patch(
         typer.echo(f"{row['name']}  {row['files']} files, +{row['added']} -{row['removed']}")
     added, removed = sum(one.added for one in made.patches), sum(one.removed for one in made.patches)
     typer.echo(f"{len(rows)} patches, +{added} -{removed}; all apply to {made.origin.base.title} with git am")
-    typer.echo(f"{output / pipeline.ARCHIVE} (tar sha256 {packed.digest})")
+    if packed:
+        typer.echo(f"{output / pipeline.ARCHIVE} (tar sha256 {packed.digest})")
+    else:
+        typer.echo(f"{output / 'patch'}: not packed, submissions are made on {DEFAULT}")
+
+
+def _warn_of(report: Report) -> None:
+    """Say what the report still lacks."""
+    from patchgen import progress
+
+    for placeholder in report.placeholders:
+        progress.warn(f"the report is not finished: {placeholder} is missing in patchgen.toml")
+    if report.missing_glyphs:
+        progress.warn(f"report.pdf shows boxes for characters that no font has: {report.missing_glyphs}")
 
 
 def check(
     submission: Annotated[
-        Path | None, typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="Default: dist/patch.tar.gz.")
+        Path | None,
+        typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="Default: what `patchgen patch` wrote for this base."),
     ] = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Check a submission without building it: shape, git am, white space, checkpatch, the report's length."""
@@ -95,8 +115,10 @@ def check(
     from patchgen import pipeline
     from patchgen import submission as submissions
 
-    project = pipeline.open_project(common.load_settings(), {})
-    given = submissions.load(submission or checking.default_submission(Path.cwd()), project.cache)
+    project = pipeline.open_project(common.load_settings(base), {})
+    output = common.output_of(project)
+    default = output / (pipeline.ARCHIVE if project.base.submission else "patch")
+    given = submissions.load(submission or default, project.cache)
     verdict, _ = checking.check(given, project.source(), project.cache)
     if json:
         common.emit({"submission": str(given.origin), **verdict.as_dict()})
@@ -123,6 +145,7 @@ def _show_finding(finding: Finding) -> None:
 def bundle(
     directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: dist/patch.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Pack a directory of patches and a report as patch.tar.gz, if the patches apply."""
@@ -131,7 +154,8 @@ def bundle(
     from patchgen import submission as submissions
     from patchgen.cache import write_bytes
 
-    project = pipeline.open_project(common.load_settings(), {})
+    project = pipeline.open_project(common.load_settings(base), {})
+    pipeline.require_submission(project.base)
     given = submissions.load(directory or common.OUTPUT / "patch", project.cache)
     pipeline.verify(given.patches, project.source(), project.cache)
     checking.require_report(given, project.cache)

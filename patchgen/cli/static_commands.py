@@ -21,13 +21,14 @@ def static(
     ] = "",
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Analyse the files that the series touches; what the base's have as well is not held against it."""
     from patchgen import coverage, pipeline, static
     from patchgen.errors import MachineError, ToolMissingError
 
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     origin = project.source()
     tree, slot = pipeline.tree_under_test(project, origin, submission)
     paths = frozenset(coverage.added_lines(origin, tree))

@@ -33,6 +33,7 @@ def run_scenarios(
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on the kernel under test, each in a freshly booted guest."""
@@ -42,7 +43,7 @@ def run_scenarios(
     chosen = [one for one in SCENARIOS if only in one.name]
     if not chosen:
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     if list_:
         known = _known(project, kernel, submission, vanilla)
         _show_table(results.table(known), json)
@@ -70,7 +71,7 @@ def run_scenarios(
     else:
         for outcome in outcomes:
             words = ["--only", outcome.scenario.name, *["--trust"] * trust]
-            _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_))
+            _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_, project.base.name))
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
     raise typer.Exit(1 if counts["FAILED"] else 0)
@@ -120,6 +121,8 @@ def _tests(row: Row) -> dict[str, object]:
 
 def _show_outcome(outcome: Outcome, again: str) -> None:
     typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
+    for note in outcome.notes:
+        typer.echo(f"        | otherwise on this base: {note}")
     for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
         typer.echo(f"        | {line}")
     if not outcome.passed and not outcome.skipped:

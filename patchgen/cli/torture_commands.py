@@ -35,13 +35,14 @@ def torture(
     workers: Annotated[int, typer.Option("--workers", "-n", help="Processes at a time.", min=1, max=16)] = WORKERS,
     trust: common.Trust = False,
     set_: common.Set = None,
+    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
     """Do everything at once to a kernel built with all its own checks, and say what broke."""
     from patchgen import pipeline, progress
     from patchgen import torture as torturing
 
-    project = pipeline.open_project(common.load_settings(), common.parse_set(set_))
+    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     box = common.sandbox_for(submission, trust)
     image = kernel_commands.kernel_of(
         project, config=torturing.CONFIG, kernel=kernel, given=submission, vanilla=vanilla, box=box
@@ -56,7 +57,7 @@ def torture(
     else:
         options = {"--seconds": f"{seconds:g}", "--calls": calls, "--seed": chosen, "--workers": workers}
         words = [*(str(word) for option in options.items() for word in option), *["--trust"] * trust]
-        _show(verdict, common.again("torture", words, submission, kernel, vanilla, set_))
+        _show(verdict, common.again("torture", words, submission, kernel, vanilla, set_, project.base.name))
     raise typer.Exit(0 if verdict.ok else 1)
 
 

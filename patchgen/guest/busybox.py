@@ -1,7 +1,6 @@
 """The guest's shell: a static i386 busybox, the user's, the host's, or Debian's.
 
-Debian's is fetched by apt without root: with state directories of its own apt neither reads nor changes what is
-installed, and still checks signatures with the system's keys.
+Debian's is fetched by apt without root (patchgen/apt.py).
 """
 
 from __future__ import annotations
@@ -11,15 +10,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from patchgen import apt, progress
 from patchgen import cache as caching
-from patchgen import proc, progress
 from patchgen.cache import Cache
-from patchgen.errors import CommandError, MachineError, TimeoutExpiredError, ToolMissingError, UsageError
+from patchgen.errors import MachineError, UsageError
 
 VARIABLE = "PATCHGEN_BUSYBOX"
 _PACKAGE = "busybox-static"
-_ATTEMPTS = 3
-_SECONDS = 300
 _HINT = f"set {VARIABLE} to a statically linked i386 busybox (its 'sh' is the guest's shell)"
 
 
@@ -65,14 +62,10 @@ def _number(data: bytes, at: int, size: int) -> int:
 
 
 def _fetch(cache: Cache, target: Path) -> None:
-    for tool in ("apt-get", "dpkg-deb"):
-        try:
-            proc.find(tool)
-        except ToolMissingError as error:
-            raise ToolMissingError("there is no i386 busybox, and no apt to fetch one", hint=_HINT) from error
+    apt.require("there is no i386 busybox", _HINT)
     with cache.scratch("busybox") as directory, progress.step("fetching busybox for the guest"):
-        package = _download(directory)
-        proc.run(["dpkg-deb", "-x", package, directory / "root"], cwd=directory, timeout=_SECONDS)
+        package = apt.download(_PACKAGE, directory, hint=_HINT, architecture="i386")
+        apt.unpack(package, directory / "root")
         found = [path for path in _programs(directory / "root") if is_static_i386(path)]
         if not found:
             raise MachineError(f"{package.name} holds no static i386 busybox", hint=_HINT)
@@ -81,33 +74,3 @@ def _fetch(cache: Cache, target: Path) -> None:
 
 def _programs(root: Path) -> Iterator[Path]:
     yield from (root / place / "busybox" for place in ("bin", "usr/bin"))
-
-
-def _download(directory: Path) -> Path:
-    """Fetch the package into `directory` and return its path.
-
-    One broken index (a mirror in the middle of its update) makes `apt-get update` fail as a whole while the
-    package can still be had, so its status does not count, only whether the download then works.
-    """
-    for name in ("state/lists/partial", "lists/partial", "cache/archives/partial"):
-        (directory / name).mkdir(parents=True)
-    options = {
-        "APT::Architecture": "i386",
-        "APT::Architectures": "i386",
-        "APT::Sandbox::User": "root",  # apt as root would drop to a user that cannot write here
-        "Dir::State": directory / "state",
-        "Dir::State::Lists": directory / "lists",
-        "Dir::State::status": "/dev/null",
-        "Dir::Cache": directory / "cache",
-    }
-    apt = ["apt-get", "-q", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
-    output = ""
-    for _ in range(_ATTEMPTS):
-        try:
-            output = proc.run([*apt, "update"], cwd=directory, timeout=_SECONDS, check=False, merge=True).stdout
-            proc.run([*apt, "download", _PACKAGE], cwd=directory, timeout=_SECONDS, merge=True)
-        except (CommandError, TimeoutExpiredError) as error:
-            output = f"{output}\n{error.evidence}"
-            continue
-        return next(directory.glob("*.deb"))
-    raise MachineError("cannot fetch an i386 busybox with apt", hint=_HINT, evidence=proc.tail(output))

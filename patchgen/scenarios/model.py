@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from patchgen.base import Differs
 from patchgen.scenarios.demands import demands
 
 if TYPE_CHECKING:
@@ -242,15 +243,24 @@ class Lab:
     Args:
         guest: a freshly restored guest.
         prefix: what every error line of the kernel log must begin with.
+        differs: what the kernel's base does otherwise than linux-4.15.
 
     Attributes:
         last: the statistics that were seen last, None before.
     """
 
-    def __init__(self, guest: Guest, prefix: str) -> None:
+    def __init__(self, guest: Guest, prefix: str, differs: Differs | None = None) -> None:
         self.guest = guest
         self.prefix = prefix
         self.last: Info | None = None
+        self.differs = differs or Differs()
+        self.notes: list[str] = []
+
+    def otherwise(self, why: str) -> bool:
+        """Note that this kernel is held to something else, and why; return whether it is."""
+        if why:
+            self.notes.append(why)
+        return bool(why)
 
     def run(self, command: str | Sequence[str], *, status: int | None = 0, timeout: float = _SECONDS) -> CommandResult:
         """Run a command; with `status`, demand how it ends.

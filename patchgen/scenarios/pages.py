@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from patchgen.base import Differs
+
 Prot = Literal["rw", "r", "none"]
 Kind = Literal["anon", "shared", "file", "sharedfile"]
 Access = Literal["write", "read", "kwrite", "race"]
@@ -212,14 +214,15 @@ class Played:
     heap: int
 
 
-def play(program: Program, failed: Set[int] = frozenset()) -> Played:
+def play(program: Program, failed: Set[int] = frozenset(), differs: Differs | None = None) -> Played:
     """Predict what comes of a program that is executed under the tracked name.
 
     Args:
         program: its operations.
         failed: the moves, by number, of which the guest has reported that they failed.
+        differs: what the kernel's base does otherwise than linux-4.15.
     """
-    return _Player(failed).play(program)
+    return _Player(failed, differs or Differs()).play(program)
 
 
 class _State(enum.Enum):
@@ -269,8 +272,9 @@ class _EndedError(Exception):
 class _Player:
     """Goes through a program. The executed process of the current run is the one whose space is `owner`."""
 
-    def __init__(self, failed: Set[int]) -> None:
+    def __init__(self, failed: Set[int], differs: Differs) -> None:
         self.failed = failed
+        self.differs = differs
         self.words: list[str] = []
         self.segments = 0
         self.moves = 0
@@ -374,7 +378,7 @@ class _Player:
             self.words.append(f"protect,{pages.start},{len(pages)},{op.prot}")
             self._split(process, pages)
             for one in (process.space[page] for page in pages):
-                if one.prot != op.prot and one.state is _State.OWN:
+                if one.prot != op.prot and one.state is _State.OWN and not self.differs.mprotect:
                     one.state = _State.GUARDED
                 one.prot = op.prot
 

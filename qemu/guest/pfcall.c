@@ -5,7 +5,7 @@
  *	pfcall [nth N] set NAME LENGTH
  *	pfcall [nth N] get NAME LENGTH WHERE
  *	pfcall [nth N] cleanup [junk]
- *	pfcall numbers
+ *	pfcall numbers N
  *
  * nth N   the call's N-th allocation fails (fail_nth.h)
  * NAME    the bytes themselves, or @null, @kernel (an address of the kernel's), @unmapped, @none (an empty
@@ -14,7 +14,7 @@
  * WHERE   where the result goes: here, guarded (here too, and what lies around it is looked at), @null, @kernel,
  *         @unmapped, @readonly, @short (half of it mapped)
  * junk    the registers of arguments hold something
- * numbers calls 385 to 388 without arguments, and prints "ret N" for each
+ * numbers N calls the numbers from N to N + 3 without arguments, and prints "ret N" for each
  *
  * Prints "ret N", as the kernel returned it, and after a successful get into `here` the result (put_stat()). Lines
  * that begin "note" say more: that no allocation failed, because the call makes fewer; what `guarded` found.
@@ -105,11 +105,11 @@ static void put_guarded(void)
 	put(1, used ? "note something beyond nb_vma\n" : "note nothing beyond nb_vma\n");
 }
 
-static int put_numbers(void)
+static int put_numbers(long first)
 {
-	int i;
+	long i;
 
-	for (i = 385; i <= 388; i++)
+	for (i = first; i <= first + 3; i++)
 		put_result("ret", sys0(i));
 	return 0;
 }
@@ -127,8 +127,8 @@ int main(int argc, char **argv)
 	unsigned long length = 0;
 	long ret, nth = 0;
 
-	if (argc == 2 && same(argv[1], "numbers"))
-		return put_numbers();
+	if (argc == 3 && same(argv[1], "numbers"))
+		return put_numbers(number_of(argv[2]));
 	if (argc > 3 && same(argv[1], "nth")) {
 		nth = number_of(argv[2]);
 		argv += 2;

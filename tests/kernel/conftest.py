@@ -1,6 +1,7 @@
-"""The real linux-4.15, built with and without the series, from the user's own cache.
+"""The real kernel, built with and without the series, from the user's own cache.
 
-Where the source cannot be had, every test that needs it is skipped with the reason; nothing stands in for it.
+It is linux-4.15, or Debian's in its place where that cannot be had (kernels.py). Where neither can be, every test that
+needs one is skipped with the reason; nothing stands in for a kernel.
 """
 
 from __future__ import annotations
@@ -9,17 +10,15 @@ import os
 from pathlib import Path
 
 import pytest
+from kernels import SETTINGS, Kernels, of_this_run
 
-from patchgen import kernel, pipeline, torture
-from patchgen.errors import BaseError, DownloadError
+from patchgen import base, kernel, pipeline, torture
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
-from patchgen.settings import Settings, load
+from patchgen.settings import Settings
 from patchgen.source import Source
 from patchgen.testbed import Testbed
 
-# Read before any test's isolation hides the caller's cache, source and programs.
-SETTINGS = load(Path.cwd())
 HOME = os.environ.get("HOME", "/")
 CONFIG = "small"
 
@@ -27,8 +26,8 @@ CONFIG = "small"
 def build(project: Project, origin: Source, *, vanilla: bool, config: str = CONFIG) -> Kernel:
     """Return the kernel with the series, or without."""
     tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
-    slot = "vanilla" if vanilla else "series"
-    return kernel.build(kernel.load_config(config), tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+    slot, jobs = "vanilla" if vanilla else "series", project.settings.jobs
+    return kernel.build(kernel.load_config(config, origin.base.name), tree, origin, project.cache, slot=slot, jobs=jobs)
 
 
 BUILD_TABLE = pytest.StashKey[dict[str, dict[str, str]]]()
@@ -58,9 +57,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def settings() -> Settings:
-    """Return the caller's settings."""
-    return SETTINGS
+def kernels() -> Kernels:
+    """Return which kernels this run is on."""
+    return of_this_run()
+
+
+@pytest.fixture(scope="session")
+def settings(kernels: Kernels) -> Settings:
+    """Return the caller's settings, with the base that the tests run on."""
+    return SETTINGS.model_copy(update={"base": kernels.main or base.DEFAULT})
+
+
+@pytest.fixture(autouse=True)
+def only_the_release_can_show_it(request: pytest.FixtureRequest) -> None:
+    """Skip what says of itself that only linux-4.15 can show it, where another kernel stands in for that."""
+    marker = request.node.get_closest_marker("only_linux_4_15")
+    if marker and (name := request.getfixturevalue("settings").base) != base.DEFAULT:
+        pytest.skip(f"only linux-4.15 can show it, and this is {name}: {marker.args[0]}")
 
 
 @pytest.fixture(scope="session")
@@ -70,20 +83,32 @@ def project(settings: Settings) -> Project:
 
 
 @pytest.fixture(scope="session")
-def origin(project: Project) -> Source:
-    """Return linux-4.15, or skip."""
-    try:
-        return project.source()
-    except (BaseError, DownloadError) as error:
-        if project.settings.linux_src:
-            raise
-        pytest.skip(f"linux-4.15 cannot be had: {error.message}")
+def origin(kernels: Kernels, project: Project) -> Source:
+    """Return the base, or skip."""
+    if not kernels.main:
+        pytest.skip(kernels.sentence())
+    return project.source()
 
 
 @pytest.fixture(scope="session")
 def series_kernel(project: Project, origin: Source) -> Kernel:
     """Return the kernel with our series."""
     return build(project, origin, vanilla=False)
+
+
+@pytest.fixture(scope="session")
+def second_project(kernels: Kernels) -> Project:
+    """Return our series on the base that is tested beside linux-4.15, or skip."""
+    if not kernels.second:
+        pytest.skip(kernels.sentence())
+    return pipeline.open_project(SETTINGS.model_copy(update={"base": kernels.second}), {})
+
+
+@pytest.fixture(scope="session")
+def second_bed(second_project: Project) -> Testbed:
+    """Return the testbed of our series on the second base."""
+    built = build(second_project, second_project.source(), vanilla=False)
+    return pipeline.testbed_of(second_project, built.image)
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +146,7 @@ def machine_environment(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> 
     """Give a test's commands the caller's cache back."""
     monkeypatch.setenv("HOME", HOME)
     monkeypatch.setenv("PATCHGEN_CACHE", str(settings.cache))
-    for name, value in (("LINUX_SRC", settings.linux_src), ("LINUX_BASE", settings.linux_base)):
+    places = {"LINUX_SRC": settings.linux_src, "LINUX_BASE": settings.linux_base, "BASE_SRC": settings.base_src}
+    for name, value in {**places, "BASE": settings.base}.items():
         if value:
             monkeypatch.setenv(name, str(value))

@@ -1,4 +1,4 @@
-"""What the kernel must do; and that an unpatched kernel does none of it."""
+"""What the kernel must do, on each base that is at hand; and that an unpatched kernel does none of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ EACH = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: str(s
 @EACH
 def test_the_series(scenario: Scenario, series_bed: Testbed, project: Project) -> None:
     outcome = runner.run_one(scenario, series_bed, str(project.series.parameters["log_prefix"]))
+    assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
+
+
+@EACH
+def test_the_series_on_the_second_base(scenario: Scenario, second_bed: Testbed, second_project: Project) -> None:
+    outcome = runner.run_one(scenario, second_bed, str(second_project.series.parameters["log_prefix"]))
     assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
 
 

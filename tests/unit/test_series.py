@@ -51,6 +51,85 @@ def test_wrong_series(tmp_path: Path, text: str, said: str) -> None:
         series.load(toyseries.write(tmp_path, series=text))
 
 
+BASE = """\
+[parameters]
+answer = 43
+[moved]
+"fs/exec.c" = "fs/execute.c"
+[anchors]
+"fs/execute.c"."setup_new" = "int begin_new_exec(void)\\n{"
+"""
+
+
+def write_base(directory: Path, text: str = BASE) -> Path:
+    toyseries.write(directory)
+    (directory / "bases/other").mkdir(parents=True)
+    (directory / "bases/other/base.toml").write_text(text)
+    return directory
+
+
+def test_another_base(tmp_path: Path) -> None:
+    write_base(tmp_path)
+    assert series.load(tmp_path) == series.load(tmp_path, base="linux-4.15")
+    assert series.load(tmp_path).parameters["answer"] == 42
+    other = series.load(tmp_path, base="other")
+    assert other.edited == ["fs/execute.c"]
+    assert [patch.paths for patch in other.patches] == [["fs/execute.c", "lib/toy.c"]] * 2
+    assert other.parameters["answer"] == 43
+    assert series.load(tmp_path, {"answer": 44}, "other").parameters["answer"] == 44
+    first, second = other.edits["fs/execute.c"]
+    assert first.anchor == "int begin_new_exec(void)\n{"
+    before = series.load(tmp_path).edits["fs/exec.c"]
+    assert first == before[0].model_copy(update={"anchor": first.anchor})
+    assert second == before[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("answer = 43", "question = 43", "no parameter question"),
+        ('"fs/exec.c" =', '"fs/other.c" =', "fs/other.c, which no patch lists"),
+        ('"setup_new"', '"o"', "2 anchors of the series have 'o' in them"),
+        ('"setup_new"', '"nowhere"', "0 anchors of the series have 'nowhere' in them"),
+        ('"fs/execute.c".', '"lib/toy.c".', "0 anchors"),
+        ("[moved]", "[odd]", "odd"),
+        ('"int begin_new_exec(void)\\n{"', '" "', "not blank"),
+    ],
+)
+def test_a_wrong_base(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in BASE
+    with pytest.raises((SeriesError, UsageError), match=said):
+        series.load(write_base(tmp_path, BASE.replace(old, new)), base="other")
+
+
+def test_idioms(tmp_path: Path) -> None:
+    write_base(tmp_path)
+    (tmp_path / "idioms.j2").write_text('@% set lock = "sem" %@\n@% macro free(a) %@kfree(@{ a });@% endmacro %@\n')
+    text = "@{ idiom.lock }: @{ idiom.free('x') }"
+
+    def rendered(base: str | None) -> str:
+        loaded = series.load(tmp_path, base=base)
+        return render.render(text, render.context(loaded, loaded.patches[0], []), Path("t.j2"))
+
+    assert rendered(None) == rendered("other") == "sem: kfree(x);"
+    (tmp_path / "bases/other/idioms.j2").write_text('@% set lock = "mutex" %@\n')
+    assert rendered(None) == "sem: kfree(x);"
+    with pytest.raises(SeriesError, match=r"t.j2:1: .*no attribute 'free'"):
+        rendered("other")
+    (tmp_path / "bases/other/idioms.j2").write_text("@% set %@\n")
+    with pytest.raises(SeriesError, match=r"idioms.j2:1: "):
+        rendered("other")
+
+
+def test_a_paragraph_is_filled_anew(tmp_path: Path) -> None:
+    line = "nine char " * 7 + "12"
+    text = f"@% filter fill %@\n{line}\nand more\n@% endfilter %@\nnext\n"
+    assert render.render(text, names(toyseries.write(tmp_path)), Path("t")) == f"{line}\nand more\nnext\n"
+    text = text.replace("12", "123")
+    wanted = f"{line.removesuffix(' 12')}\n123 and more\nnext\n"
+    assert render.render(text, names(tmp_path), Path("t")) == wanted
+
+
 def test_unknown_series() -> None:
     with pytest.raises(UsageError, match="no series nothing"):
         series.find("nothing")

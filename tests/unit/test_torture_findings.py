@@ -24,6 +24,8 @@ SLABS = """\
 == kmalloc-64
       2 seq_read+0x293/0x490 age=0 pid=39 cpus=0
       3 seq_read+0x293/0x490 age=0 pid=40 cpus=1
+        __kmem_cache_alloc_node+0x1b1/0x230
+        seq_read+0x293/0x490
 """
 
 

@@ -1,0 +1,119 @@
+"""Which kernels the tests run on: linux-4.15, and in its place, or beside it, the one that Debian ships.
+
+`prepare.py` decides once, before pytest, and hands the decision on in a variable: it may take a download, or the time
+in which one fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from patchgen import base, pipeline
+from patchgen.errors import BaseError, DownloadError, PatchgenError
+from patchgen.settings import Settings, load
+
+VARIABLE = "PATCHGEN_TEST_KERNELS"
+
+# Read before any test's isolation hides the caller's cache, source and programs.
+SETTINGS = load(Path.cwd())
+_DECIDED, _ASKED = os.environ.get(VARIABLE, ""), bool(os.environ.get("BASE"))
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What the kernel tests run on.
+
+    Attributes:
+        main: base of all of them; "" if none can be had.
+        second: base of the conformance suite beside it; "" for none.
+        lacking: why another base is not among them, by its name.
+    """
+
+    main: str
+    second: str
+    lacking: Mapping[str, str]
+
+    @property
+    def substitute(self) -> bool:
+        """Whether the main one stands in for linux-4.15."""
+        return bool(self.main) and base.DEFAULT in self.lacking
+
+    def sentence(self) -> str:
+        """Say it, for the first and the last line of a run."""
+        titles = {name: base.load(name).title for name in base.names()}
+        why = "; ".join(f"{titles[name]} cannot be had: {reason}" for name, reason in self.lacking.items())
+        if not self.main:
+            return f"kernel tests: NONE, {why}"
+        if self.substitute:
+            return f"kernel tests: on {titles[self.main]}, because {why}"
+        also = f"; the conformance suite on {titles[self.second]} too" if self.second else ""
+        return f"kernel tests: on {titles[self.main]}{also}" + (f" ({why})" if why else "")
+
+
+def fetch(settings: Settings) -> None:
+    """Get the base that the settings name into the cache.
+
+    Raises:
+        PatchgenError: it cannot be had.
+    """
+    pipeline.open_project(settings, {}).source()
+
+
+def decide(settings: Settings, asked: bool, obtain: Callable[[Settings], None] = fetch) -> Kernels:
+    """Find out which bases can be had.
+
+    Args:
+        settings: the caller's.
+        asked: the caller has named a base: then it is the only one.
+        obtain: brings a base into the cache, or raises.
+
+    Raises:
+        PatchgenError: what the caller named cannot be had, or the machine is at fault in a way that hits every base.
+    """
+    if asked:
+        obtain(settings)
+        return Kernels(settings.base, "", {})
+    lacking: dict[str, str] = {}
+    try:
+        obtain(settings.model_copy(update={"base": base.DEFAULT}))
+    except (BaseError, DownloadError) as error:
+        if settings.linux_src:
+            raise
+        lacking[base.DEFAULT] = error.message
+    others = [name for name in base.names() if name != base.DEFAULT]
+    there = next((name for name in others if _can_be_had(name, settings, obtain, lacking)), "")
+    return Kernels(there, "", lacking) if base.DEFAULT in lacking else Kernels(base.DEFAULT, there, lacking)
+
+
+def _can_be_had(name: str, settings: Settings, obtain: Callable[[Settings], None], lacking: dict[str, str]) -> bool:
+    try:
+        obtain(settings.model_copy(update={"base": name}))
+    except PatchgenError as error:
+        lacking[name] = error.message
+        return False
+    return True
+
+
+def of_this_run() -> Kernels:
+    """Return what was decided for this run; decide now, if pytest was started without prepare.py.
+
+    Raises:
+        PatchgenError: as `decide`.
+    """
+    if known := decided():
+        return known
+    return decide(SETTINGS, _ASKED or SETTINGS.base != base.DEFAULT)
+
+
+def decided() -> Kernels | None:
+    """Return what prepare.py has decided, None if it did not run."""
+    return Kernels(**json.loads(_DECIDED)) if _DECIDED else None
+
+
+def as_text(kernels: Kernels) -> str:
+    """Return the variable's value."""
+    return json.dumps(asdict(kernels))
