@@ -157,11 +157,12 @@ def _batch(
 def _judged(
     path: Path, rubric: Rubric, asked: frozenset[int], trust: bool, moments: tuple[str | None, datetime | None]
 ) -> Verdict:
-    from patchgen import pipeline
+    from patchgen import base, pipeline
     from patchgen.verify import judge, marks, workshop
     from patchgen.verify.case import Request
 
-    project = pipeline.open_project(common.load_settings(), {})
+    # Whatever else series are made for: this is what a submission is made on.
+    project = pipeline.open_project(common.load_settings(base.DEFAULT), {})
     request: Request = Request(path, rubric, asked, trust)
     with workshop.free_slot(project.cache) as slot:
         verdict = judge.judge(request, workshop.Workshop(project, project.source(), slot, trust))
