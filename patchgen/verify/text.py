@@ -43,7 +43,7 @@ def summary(verdict: Verdict) -> Iterator[str]:
 def headline(verdict: Verdict) -> str:
     """Return the verdict in a few words: status and mark."""
     marks = verdict.marks
-    word = {Status.OK: "ok", Status.WRONG: "WRONG", Status.NOT_JUDGED: "NOT JUDGED"}[verdict.status]
+    word = {Status.OK: "ok", Status.WRONG: "WRONG", Status.NOT_JUDGED: "NOT ALL JUDGED"}[verdict.status]
     if marks.mark is None:
         return f"{word}, {marks.earned:g} of {marks.points:g} so far"
     whole = sum(item.points for item in marks.items)
