@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,11 @@ _STEP = re.compile(r"^  (?:[A-Z][A-Z0-9_]*(?: \[M\])?|HOST\w+|\[M\])\s+\S")
 _WARNING = re.compile(r"^(?P<file>[^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(?P<text>.*)$")
 _MACHINE = re.compile(r"No space left on device|Killed signal terminated program|Cannot allocate memory")
 _WORKSPACE = re.compile(r"^/.*/work/[^/]+/[^/]+/src/")
+# What an object includes by .incbin: what it is linked into, the included file, the object.
+_INCLUSIONS = (
+    ("arch/x86/boot/bzImage", "arch/x86/boot/compressed/vmlinux.bin.[glx]z*", "arch/x86/boot/compressed/piggy.o"),
+    ("vmlinux", "arch/x86/realmode/rm/realmode.bin", "arch/x86/realmode/rmpiggy.o"),
+)
 _ERROR = re.compile(r"error:|Error \d|\*\*\*|undefined reference|No rule to make")
 
 
@@ -319,20 +324,8 @@ class _Maker:
                 "CCACHE_BASEDIR": str(space.root),
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
-                # Not CCACHE_DEPEND: without a preprocessor run ccache does not see that a file has an .incbin, and
-                # gives a kernel the compressed image of another one of the same size (piggy.S). The namespace leaves
-                # behind what was kept that way.
-                "CCACHE_NAMESPACE": "preprocessed",
+                # Not CCACHE_DEPEND: without a preprocessor run ccache does not see that a file has an .incbin.
             }
-        self._forget_piggy()
-
-    def _forget_piggy(self) -> None:
-        """Remove what a build of an older recipe has made of .incbin: it may hold another kernel's image."""
-        stamp = self._output / ".patchgen-recipe"
-        if not stamp.is_file() or stamp.read_text() != str(_RECIPE):
-            for name in ("arch/x86/boot/compressed/piggy.o", "arch/x86/realmode/rmpiggy.o"):
-                (self._output / name).unlink(missing_ok=True)
-            stamp.write_text(str(_RECIPE))
 
     def _make(self, *targets: str) -> list[str]:
         cc = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
@@ -413,9 +406,43 @@ class _Maker:
             )
         if result.status:
             raise _failure(self._config, result.stdout)
+        log = result.stdout + self._prove_inclusions()
         counted.write_text(str(done))
         (self._output / ".patchgen-unfinished").unlink(missing_ok=True)
-        return result.stdout
+        return log
+
+    def _prove_inclusions(self) -> str:
+        """See that what .incbin includes is what was built; if it is not, build that once more without ccache.
+
+        ccache may give an object back that was made of another file than is there now. The compressed kernels of two
+        trees are often of the same size, and then nothing else tells their piggy.S apart.
+
+        Returns:
+            The output of the second build, "" if there was none.
+
+        Raises:
+            MachineError: that does not help.
+        """
+        wrong = list(self._not_included())
+        if not wrong:
+            return ""
+        for name in wrong:
+            (self._output / name).unlink(missing_ok=True)
+        self._env["CCACHE_DISABLE"] = "1"
+        try:
+            log = self.make("bzImage")
+        finally:
+            del self._env["CCACHE_DISABLE"]
+        if list(self._not_included()):
+            raise MachineError(f"the {self._config.title} does not hold what was built: {', '.join(wrong)} is stale")
+        return log
+
+    def _not_included(self) -> Iterator[str]:
+        """Yield the objects whose included file is not in what they were linked into."""
+        for whole, part, name in _INCLUSIONS:
+            for file in self._output.glob(part):
+                if file.read_bytes() not in (self._output / whole).read_bytes():
+                    yield name
 
 
 def _failure(config: Config, log: str) -> BuildError | MachineError:

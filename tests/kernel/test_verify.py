@@ -257,10 +257,7 @@ def test_a_stage_that_fails_is_not_judged(
     def full(*args: Any, **kwargs: Any) -> None:
         raise MachineError("the disk is full")
 
-    monkeypatch.setattr(judge.building, "build", full)
-    monkeypatch.setattr(
-        judge, "_STEPS", (*judge._STEPS[:3], dataclasses.replace(judge._STEPS[3], run=full), *judge._STEPS[4:])
-    )
+    monkeypatch.setattr(Workshop, "build", full)
     verdict = judged(project, origin, idle)
     assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_JUDGED] * 2
     assert verdict.exit_status == 3

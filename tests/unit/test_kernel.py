@@ -43,6 +43,23 @@ def test_ccache_never_keeps_what_incbin_reads(tmp_path: Path) -> None:
     assert [blob in data for data, blob in zip(made, (b"AAAA", b"BBBB"), strict=True)] == [True, True]
 
 
+def test_a_stale_image_is_found(tmp_path: Path) -> None:
+    maker = kernel._Maker(tree.Workspace(tmp_path), kernel.load_config("small"), Cache(tmp_path / "cache"), 1)
+    output = tree.Workspace(tmp_path).output("small")
+    contents = {
+        "arch/x86/boot/compressed/vmlinux.bin.gz": b"new kernel",
+        "arch/x86/boot/bzImage": b"setup old kernel",
+        "arch/x86/realmode/rm/realmode.bin": b"real",
+        "vmlinux": b"a real one",
+    }
+    for name, data in contents.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_bytes(data)
+    assert list(maker._not_included()) == ["arch/x86/boot/compressed/piggy.o"]
+    (output / "arch/x86/boot/bzImage").write_bytes(b"setup new kernel")
+    assert list(maker._not_included()) == []
+
+
 def test_every_configuration_loads() -> None:
     for name in ("small", "defconfig", "x86_64"):
         assert kernel.load_config(name).settings()
