@@ -51,7 +51,7 @@ NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
     "submission": "what was handed in cannot be read",
     "applied": "the patches do not apply",
-    "kernel": "the kernel does not build",
+    "kernel": "the kernel does not build, or does not boot",
 }
 
 
