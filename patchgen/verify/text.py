@@ -31,7 +31,8 @@ def summary(verdict: Verdict) -> Iterator[str]:
     yield ""
     for stage in verdict.stages:
         yield cut(_stage(stage, verdict.findings))
-    if losses := [item for item in verdict.marks.items if _lost(item)]:
+    losses = [item for item in verdict.marks.items if _lost(item)]
+    if losses and not verdict.marks.zero:
         yield ""
         yield cut("points lost: " + ", ".join(_loss(item) for item in losses))
     if unknown := [item for item in verdict.marks.items if item.status is Status.NOT_JUDGED]:
