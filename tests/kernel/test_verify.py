@@ -141,7 +141,7 @@ def test_a_patch_of_another_tree_does_not_apply(project: Project, origin: Source
 
 def test_one_that_applies_leniently_only(project: Project, origin: Source, idle: Path, tmp_path: Path) -> None:
     text = next(idle.glob("*.patch")).read_text()
-    (tmp_path / "0001-a.patch").write_text(text.replace("\n EXPORT_SYMBOL(", "\n  EXPORT_SYMBOL("))
+    (tmp_path / "0001-a.patch").write_text(text.replace("};\t/* 240", "};   /* 240"))
     verdict = judged(project, origin, tmp_path / "0001-a.patch", "1-3")
     found = [one for one in verdict.findings if one.check == "apply-leniently"]
     assert [one.severity for one in found] == [Severity.ERROR]
