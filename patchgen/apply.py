@@ -146,6 +146,8 @@ def _am(
     status, said = _run_am(scratch, names, env, leniency)
     if not status and not said:
         return [""] * len(patches)
+    if status and leniency:  # what the strict attempt said is what counts
+        raise ApplyError(f"they do not apply with {leniency}", evidence=said)
     with git_errors("cannot go back to the base"):
         if status:
             small.git.am("--abort")

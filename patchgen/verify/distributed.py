@@ -42,7 +42,7 @@ def engine(address: str) -> Engine:
                 client.submit(worker.work, task.to_json(), key=f"verify-{key}", pure=False, retries=1): key
                 for key, task in tasks.items()
             }
-            for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
                 failure = future.exception()
                 # A task that has taken several workers with it is given up by the scheduler.
                 if failure:

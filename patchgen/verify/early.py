@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from patchgen import check
@@ -56,7 +57,11 @@ def patches(case: Case) -> Iterator[Finding]:
     """Look at the patches as such, and apply them."""
     given = case.submission
     assert given is not None, "the stage before has read it"
-    found, facts, case.applied = check.application(given, case.shop.origin, case.shop.project.cache)
+    where = (given, case.shop.origin, case.shop.project.cache)
+    with ThreadPoolExecutor(1) as pool:
+        # checkpatch's results are kept: the next stage finds them, and a refusal takes no longer than git am.
+        pool.submit(check.style, *where)
+        found, facts, case.applied = check.application(*where)
     yield from found
     sizes = check.sizes(given)
     paths = {path for patch in given.patches for path in patch.paths}

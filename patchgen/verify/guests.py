@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from patchgen.testbed import Testbed
 
 _CALLS = 6000  # of the fuzzer
+_LONG_SECONDS = 25.0  # a scenario that fails after that has run into a time limit
+_PATIENCE = 12
 _LEAKS = ("2.3-1", "S12")
 _PARTS = {"nth": ("2.6-3", "2.6-5", "3-4"), "fuzz": ("2.6-2", "S13", "3-4"), "leaks": _LEAKS}
 _ROBUST = ("3-4", "S12")
@@ -46,15 +49,47 @@ def _prefix(case: Case) -> str:
     return str(case.shop.project.series.parameters["log_prefix"])
 
 
-def once_more(scenario: Scenario, bed: Testbed, prefix: str, after: After | None) -> Outcome:
-    """Run a scenario; if the machine fails, once more, and then it is not judged."""
-    try:
-        return runner.run_one(scenario, bed, prefix, after)
-    except MachineError:
+class Course:
+    """Runs scenarios one by one, for as long as that makes sense.
+
+    A machine that fails gets another try; then the scenario is not judged. A kernel that lets scenario after scenario
+    run into its time limit is not waited for each time.
+
+    Args:
+        pace: what the limits are multiplied by.
+    """
+
+    def __init__(self, pace: float) -> None:
+        self._long = _LONG_SECONDS * pace
+        self._hung = 0
+
+    def __call__(self, scenario: Scenario, bed: Testbed, prefix: str, after: After | None) -> Outcome:
+        """Run one scenario."""
+        if self._hung >= _PATIENCE:
+            message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
+            return runner.Outcome(scenario, False, message, "", 0.0)
+        outcome = self._run(scenario, bed, prefix, after)
+        if outcome.result == "FAILED" and outcome.seconds > self._long:
+            self._hung += 1
+        return outcome
+
+    def _run(self, scenario: Scenario, bed: Testbed, prefix: str, after: After | None) -> Outcome:
         try:
             return runner.run_one(scenario, bed, prefix, after)
-        except MachineError as error:
-            return runner.Outcome(scenario, False, error.message, error.evidence, 0.0, not_judged=True)
+        except MachineError:
+            try:
+                return runner.run_one(scenario, bed, prefix, after)
+            except MachineError as error:
+                return runner.Outcome(scenario, False, error.message, error.evidence, 0.0, not_judged=True)
+
+
+def _does_not_boot(bed: Testbed) -> GuestError | None:
+    """Return why a kernel does not boot, None if it does."""
+    try:
+        with bed.ready():
+            return None
+    except GuestError as error:
+        return error
 
 
 def behaviour(case: Case) -> Iterator[Finding]:
@@ -62,23 +97,31 @@ def behaviour(case: Case) -> Iterator[Finding]:
     assert case.kernel is not None, "it was built"
     prepare(case)
     bed = case.shop.testbed(case.kernel.image)
+    if dead := _does_not_boot(bed):
+        why = f"the kernel does not boot: {dead.message}"
+        case.outcomes = [runner.Outcome(scenario, False, why, "", 0.0) for scenario in SCENARIOS]
+        case.kernel = None
+        again = shlex.join(["patchgen", "run", "--submission", str(case.request.given), "--", "true"])
+        yield Finding("boot", Severity.ERROR, why, "", dead.evidence, ("3-4",), again=again)
+        return
     workers = case.shop.project.settings.jobs
-    case.outcomes = runner.run_all(SCENARIOS, bed, _prefix(case), workers, run=once_more)
+    case.outcomes = runner.run_all(SCENARIOS, bed, _prefix(case), workers, run=Course(case.pace))
     counts = {word: sum(one.result == word for one in case.outcomes) for word in ("ok", "FAILED", "skipped")}
-    case.facts |= {"scenarios": f"{counts['ok']} of {len(case.outcomes)} passed", "failed": str(counts["FAILED"])}
+    case.facts["scenarios"] = f"{counts['ok']} of {len(case.outcomes)} passed"
     if counts["skipped"]:
-        case.facts["skipped"] = str(counts["skipped"])
+        case.facts["skipped"] = f"{counts['skipped']} could not be run on this kernel"
     unknown = [one for one in case.outcomes if one.not_judged]
     if unknown:
         case.not_judged["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
-    for one in case.outcomes:
-        if one.result == "FAILED":
-            head, _, rest = one.message.partition("\n")
-            evidence = "\n".join(part for part in (rest, one.evidence) if part)
-            again = case.again("test", "--only", one.scenario.name)
-            yield Finding(
-                "scenario", Severity.ERROR, head, one.scenario.name, evidence, one.scenario.demands, again=again
-            )
+    yield from (_scenario(case, one) for one in case.outcomes if one.result == "FAILED")
+
+
+def _scenario(case: Case, outcome: Outcome) -> Finding:
+    scenario = outcome.scenario
+    head, _, rest = outcome.message.partition("\n")
+    evidence = "\n".join(part for part in (rest, outcome.evidence) if part)
+    again = case.again("test", "--only", scenario.name)
+    return Finding("scenario", Severity.ERROR, head, scenario.name, evidence, scenario.demands, again=again)
 
 
 def robustness(case: Case) -> Iterator[Finding]:

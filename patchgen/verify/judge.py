@@ -51,7 +51,7 @@ NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
     "submission": "what was handed in cannot be read",
     "applied": "the patches do not apply",
-    "kernel": "the kernel does not build",
+    "kernel": "the kernel does not build, or does not boot",
 }
 
 
@@ -97,7 +97,8 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
         if stopped:
             why = f"stage {stopped.name} could not be judged"
             return Stage(number=number, name=step.name, status=Status.NOT_JUDGED, why=why), []
-        return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=_MISSING[step.needs]), []
+        why = next(why for name, why in _MISSING.items() if getattr(case, name) is None)
+        return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=why), []
     case.facts, case.not_judged = {}, {}
     begin = time.monotonic()
     found: list[Finding] = []

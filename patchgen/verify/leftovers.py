@@ -107,7 +107,7 @@ def _directives(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding
 
 def _commented_out(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
     """Yield one finding for each stretch of lines that have code in their comments."""
-    last = -1
+    last = -2  # no line
     for number, line in enumerate(lines):
         if line.added and _CODE.match(line.comment.strip()):
             if number != last + 1:

@@ -23,6 +23,7 @@ from patchgen.errors import UsageError
 from patchgen.verify import inputs, judge, marks, page, table, worker
 from patchgen.verify.model import Verdict
 from patchgen.verify.table import Row
+from patchgen.verify.visible import clean
 from patchgen.verify.worker import Answer, Task
 
 RESULTS = "results.csv"
@@ -89,19 +90,27 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
     """
     tasks = {path: _task(path, batch) for path in dict.fromkeys(paths)}
     keys = {path: key_of(task) for path, task in tasks.items()}
-    answers: dict[str, Answer] = {}
-    todo = {keys[path]: task for path, task in tasks.items() if kept(batch.out, keys[path]) is None}
-    known = len(set(keys.values())) - len(todo)
-    if known:
-        progress.note(f"{known} of {len(set(keys.values()))} were judged before")
+    rows: dict[Path, Row] = {}
+    todo: dict[str, Task] = {}
+    for path, task in tasks.items():
+        verdict = kept(batch.out, keys[path])
+        if verdict:
+            rows[path] = _row(path, keys[path], batch, verdict)
+        else:
+            todo.setdefault(keys[path], task)
+    if rows:
+        progress.note(f"{len(rows)} of {len(tasks)} were judged before")
     with progress.step("judging", len(todo), counted=True) as step:
         for number, (key, answer) in enumerate(engine(todo) if todo else (), 1):
-            answers[key] = answer
-            if answer.verdict and answer.status in (0, 1):
+            verdict = Verdict.model_validate_json(answer.verdict) if answer.verdict else None
+            if verdict and verdict.exit_status in (0, 1):
                 write_text(_file(batch.out, key), answer.verdict)
+            for path in (path for path in tasks if keys[path] == key):
+                rows[path] = _row(path, key, batch, verdict, answer)
             step.update(number)
-            _write_table(batch, tasks, keys, answers)
-    return _write_table(batch, tasks, keys, answers)
+            # After each: a batch that is interrupted leaves the table of what is done.
+            _write_table(batch, rows, tasks)
+    return _write_table(batch, rows, tasks)
 
 
 def _task(path: Path, batch: Batch) -> Task:
@@ -122,27 +131,19 @@ def kept(out: Path, key: str) -> Verdict | None:
     return None
 
 
-def _write_table(
-    batch: Batch, tasks: Mapping[Path, Task], keys: Mapping[Path, str], answers: Mapping[str, Answer]
-) -> list[Row]:
-    """Write what is known so far; a batch that is interrupted leaves the table of what is done."""
-    rows = [_row(path, keys[path], batch, answers.get(keys[path])) for path in tasks]
-    done = [row for row in rows if row is not None]
+def _write_table(batch: Batch, rows: Mapping[Path, Row], order: Iterable[Path]) -> list[Row]:
+    done = [rows[path] for path in order if path in rows]
     write_text(batch.out / RESULTS, table.write(done))
     return done
 
 
-def _row(path: Path, key: str, batch: Batch, answer: Answer | None) -> Row | None:
-    verdict = kept(batch.out, key)
-    if verdict is None and answer is None:
-        return None
-    if verdict is None and answer is not None and answer.verdict:
-        verdict = Verdict.model_validate_json(answer.verdict)
+def _row(path: Path, key: str, batch: Batch, verdict: Verdict | None, answer: Answer | None = None) -> Row:
+    """Return the row of a submission, and write its page."""
     if verdict is None:
         status = "wrong" if answer and answer.status == 1 else "not judged"
         return Row(str(path), status, None, None, why=answer.why if answer else "")
     marked = marks.late(verdict.marks, batch.submitted(path), batch.deadline)
-    own = verdict.model_copy(update={"submission": str(path), "marks": marked})
+    own = clean(verdict.model_copy(update={"submission": str(path), "marks": marked}))
     name = page_name(path, key)
     write_text(batch.out / _PAGES / name, page.render(own))
     return Row(str(path), own.status, own, marked, f"{_PAGES}/{name}")

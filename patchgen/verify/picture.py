@@ -84,8 +84,9 @@ def columns(picture: Picture) -> Drawing:
     # What is wrong must be among those that are drawn.
     odd = [one for one in every if one in expected or (listed and (one in listed) != (one in found))]
     drawn = sorted({*odd[:_MOST], *every[: max(_MOST - len(odd), 0)]})
-    made = []
-    x, last = 0.0, None
+    made: list[Column] = []
+    x = 0.0
+    last: int | None = None
     for start, end in drawn:
         gap = last is not None and start != last
         x += (_BREAK if gap else _GAP) if made else 0

@@ -31,7 +31,8 @@ def summary(verdict: Verdict) -> Iterator[str]:
     yield ""
     for stage in verdict.stages:
         yield cut(_stage(stage, verdict.findings))
-    if losses := [item for item in verdict.marks.items if _lost(item)]:
+    losses = [item for item in verdict.marks.items if _lost(item)]
+    if losses and not verdict.marks.zero:
         yield ""
         yield cut("points lost: " + ", ".join(_loss(item) for item in losses))
     if unknown := [item for item in verdict.marks.items if item.status is Status.NOT_JUDGED]:
@@ -43,7 +44,7 @@ def summary(verdict: Verdict) -> Iterator[str]:
 def headline(verdict: Verdict) -> str:
     """Return the verdict in a few words: status and mark."""
     marks = verdict.marks
-    word = {Status.OK: "ok", Status.WRONG: "WRONG", Status.NOT_JUDGED: "NOT JUDGED"}[verdict.status]
+    word = {Status.OK: "ok", Status.WRONG: "WRONG", Status.NOT_JUDGED: "NOT ALL JUDGED"}[verdict.status]
     if marks.mark is None:
         return f"{word}, {marks.earned:g} of {marks.points:g} so far"
     whole = sum(item.points for item in marks.items)

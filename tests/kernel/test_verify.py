@@ -1,0 +1,412 @@
+"""Real verdicts: on our own series, on patches that do nothing, do not apply or do not build, and on many at once."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import patchgen
+
+from patchgen import compose, pipeline, runner, scenarios, static
+from patchgen.compose import Step
+from patchgen.errors import MachineError
+from patchgen.findings import Severity
+from patchgen.pipeline import Project
+from patchgen.source import Source
+from patchgen.testbed import Testbed
+from patchgen.verify import guests, judge, pace, rubric
+from patchgen.verify.case import Request
+from patchgen.verify.model import Status, Verdict
+from patchgen.verify.workshop import Workshop
+
+pytestmark = pytest.mark.timeout(900)
+
+FEW = scenarios.SCENARIOS[::8]
+Made = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def ours(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return our own patch.tar.gz."""
+    path = tmp_path_factory.mktemp("ours") / "patch.tar.gz"
+    path.write_bytes(pipeline.pack(pipeline.generate(project).files, project.settings).data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def edited(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return what makes a submission whose patches give a file of the base one text after the other."""
+
+    def make(path: str, *edits: Callable[[str], str]) -> Path:
+        files, modes = compose._base_files(origin, [path])
+        author = project.settings.submission.authors[0]
+        steps = [
+            Step(str(number), f"x86: Change it\n\nBecause.\n\nSigned-off-by: {author}\n", {path: data}, modes)
+            for number, data in enumerate(edit(files[path]).encode() for edit in edits)
+        ]
+        composed = compose.commit(origin, steps, project.settings.submission, project.cache)
+        target = tmp_path_factory.mktemp("edited") / "patch"
+        target.mkdir()
+        compose.format_patch(composed, target)
+        (target / "report.txt").write_text("A report.\n")
+        return target
+
+    return make
+
+
+def comment(text: str) -> str:
+    return text + "\n/* Nothing was done. */\n"
+
+
+@pytest.fixture(scope="module")
+def idle(edited: Made) -> Path:
+    """Return a submission that only adds a comment."""
+    return edited("lib/ctype.c", comment)
+
+
+@pytest.fixture(scope="module")
+def foreign(idle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a patch on something else than linux-4.15."""
+    text = next(idle.glob("*.patch")).read_text()
+    assert "EXPORT_SYMBOL" in text
+    path = tmp_path_factory.mktemp("foreign") / "0001-x86-Change-it.patch"
+    path.write_text(text.replace("EXPORT_SYMBOL", "IMPORT_SYMBOL"))
+    return path
+
+
+def judged(project: Project, origin: Source, given: Path, points: str = "1-5") -> Verdict:
+    first, _, last = points.partition("-")
+    asked = frozenset(range(int(first), int(last or first) + 1))
+    request = Request(given, rubric.load(), asked)
+    return judge.judge(request, Workshop(project, origin, "submission"))
+
+
+def lost(verdict: Verdict) -> dict[str, float]:
+    return {
+        one.id: one.points - one.earned
+        for one in verdict.marks.items
+        if one.earned is not None and one.earned < one.points
+    }
+
+
+def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: Path) -> None:
+    verdict = judged(project, origin, ours)
+    assert [(one.check, one.where, one.message) for one in verdict.findings] == []
+    assert lost(verdict) == {}
+    assert verdict.marks.earned == verdict.marks.points
+    assert {one.result for one in verdict.scenarios} == {"ok"}
+    assert {one.result for one in verdict.sentences} == {"ok"}
+    assert [one.name for one in verdict.scenarios if one.picture] == [judge._EXAMPLE]
+    if not verdict.stages[3].not_judged:
+        assert (verdict.status, verdict.marks.mark) == (Status.OK, 18.5)
+
+
+def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, idle: Path) -> None:
+    verdict = judged(project, origin, idle)
+    assert verdict.stages[4].status is Status.WRONG
+    behaviour = [
+        one for one in verdict.marks.items if one.id in {item.id for item in rubric.load().items if item.demands}
+    ]
+    assert len(behaviour) == 6
+    assert {one.earned for one in behaviour} == {0}
+    found = [one for one in verdict.findings if one.stage == "behaviour"]
+    assert len(found) == len(scenarios.SCENARIOS)
+    for one in found:
+        assert "ENOSYS" in one.message + one.evidence or "not implemented" in one.message + one.evidence
+        assert one.demands
+        assert one.again == f"patchgen test --only {one.where} {idle}"
+    assert set(lost(verdict)) == {one.id for one in behaviour}, "the patch itself is fine"
+    assert verdict.exit_status == 1
+
+
+def test_a_patch_of_another_tree_does_not_apply(project: Project, origin: Source, foreign: Path) -> None:
+    begin = time.monotonic()
+    verdict = judged(project, origin, foreign)
+    assert (verdict.marks.mark, verdict.status) == (0, Status.WRONG)
+    assert "0001-x86-Change-it.patch does not apply" in verdict.marks.zero
+    assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_REACHED] * 2
+    assert verdict.findings[0].demands == ("6-7", "6-2")
+    assert time.monotonic() - begin < 20, "a refusal needs no build"
+
+
+def test_one_that_applies_leniently_only(project: Project, origin: Source, idle: Path, tmp_path: Path) -> None:
+    text = next(idle.glob("*.patch")).read_text()
+    (tmp_path / "0001-a.patch").write_text(text.replace("};\t/* 240", "};   /* 240"))
+    verdict = judged(project, origin, tmp_path / "0001-a.patch", "1-3")
+    found = [one for one in verdict.findings if one.check == "apply-leniently"]
+    assert [one.severity for one in found] == [Severity.ERROR]
+    assert found[0].message.startswith("git am applies them only with --")
+    assert verdict.marks.zero == "", "it is not said that it does not apply"
+    assert "clean" in lost(verdict)
+
+
+def test_it_does_not_compile(project: Project, origin: Source, edited: Made) -> None:
+    given = edited("kernel/bounds.c", lambda text: text + "int pf_broken = nothing;\n")
+    verdict = judged(project, origin, given)
+    assert verdict.marks.mark == 0
+    found = [one for one in verdict.findings if one.check == "build"]
+    assert [one.demands for one in found] == [("6-7",)]
+    assert "nothing" in found[0].evidence
+    assert verdict.stages[4].status is Status.NOT_REACHED
+
+
+def test_one_patch_that_does_not_build_alone(project: Project, origin: Source, edited: Made) -> None:
+    given = edited("kernel/bounds.c", lambda text: text + "int pf_broken = nothing;\n", comment)
+    verdict = judged(project, origin, given, "4")
+    assert verdict.marks.zero == ""
+    found = [(one.check, one.where) for one in verdict.findings if one.severity is Severity.ERROR]
+    assert found == [("build-each", "0001-x86-Change-it.patch")]
+    assert lost(verdict)["bisectable"] == 0.25
+
+
+def test_a_new_warning(project: Project, origin: Source, edited: Made) -> None:
+    given = edited("lib/ctype.c", lambda text: text + "static int pf_unused;\n")
+    verdict = judged(project, origin, given, "4")
+    found = [one for one in verdict.findings if one.check == "warning"]
+    assert len(found) == 1
+    assert "pf_unused" in found[0].message
+    assert "lib/ctype.c" in found[0].message
+    assert lost(verdict)["warnings"] == 0.25
+
+
+@contextlib.contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Keep the machine busy."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    started = [subprocess.Popen(loop) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def one_cpu() -> Iterator[None]:
+    """Use one CPU only, with all that is started meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def without_times(verdict: Verdict) -> dict[str, Any]:
+    data = verdict.model_dump(mode="json", exclude={"seconds", "pace"})
+    for stage in data["stages"]:
+        stage.pop("seconds")
+        stage["facts"].pop("built", None)
+    for row in data["scenarios"]:
+        row.pop("seconds")
+        # Addresses are random in each guest.
+        row.pop("picture")
+    return data
+
+
+def test_the_same_verdict_each_time(
+    project: Project, origin: Source, ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guests, "SCENARIOS", FEW)
+    found = []
+    for around, jobs in ((contextlib.nullcontext(), 2), (one_cpu(), 1), (busy(4), 2)):
+        settings = project.settings.model_copy(update={"jobs": jobs})
+        with around:
+            verdict = judged(dataclasses.replace(project, settings=settings), origin, ours, "5")
+        assert len(verdict.scenarios) == len(FEW)
+        assert {one.result for one in verdict.scenarios} == {"ok"}
+        found.append(without_times(verdict))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_machine_that_fails_is_no_point_lost(
+    project: Project, origin: Source, idle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fails(scenario: scenarios.Scenario, *args: Any) -> runner.Outcome:
+        calls.append(scenario.name)
+        if scenario is FEW[0]:
+            raise MachineError("QEMU was ended by signal 9")
+        return runner.Outcome(scenario, True, "", "", 0.1)
+
+    monkeypatch.setattr(guests, "SCENARIOS", FEW)
+    monkeypatch.setattr(guests.runner, "run_one", fails)
+    verdict = judged(project, origin, idle, "5")
+    assert calls.count(FEW[0].name) == 2, "it is tried once more"
+    assert (verdict.status, verdict.exit_status) == (Status.NOT_JUDGED, 3)
+    assert verdict.marks.mark is None
+    assert lost(verdict) == {}
+    assert [one for one in verdict.findings if one.severity is Severity.ERROR] == []
+
+
+def test_a_stage_that_fails_is_not_judged(
+    project: Project, origin: Source, idle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise MachineError("the disk is full")
+
+    monkeypatch.setattr(Workshop, "build", full)
+    verdict = judged(project, origin, idle)
+    assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_JUDGED] * 2
+    assert verdict.exit_status == 3
+    assert lost(verdict) == {}
+
+
+def test_without_sparse(project: Project, origin: Source, idle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(static.shutil, "which", lambda name: None if name == "sparse" else name)
+    verdict = judged(project, origin, idle, "4")
+    assert list(verdict.stages[3].not_judged) == ["sparse"]
+    assert verdict.stages[3].status is Status.OK
+    assert lost(verdict) == {}
+    assert verdict.exit_status == 3
+
+
+def test_the_pace_is_measured_and_kept_for_minutes(vanilla_bed: Testbed, project: Project) -> None:
+    now = 4e9
+    kept = project.cache.directory("pace") / "vanilla.json"
+    found = pace.measure(vanilla_bed, project.cache, now)
+    assert 1 <= found <= 50
+    kept.write_text(json.dumps({"at": now, "pace": 7.5}))
+    assert pace.measure(vanilla_bed, project.cache, now + 100) == 7.5
+    assert pace.measure(vanilla_bed, project.cache, now + 400) != 7.5
+    kept.unlink()
+
+
+def test_time_limits_grow_with_the_pace(vanilla_bed: Testbed) -> None:
+    with dataclasses.replace(vanilla_bed, pace=3.0).ready() as guest:
+        assert not guest.run("sleep 2", timeout=1).timed_out
+    with vanilla_bed.ready() as guest:
+        assert guest.run("sleep 2", timeout=1).timed_out
+
+
+# From the command line.
+
+
+@pytest.mark.usefixtures("machine_environment")
+def test_the_command(foreign: Path, idle: Path, tmp_path: Path) -> None:
+    forms = ["--html", "page.html", "--junit", "junit.xml", "--points", "1-3"]
+    done = patchgen("verify", *forms, str(foreign), cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith(f"{foreign}: WRONG, 0 of 20\n  The mark is 0.")
+    assert "does not apply" in (tmp_path / "page.html").read_text()
+    assert "does not apply" in (tmp_path / "junit.xml").read_text()
+    done = patchgen("verify", "--json", "--points", "1-3", "--submitted", "2023-04-21", str(idle), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert Verdict.model_validate_json(done.stdout).marks.days_late == 2
+    for words in (
+        ["none.tar.gz"],
+        ["--points", "9", str(idle)],
+        [str(idle), str(foreign)],
+        ["--rubric", "none", str(idle)],
+    ):
+        assert patchgen("verify", *words, cwd=tmp_path).returncode == 2, words
+
+
+def rows(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "results.csv").open(newline="") as file:
+        return {Path(row["submission"]).name: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def pile(ours: Path, foreign: Path, idle: Path, tmp_path: Path) -> list[str]:
+    """Return archives and patches, two of them the same."""
+    (tmp_path / "same.tar.gz").write_bytes(ours.read_bytes())
+    (tmp_path / "broken.tar.gz").write_bytes(ours.read_bytes()[:4000])
+    made = [ours, tmp_path / "same.tar.gz", tmp_path / "broken.tar.gz", foreign, next(idle.glob("*.patch"))]
+    return [str(path) for path in made]
+
+
+WANTED = {"patch.tar.gz": "ok", "same.tar.gz": "ok", "broken.tar.gz": "wrong", "0001-x86-Change-it.patch": ""}
+
+
+@pytest.mark.usefixtures("machine_environment")
+def test_many(pile: list[str], tmp_path: Path) -> None:
+    words = ["verify", "--points", "1-3", "--out", "out", "--jobs", "2", *pile]
+    done = patchgen(*words, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    found = rows(tmp_path / "out")
+    assert {name: found[name]["status"] for name in WANTED if WANTED[name]} == {k: v for k, v in WANTED.items() if v}
+    assert len(list((tmp_path / "out/verdicts").iterdir())) == 4, "two have the same content"
+    assert len(list((tmp_path / "out/pages").iterdir())) == 5
+    begin = time.monotonic()
+    again = patchgen(*words, cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert "5 of 5 were judged before" in again.stderr
+    assert time.monotonic() - begin < 30
+
+
+@contextlib.contextmanager
+def cluster(place: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Start a scheduler and two workers, each a process of its own."""
+    file = place / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    started = [subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *common])]
+    try:
+        for name in ("one", "two"):
+            words = ["--no-nanny", "--nthreads", "1", "--name", name, "--local-directory", str(place), *common]
+            started.append(subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", *words]))
+        for _ in range(600):
+            if file.is_file():
+                break
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"], started[1:]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.usefixtures("machine_environment")
+def test_a_worker_that_dies_half_way(pile: list[str], tmp_path: Path) -> None:
+    """Two workers of which one is killed with a task in hand give the same results as this machine alone."""
+    pytest.importorskip("distributed")
+    assert patchgen("verify", "--points", "1-3", "--out", "alone", *pile, cwd=tmp_path).returncode == 1
+    with cluster(tmp_path) as (address, workers):
+        words = [
+            sys.executable,
+            "-m",
+            "patchgen",
+            "verify",
+            "--points",
+            "1-3",
+            "--out",
+            "out",
+            "--scheduler",
+            address,
+            *pile,
+        ]
+        running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while not (children := _children(workers[0].pid)) and running.poll() is None:
+            time.sleep(0.02)
+        assert children, "the first worker has a task in hand"
+        workers[0].kill()
+        _, err = running.communicate(timeout=200)
+    assert running.returncode == 1, err
+    alone, shared = ({name: _judgement(row) for name, row in rows(tmp_path / one).items()} for one in ("alone", "out"))
+    assert shared == alone
+
+
+def _judgement(row: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in row.items() if name not in ("verdict",)}
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            if f"\nPPid:\t{pid}\n" in status.read_text():
+                found.append(int(status.parent.name))
+    return found

@@ -1,0 +1,223 @@
+"""The forms of a verdict: terminal, JSON and its schema, JUnit, the page; whatever a submission puts into them."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from command import patchgen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from verdicts import finding, verdict
+
+from patchgen.findings import Severity
+from patchgen.scenarios.model import Info, Picture, Vma, picture
+from patchgen.verify import junit, model, page, text
+from patchgen.verify import picture as drawing
+from patchgen.verify.model import Status, Verdict
+from patchgen.verify.visible import clean, one_line, visible
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "docs" / "verdict.schema.json"
+HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J\x07\u202e\udcff\x9b{{7*7}}]]>"
+
+
+def test_the_schema_is_current() -> None:
+    assert SCHEMA.read_text() == model.schema(), "patchgen verify --schema >docs/verdict.schema.json"
+
+
+def test_the_schema_is_printed(tmp_path: Path) -> None:
+    done = patchgen("verify", "--schema", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, SCHEMA.read_text())
+
+
+def test_a_verdict_is_read_back() -> None:
+    made = clean(verdict(finding("report", "archive")))
+    assert Verdict.model_validate_json(made.model_dump_json()) == made
+    assert made.schema_version == json.loads(model.schema())["properties"]["schema_version"]["const"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain \u00e9\u4e2d text\twith\nlines", "plain \u00e9\u4e2d text\twith\nlines"),
+        ("\x1b[2J\x07\x9b", r"\x1b[2J\x07\x9b"),
+        ("a\rb\x00", r"a\x0db\x00"),
+        ("\u202eexe\u2066\ufeff", r"\u202eexe\u2066\ufeff"),
+        ("\udcff", r"\udcff"),
+        ("\U000e0041", r"\U000e0041"),
+        ("\u2028", r"\u2028"),
+    ],
+)
+def test_what_does_not_print_shows(raw: str, shown: str) -> None:
+    assert visible(raw) == shown
+
+
+@given(st.text(st.characters(codec=None)))
+def test_nothing_invisible_is_left(raw: str) -> None:
+    shown = visible(raw)
+    assert not [char for char in shown if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co") and char not in "\n\t"]
+    shown.encode()
+    assert "\n" not in one_line(raw)
+
+
+class _Reader(HTMLParser):
+    """Collects the page's tags and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read(verdict: Verdict) -> _Reader:
+    reader = _Reader()
+    reader.feed(page.render(verdict))
+    reader.close()
+    return reader
+
+
+def shape(reader: _Reader) -> list[str]:
+    return [tag for tag, _ in reader.tags]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.one_of(st.just(HOSTILE), st.text(st.characters(codec=None), min_size=1, max_size=40)))
+def test_the_page_escapes_everything(raw: str) -> None:
+    """Whatever text a submission brings, the page has the same tags as with plain text, and shows the text."""
+    hostile = clean(
+        verdict(finding("x", "build", Severity.ERROR, message=raw, where=raw), text=raw, status=Status.WRONG)
+    )
+    plain = clean(verdict(finding("x", "build", Severity.ERROR, where="y"), status=Status.WRONG))
+    reader = read(hostile)
+    assert shape(reader) == shape(read(plain))
+    assert visible(raw).split() == [] or visible(raw).split()[0] in reader.text
+    assert "script" not in shape(reader)
+
+
+def test_the_page_needs_nothing_else() -> None:
+    reader = read(verdict())
+    for tag, attributes in reader.tags:
+        assert tag not in {"script", "link", "img", "iframe", "object", "base", "form"}
+        assert not [name for name in attributes if name.startswith("on") or name in ("src", "srcset")]
+        assert attributes.get("href", "#") is None or str(attributes.get("href", "#")).startswith("#")
+    assert "url(" not in page.render(verdict())
+    assert "default-src 'none'" in page.render(verdict())
+
+
+def test_each_sentence_that_is_named_is_there() -> None:
+    html = page.render(verdict())
+    for id_ in re.findall(r'href="#demand-([^"]+)"', html):
+        assert f'id="demand-{id_}"' in html
+
+
+def test_the_summary_fits_a_screen() -> None:
+    many = [finding("scenario", "behaviour", Severity.ERROR, message=HOSTILE * 9, where="x" * 300) for _ in range(200)]
+    lines = list(text.summary(clean(verdict(*many, status=Status.WRONG, text=HOSTILE))))
+    assert len(lines) <= 40
+    assert all(len(line) <= text.WIDTH for line in lines[1:])
+    assert all(line.isprintable() for line in lines)
+
+
+def test_the_gravest_comes_first() -> None:
+    found = [
+        finding("a", "archive", Severity.NOTE),
+        finding("b", "archive"),
+        finding("c", "patches", Severity.ERROR),
+        finding("d", "style"),
+        finding("e", "build", Severity.ERROR),
+    ]
+    assert [one.check for one in text.ranked(found)] == ["c", "e", "b", "d"]
+
+
+def test_the_headline() -> None:
+    assert text.headline(verdict()) == "ok, 7 of 10"
+    zero = verdict(finding("build", "build", Severity.ERROR), status=Status.WRONG)
+    assert text.headline(zero) == "WRONG, 0 of 10"
+    unknown = verdict(status=Status.NOT_JUDGED, behaviour=Status.NOT_JUDGED)
+    assert text.headline(unknown) == "NOT ALL JUDGED, 4 of 4 so far"
+    assert text.headline(verdict(behaviour=Status.NOT_ASKED)) == "ok, 4 of 4 (10 with what was not asked for)"
+
+
+def test_exit_statuses() -> None:
+    for status, number in ((Status.OK, 0), (Status.WRONG, 1), (Status.NOT_JUDGED, 3)):
+        assert verdict(status=status).exit_status == number
+
+
+def test_junit(tmp_path: Path) -> None:
+    found = [finding("build", "build", Severity.ERROR, message=HOSTILE), finding("checkpatch", "style")]
+    junit.write(clean(verdict(*found, text="x", status=Status.WRONG, cost=Status.NOT_ASKED)), tmp_path / "j.xml")
+    root = ET.parse(tmp_path / "j.xml").getroot()
+    assert [suite.get("name") for suite in root] == [
+        "1 archive", "2 patches", "3 style", "4 build", "5 behaviour", "6 robustness", "7 cost"
+    ]  # fmt: skip
+    assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("2", "0", "1")
+    junit.write(verdict(status=Status.NOT_JUDGED, build=Status.NOT_JUDGED), tmp_path / "k.xml")
+    assert ET.parse(tmp_path / "k.xml").getroot().get("errors") == "1"
+
+
+# Pictures.
+
+AREAS = (Vma(0x1000, 0x2000, 0), Vma(0x2000, 0x4000, 3), Vma(0x9000, 0xA000, 5))
+
+
+def seen(*asked: tuple[int, int]) -> Info:
+    info = Info(len(AREAS), 8, AREAS)
+    for start, end in asked:
+        info.at(start, end)
+    return info
+
+
+def test_a_picture_of_one_number() -> None:
+    found = picture(seen((0x9000, 0xA000), (0x2000, 0x4000)), 7, passed=False)
+    assert found == Picture(AREAS, 8, (Vma(0x2000, 0x4000, 7),))
+
+
+def test_a_picture_of_several() -> None:
+    found = picture(seen((0x1000, 0x2000), (0x2000, 0x4000)), [1, 4], passed=False)
+    assert found.expected == (Vma(0x1000, 0x2000, 1), Vma(0x2000, 0x4000, 4))
+
+
+def test_a_picture_of_bounds() -> None:
+    found = picture(seen(), ((0x1000, 0x2000), (0x5000, 0x6000)), passed=False)
+    assert (found.listed, found.expected) == ((Vma(0x1000, 0x2000), Vma(0x5000, 0x6000)), ())
+
+
+@pytest.mark.parametrize("wanted", [None, True, "0", [1, 2, 3], ["x"], ()])
+def test_a_picture_that_knows_nothing_better(wanted: object) -> None:
+    assert picture(seen((0x2000, 0x4000)), wanted, passed=False) == Picture(AREAS, 8)
+
+
+def test_a_picture_of_what_passed() -> None:
+    found = picture(seen((0x2000, 0x4000), (0x2000, 0x4000)), None, passed=True)
+    assert found.expected == (Vma(0x2000, 0x4000, 3),)
+
+
+def test_the_drawing_shows_what_differs() -> None:
+    made = drawing.columns(Picture(AREAS, 8, (Vma(0x2000, 0x4000, 7),), (Vma(0x1000, 0x2000), Vma(0x5000, 0x6000))))
+    assert [(one.start, one.expected, one.found, one.wrong, one.gap) for one in made.columns] == [
+        (0x1000, None, 0, False, False),
+        (0x2000, 7, 3, True, False),
+        (0x5000, None, None, True, True),
+        (0x9000, None, 5, True, True),
+    ]
+    assert all(one.x + one.width <= after.x for one, after in zip(made.columns, made.columns[1:], strict=False))
+    assert made.columns[-1].x + made.columns[-1].width == made.width
+
+
+def test_a_drawing_of_too_many_has_what_is_wrong() -> None:
+    many = tuple(Vma(0x1000 * number, 0x1000 * (number + 1), number % 3) for number in range(300))
+    made = drawing.columns(Picture(many, 300, (Vma(0x1000 * 250, 0x1000 * 251, 9),)))
+    assert made.left_out == 260
+    assert [one.start for one in made.columns if one.wrong] == [0x1000 * 250]

@@ -1,0 +1,276 @@
+"""Batches: what is judged, what is kept, the table; and that one process's end is no other's."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from verdicts import finding, verdict
+
+from patchgen.cli.verify_command import parse_points, submission_moment
+from patchgen.errors import MachineError, UsageError
+from patchgen.findings import Severity
+from patchgen.verify import many, table, worker
+from patchgen.verify.many import Batch
+from patchgen.verify.model import Status, Verdict
+from patchgen.verify.table import Row
+from patchgen.verify.worker import Answer, Task
+
+GOOD = verdict(finding("report", "archive"))
+BAD = verdict(finding("build", "build", Severity.ERROR, message="=cmd()"), status=Status.WRONG)
+UNKNOWN = verdict(status=Status.NOT_JUDGED, behaviour=Status.NOT_JUDGED)
+
+
+class Engine:
+    """Answers as it was told, and remembers what it was asked."""
+
+    def __init__(self, answers: Mapping[bytes, Verdict | None]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+        self.stop_after = 99
+
+    def __call__(self, tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
+        for number, (key, task) in enumerate(tasks.items()):
+            if number == self.stop_after:
+                raise KeyboardInterrupt
+            self.asked.append(Path(task.name).name)
+            made = next(
+                found
+                for data, found in self.answers.items()
+                if worker.base64.b85encode(data).decode() in task.files.values()
+            )
+            if made is None:
+                yield key, Answer(3, "", "its process ended by signal SIGKILL")
+            else:
+                yield key, Answer(made.exit_status, made.model_dump_json())
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> list[Path]:
+    made = []
+    for name, data in (("a", b"good"), ("b", b"bad"), ("c", b"crash"), ("d", b"unknown"), ("e", b"good")):
+        path = tmp_path / f"{name}.tar.gz"
+        path.write_bytes(data)
+        made.append(path)
+    return made
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Batch:
+    return Batch(tmp_path / "out", 'title = "x"\n', "1-5", False, lambda _: None, None)
+
+
+def engine() -> Engine:
+    return Engine({b"good": GOOD, b"bad": BAD, b"crash": None, b"unknown": UNKNOWN})
+
+
+def read(batch: Batch) -> list[dict[str, str]]:
+    with (batch.out / many.RESULTS).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_batch(archives: list[Path], batch: Batch) -> None:
+    asked = engine()
+    rows = many.run(archives, batch, asked)
+    assert asked.asked == ["a.tar.gz", "b.tar.gz", "c.tar.gz", "d.tar.gz"], "the same content is judged once"
+    assert [row.status for row in rows] == ["ok", "wrong", "not judged", "not judged", "ok"]
+    assert [row["mark"] for row in read(batch)] == ["6", "0", "", "", "6"]
+    assert [row["of"] for row in read(batch)] == ["10", "10", "", "4", "10"]
+    assert read(batch)[2]["why"] == "its process ended by signal SIGKILL"
+    assert read(batch)[0]["set"] == "3"
+    assert many.exit_status(rows) == 3
+    for row in read(batch):
+        assert (batch.out / row["verdict"]).is_file() or row["submission"].endswith("c.tar.gz")
+
+
+def test_it_goes_on_where_it_was(archives: list[Path], batch: Batch) -> None:
+    first = engine()
+    first.stop_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        many.run(archives, batch, first)
+    assert [Path(row["submission"]).name for row in read(batch)] == ["a.tar.gz", "b.tar.gz", "e.tar.gz"]
+    second = engine()
+    rows = many.run(archives, batch, second)
+    assert second.asked == ["c.tar.gz", "d.tar.gz"], "only what was not judged yet"
+    assert len(rows) == 5
+    third = engine()
+    many.run(archives, batch, third)
+    assert third.asked == ["c.tar.gz", "d.tar.gz"], "what the machine kept from being judged is tried again"
+
+
+def test_a_verdict_that_was_cut_off_is_made_again(archives: list[Path], batch: Batch) -> None:
+    many.run(archives[:1], batch, engine())
+    file = next((batch.out / "verdicts").iterdir())
+    file.write_text(file.read_text()[:-100])
+    again = engine()
+    many.run(archives[:1], batch, again)
+    assert again.asked == ["a.tar.gz"]
+
+
+@pytest.mark.parametrize("change", ["content", "rubric", "points", "suite"])
+def test_what_decides_is_judged_anew(
+    archives: list[Path], batch: Batch, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many.run(archives[:1], batch, engine())
+    rubric, points = batch.rubric, batch.points
+    if change == "content":
+        archives[0].write_bytes(b"bad")
+    elif change == "suite":
+        monkeypatch.setattr(many.judge, "suite", lambda: "another")
+    elif change == "rubric":
+        rubric = 'title = "y"\n'
+    else:
+        points = "1-7"
+    again = engine()
+    changed = Batch(batch.out, rubric, points, batch.trust, batch.submitted, batch.deadline)
+    many.run(archives[:1], changed, again)
+    assert again.asked == ["a.tar.gz"]
+
+
+def test_being_late_is_not_part_of_a_verdict(archives: list[Path], batch: Batch) -> None:
+    dates = {"a.tar.gz": datetime(2023, 4, 20, tzinfo=UTC), "e.tar.gz": datetime(2023, 4, 21, 1, tzinfo=UTC)}
+    deadline = datetime(2023, 4, 19, tzinfo=UTC)
+    late = Batch(batch.out, batch.rubric, "1-5", False, lambda path: dates.get(path.name), deadline)
+    asked = engine()
+    many.run([archives[0], archives[4]], late, asked)
+    assert asked.asked == ["a.tar.gz"]
+    assert [(row["days late"], row["penalty"], row["mark"]) for row in read(late)] == [("1", "1", "5"), ("3", "7", "0")]
+
+
+def test_exit_statuses() -> None:
+    def rows(*found: str) -> list[Row]:
+        return [Row("x", one, None, None) for one in found]
+
+    assert [many.exit_status(rows(*one)) for one in (("ok", "ok"), ("ok", "wrong"), ("wrong", "not judged"))] == [
+        0,
+        1,
+        3,
+    ]
+
+
+@given(st.text(min_size=1))
+def test_no_cell_is_a_formula(raw: str) -> None:
+    shown = table.cell(raw)
+    assert not shown.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert "\n" not in shown
+    text = table.write([Row(raw, "not judged", None, None, why=raw)])
+    assert len(list(csv.reader(text.splitlines()))) == 2
+
+
+def test_page_names_are_harmless_and_unique() -> None:
+    names = {
+        many.page_name(Path(name), "k") for name in ("../../x", "a/b.tar.gz", "c/b.tar.gz", "<b>.tar", "\n", "\u00e9")
+    }
+    assert len(names) == 6
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.") and "/" not in name for name in names)
+
+
+# The process that judges one of them.
+
+STUBS: dict[str, tuple[str, str]] = {
+    "killed": ("import os; os.kill(os.getpid(), 9)", "ended by signal SIGKILL"),
+    "traceback": ("raise SystemError('oh')", "ended with status 1: SystemError: oh"),
+    "nonsense": ("print('[1, 2'); raise SystemExit(0)", "ended with status 0"),
+    "silent": ("raise SystemExit(3)", "ended with status 3"),
+    "error": ("""print('{"error": {"message": "no base"}}'); raise SystemExit(3)""", "no base"),
+}
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a program of the test's in the place of the one that judges."""
+
+    def put(code: str) -> None:
+        script = tmp_path / "python"
+        script.write_text(f"#!{sys.executable}\nimport sys\n{code}\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(worker.sys, "executable", str(script))
+
+    return put
+
+
+@pytest.mark.parametrize("how", STUBS)
+def test_a_crash_is_told(how: str, archives: list[Path], batch: Batch, stand_in: Callable[[str], None]) -> None:
+    code, said = STUBS[how]
+    stand_in(code)
+    rows = many.run(archives[:2], batch, many.here(2))
+    assert [(row.status, said in row.why) for row in rows] == [("not judged", True)] * 2, rows[0].why
+
+
+def test_a_crash_touches_no_other(archives: list[Path], batch: Batch, stand_in: Callable[[str], None]) -> None:
+    stand_in(
+        "data = open(sys.argv[-1], 'rb').read()\n"
+        "if data == b'crash': import os; os.kill(os.getpid(), 11)\n"
+        f"print({BAD.model_dump_json()!r}); raise SystemExit(1)"
+    )
+    rows = many.run(archives, batch, many.here(3))
+    assert [row.status for row in rows] == ["wrong", "wrong", "not judged", "wrong", "wrong"]
+
+
+def test_the_name_is_the_users(archives: list[Path], batch: Batch, stand_in: Callable[[str], None]) -> None:
+    stand_in(
+        "import json\n"
+        f"made = json.loads({BAD.model_dump_json()!r})\n"
+        "made['submission'] = sys.argv[-1]; made['findings'][0]['again'] = 'patchgen test ' + sys.argv[-1]\n"
+        "print(json.dumps(made)); raise SystemExit(1)"
+    )
+    rows = many.run(archives[:1], batch, many.here(1))
+    assert rows[0].verdict is not None
+    assert rows[0].verdict.submission == str(archives[0])
+    assert rows[0].verdict.findings[0].again == f"patchgen test {archives[0]}"
+
+
+def test_an_odd_file_name_goes_through(tmp_path: Path, batch: Batch, stand_in: Callable[[str], None]) -> None:
+    stand_in(
+        "import os; print('%s %r' % (os.path.isfile(sys.argv[-1]), sys.argv[-1]), file=sys.stderr); raise SystemExit(3)"
+    )
+    for name in (b"--json", b"$(touch x)`y`", b"a\nb.tar.gz", b"\xff\xfe.tar.gz"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.write_bytes(b"x")
+        rows = many.run([path], batch, many.here(1))
+        assert "True" in rows[0].why, rows[0].why
+
+
+def test_a_directory_goes_along(tmp_path: Path) -> None:
+    (tmp_path / "given" / "patch").mkdir(parents=True)
+    (tmp_path / "given" / "patch" / "0001-a.patch").write_bytes(b"\xff")
+    task = worker.pack(tmp_path / "given", "directory", "", "1-5", False)
+    assert list(task.files.values()) == [worker.base64.b85encode(b"\xff").decode()]
+    assert Task(**json.loads(task.to_json())) == task
+    with pytest.raises(MachineError, match="cannot read"):
+        worker.pack(tmp_path / "none", "archive", "", "1-5", False)
+
+
+# Options.
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("1-5", {1, 2, 3, 4, 5}), ("7", {7}), ("1,4-5", {1, 4, 5}), ("1-7", set(range(1, 8)))]
+)
+def test_points(text: str, numbers: set[int]) -> None:
+    assert parse_points(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["", "0", "8", "5-1", "1-", "a", "1-5-7", "-1"])
+def test_points_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--points"):
+        parse_points(text)
+
+
+def test_moments(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("x")
+    os.utime(path, (1681942799, 1681942799))
+    assert submission_moment(path, "mtime") == datetime(2023, 4, 19, 22, 19, 59, tzinfo=UTC)
+    assert submission_moment(path, "2023-04-19") == datetime(2023, 4, 19, tzinfo=UTC)
+    assert submission_moment(path, None) is None
+    with pytest.raises(UsageError, match="--submitted"):
+        submission_moment(path, "yesterday")

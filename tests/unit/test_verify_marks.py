@@ -1,0 +1,177 @@
+"""From findings to a mark: the rubric, mandatory items, what was not judged, the late penalty."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from verdicts import MARKS_RUBRIC, finding, stages
+
+from patchgen.errors import UsageError
+from patchgen.findings import Finding, Severity
+from patchgen.scenarios import SCENARIOS
+from patchgen.scenarios.demands import demands
+from patchgen.verify import marks, rubric
+from patchgen.verify.model import Marks, Result, Status
+
+DEADLINE = datetime.fromisoformat("2023-04-19T23:59:59+02:00")
+
+
+def sentences(**results: Result) -> dict[str, dict[str, Result]]:
+    known: dict[str, dict[str, Result]] = {"2.1-1": {"a": "ok", "b": "ok"}, "2.1-2": {"b": "ok"}}
+    return {one: {name: results.get(name, result) for name, result in found.items()} for one, found in known.items()}
+
+
+def mark(*findings: Finding, scenarios: dict[str, dict[str, Result]] | None = None, **statuses: Status) -> Marks:
+    return marks.mark(MARKS_RUBRIC, stages(statuses), findings, scenarios or sentences())
+
+
+def test_nothing_found() -> None:
+    found = mark()
+    assert (found.mark, found.earned, found.points, found.zero, found.complete) == (10, 10, 10, "", True)
+
+
+def test_each_finding_costs_until_nothing_is_left() -> None:
+    assert [mark(*[finding("checkpatch", "style")] * count).mark for count in (0, 1, 2, 5, 9)] == [10, 9.5, 9, 8, 8]
+
+
+def test_the_first_finding_costs_all() -> None:
+    assert [mark(*[finding("report", "archive")] * count).mark for count in (1, 2)] == [9, 9]
+
+
+def test_what_does_not_count() -> None:
+    notes = finding("checkpatch", "style", Severity.NOTE)
+    elsewhere = finding("checkpatch", "build")
+    assert mark(notes, elsewhere).mark == 10
+
+
+def test_what_is_mandatory_decides() -> None:
+    found = mark(finding("build", "build", Severity.ERROR))
+    assert found.mark == 0
+    assert found.zero.startswith("It compiles: ")
+    assert found.earned == 10, "what was earned is still told"
+    assert mark(finding("build-each", "build", Severity.ERROR)).mark == 10
+
+
+def test_points_are_shared_out_among_sentences() -> None:
+    assert mark(scenarios=sentences(a="FAILED")).mark == 7
+    assert mark(scenarios=sentences(b="FAILED")).mark == 4
+    assert mark(scenarios=sentences(a="FAILED", b="FAILED")).mark == 4
+    assert mark(scenarios=sentences(a="skipped")).mark == 10
+
+
+def test_what_was_not_judged_is_no_point_lost() -> None:
+    for found in (
+        mark(scenarios=sentences(a="not judged")),
+        mark(behaviour=Status.NOT_JUDGED),
+    ):
+        assert (found.mark, found.earned, found.points) == (None, 4, 4)
+        assert not found.complete
+    whole = marks.mark(MARKS_RUBRIC, stages({}, {"report": "no reader"}), [], sentences())
+    assert (whole.mark, whole.earned, whole.points) == (None, 9, 9)
+
+
+def test_what_was_not_asked_for_has_no_points() -> None:
+    found = mark(behaviour=Status.NOT_ASKED)
+    assert (found.mark, found.earned, found.points, found.complete) == (4, 4, 4, False)
+
+
+def test_what_was_not_reached_is_lost() -> None:
+    found = mark(behaviour=Status.NOT_REACHED)
+    assert (found.mark, found.earned, found.points) == (4, 4, 10)
+
+
+def test_a_mark_of_zero_waits_for_nothing() -> None:
+    found = mark(finding("build", "build", Severity.ERROR), behaviour=Status.NOT_JUDGED)
+    assert (found.mark, found.complete) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("late", "days", "less"),
+    [
+        (timedelta(days=-3), 0, 0),
+        (timedelta(0), 0, 0),
+        (timedelta(seconds=1), 1, 1),
+        (timedelta(days=1), 1, 1),
+        (timedelta(days=1, seconds=1), 2, 3),
+        (timedelta(days=2, hours=12), 3, 7),
+        (timedelta(days=4), 4, 15),
+    ],
+)
+def test_the_late_penalty(late: timedelta, days: int, less: float) -> None:
+    found = marks.late(mark(), DEADLINE + late, DEADLINE)
+    assert (found.days_late, found.penalty, found.mark) == (days, less, max(0, 10 - less))
+
+
+def test_zones_count() -> None:
+    at_night = datetime.fromisoformat("2023-04-19T22:30:00+00:00")
+    assert marks.days_late(at_night, DEADLINE) == 1
+    assert marks.days_late(at_night.replace(tzinfo=None), DEADLINE) == 1, "without a zone it is UTC"
+
+
+@given(st.timedeltas(min_value=timedelta(days=-9999), max_value=timedelta(days=99999)))
+def test_a_later_submission_never_has_more(late: timedelta) -> None:
+    now, later = (marks.late(mark(), DEADLINE + more, DEADLINE) for more in (late, late + timedelta(hours=7)))
+    assert now.mark is not None
+    assert later.mark is not None
+    assert 0 <= later.mark <= now.mark <= 10
+
+
+def test_without_a_date_nobody_is_late() -> None:
+    for submitted, deadline in ((None, DEADLINE), (datetime.now(UTC), None)):
+        found = marks.late(mark(), submitted, deadline)
+        assert (found.days_late, found.penalty, found.mark) == (None, 0, 10)
+
+
+def test_what_was_not_judged_stays_so_when_late() -> None:
+    found = marks.late(mark(behaviour=Status.NOT_JUDGED), DEADLINE + timedelta(days=1), DEADLINE)
+    assert (found.mark, found.penalty) == (None, 1)
+
+
+def test_the_default_rubric() -> None:
+    loaded = rubric.load()
+    assert sum(item.points for item in loaded.items) == 20
+    assert loaded.deadline == DEADLINE
+    shared = [sentence for item in loaded.items for sentence in item.sentences()]
+    assert len(shared) == len(set(shared)), "no sentence counts twice"
+    judged = {demand for one in SCENARIOS for demand in one.demands}
+    assert judged <= set(shared), "each sentence that a scenario stands for has points"
+    assert {item.id for item in loaded.items if item.mandatory} == {"readable", "applies", "compiles"}
+    assert set(shared) <= set(demands())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = 1", "title"),
+        ("nonsense", "not valid TOML"),
+        ('title = "x"\nitem = []', "item"),
+        ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "sleep"\npoints = 1', "stage"),
+        ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"', "neither points nor"),
+        ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = -1', "points"),
+        ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = nan', "points"),
+        (
+            'title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "behaviour"\npoints = 1\ndemands = ["9*"]',
+            "no sentence",
+        ),
+        ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\ndemands = ["2.1-*"]', "sentences"),
+        (2 * '[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\n' + "[x]\ny=1", "title"),
+    ],
+)
+def test_a_wrong_rubric_says_where(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "rubric.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        rubric.load(path)
+
+
+def test_two_items_of_one_id(tmp_path: Path) -> None:
+    path = tmp_path / "rubric.toml"
+    path.write_text('title = "x"\n' + 2 * '[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\n')
+    with pytest.raises(UsageError, match="same id"):
+        rubric.load(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        rubric.load(tmp_path / "none.toml")

@@ -1,0 +1,80 @@
+"""Parts of verdicts, made up: for tests of what is made from verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from patchgen.findings import Finding, Severity
+from patchgen.scenarios.model import Picture, Vma
+from patchgen.verify import marks
+from patchgen.verify.judge import NAMES
+from patchgen.verify.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.verify.rubric import Rubric
+
+MARKS_RUBRIC = Rubric.model_validate(
+    {
+        "title": "toy",
+        "item": [
+            {"id": "compiles", "title": "It compiles", "stage": "build", "checks": ["build"], "mandatory": True},
+            {"id": "report", "title": "Report", "stage": "archive", "checks": ["report"], "points": 1},
+            {"id": "style", "title": "Style", "stage": "style", "points": 2, "each": 0.5},
+            {"id": "rest", "title": "Build", "stage": "build", "checks": ["warning"], "points": 1},
+            {"id": "set", "title": "pf_set_param", "stage": "behaviour", "demands": ["2.1-*"], "points": 6},
+        ],
+    }
+)
+
+
+def finding(check: str, stage: str, severity: Severity = Severity.WARNING, **more: str) -> Finding:
+    """Return a finding."""
+    return Finding(check, severity, more.get("message", "something"), stage=stage, where=more.get("where", ""))
+
+
+def stages(statuses: Mapping[str, Status], unmade: Mapping[str, str] | None = None) -> list[Stage]:
+    """Return all seven stages; OK but for those named, `unmade` are checks of the archive that could not be made."""
+    return [
+        Stage(
+            number=number,
+            name=name,
+            status=statuses.get(name, Status.OK),
+            not_judged=dict(unmade or {}) if name == "archive" else {},
+        )
+        for number, name in enumerate(NAMES, 1)
+    ]
+
+
+def verdict(*findings: Finding, status: Status = Status.OK, text: str = "plain", **statuses: Status) -> Verdict:
+    """Return a verdict in which `text` stands wherever a submission can put one."""
+    results: dict[str, Result] = {text: "FAILED", "b": "ok"}
+    made = stages(statuses)
+    space = Picture((Vma(0x1000, 0x3000, 4),), 4, (Vma(0x1000, 0x3000, 7),), ())
+    return Verdict(
+        patchgen="0",
+        suite="s",
+        submission=text,
+        content="c",
+        base="Linux 4.15",
+        status=status,
+        stages=tuple(made),
+        findings=findings,
+        patches=(PatchRow(name=text, subject=text, author=text, paths=(text,), added=1, removed=0),),
+        scenarios=(
+            ScenarioRow(
+                name=text,
+                demands=("2.1-1",),
+                summary=text,
+                result="FAILED",
+                message=text,
+                evidence=text,
+                again=text,
+                picture=space,
+            ),
+        ),
+        sentences=(Sentence(id="2.1-1", text="A sentence.", result="FAILED", scenarios=results, findings=1),),
+        costs=CostTable(
+            states={"idle": "idle", "tracked": "tracked"},
+            rows=(CostRow(kind="copy", title="copy", group="cow", vanilla=100, added={"idle": 2, "tracked": 66}),),
+        ),
+        marks=marks.mark(MARKS_RUBRIC, made, findings, {"2.1-1": results, "2.1-2": {"b": "ok"}}),
+        seconds=1,
+    )
