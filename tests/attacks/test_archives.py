@@ -157,19 +157,19 @@ ATTACKS = (
         "twice",
     ),
     Attack(
-        "a file name with terminal escapes",
+        "a member with terminal escapes in its name",
         "names that can be printed only",
         archive(member("patch/0001-\x1b]0;owned\x07.patch", b"x")),
         r"\x1b]0;owned",
     ),
     Attack(
-        "a file name with a newline",
+        "a member with a newline in its name",
         "names that can be printed only",
         archive(member("patch/0001-a\nok: everything.patch", b"x")),
         r"0001-a\nok",
     ),
     Attack(
-        "a file name that is no UTF-8",
+        "a member whose name is no UTF-8",
         "names that can be printed only",
         archive(member("patch/0001-\udcff\udcfe.patch", b"x")),
         r"\udcff",

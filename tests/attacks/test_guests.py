@@ -15,7 +15,7 @@ import pytest
 from attacks.catalogue import Attack, named
 
 from patchgen.errors import GuestError
-from patchgen.guest import failures, kernel_log, machine
+from patchgen.guest import failures, kernel_log, machine, terminal
 from patchgen.guest.control import PREAMBLE, Channel, Frame, encode
 from patchgen.guest.initramfs import Image
 from patchgen.guest.session import Guest
@@ -183,6 +183,11 @@ CONSOLE = Attack(
     "\x1b[2J\x1b]0;owned\x07Kernel panic - not syncing: \x1b[31mowned\x9b31m\u202e",
 )
 OTHERS = (RECORDS, CONSOLE)
+
+
+def test_an_interactive_guest_gets_no_further_than_colours() -> None:
+    shown = terminal.tamed(b"\x1b]52;c;b3duZWQ=\x07\x1b[31mred\x1bP\xc2\x9d0;x\x1bc" + "ä".encode())
+    assert shown == b"]52;c;b3duZWQ=\x07\x1b[31mredP0;xc" + "ä".encode()
 
 
 def test_hostile_log_records() -> None:

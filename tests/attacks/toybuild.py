@@ -6,10 +6,10 @@ the next, as a kernel's are.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import toytree
+from attacks.mails import addition
 from toytree import File
 
 from patchgen import apply, kernel, patches, source
@@ -48,13 +48,7 @@ def origin(directory: Path, cache: Cache) -> Source:
 
 def patch(path: str, text: str) -> bytes:
     """Return the mail of a patch that makes a file of the tree this text; a new one if it has none."""
-    before = FILES[path].data.decode().splitlines(keepends=True) if path in FILES else []
-    names = (f"a/{path}" if before else "/dev/null", f"b/{path}")
-    diff = "".join(difflib.unified_diff(before, text.splitlines(keepends=True), *names))
-    mode = "" if before else "new file mode 100644\n"
-    head = "From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\n"
-    head += "Date: Sat, 1 Apr 2023 12:00:00 +0000\nSubject: [PATCH] x\n\n---\n"
-    return f"{head}diff --git a/{path} b/{path}\n{mode}{diff}".encode()
+    return addition(path, FILES[path].data.decode() if path in FILES else "", text)
 
 
 def build(mails: list[bytes], where: Source, cache: Cache, box: Sandbox | None) -> Kernel:
