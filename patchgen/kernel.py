@@ -38,8 +38,8 @@ _STEP = re.compile(r"^  (?:[A-Z][A-Z0-9_]*(?: \[M\])?|HOST\w+|\[M\])\s+\S")
 _WARNING = re.compile(r"^(?P<file>[^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(?P<text>.*)$")
 _MACHINE = re.compile(r"No space left on device|Killed signal terminated program|Cannot allocate memory")
 _WORKSPACE = re.compile(r"^/.*/work/[^/]+/[^/]+/src/")
-# For make, which looks at the file that it compiles. What .incbin includes is in no dependency file, so ccache would give
-# one kernel the compressed image of another (piggy.S) if it had the same size.
+# For make, which looks at the file that it compiles. What .incbin includes is in no dependency file, so ccache would
+# give one kernel the compressed image of another (piggy.S) if it had the same size.
 _COMPILER = "$(if $(filter %.S,$<),,ccache )gcc"
 _ERROR = re.compile(r"error:|Error \d|\*\*\*|undefined reference|No rule to make")
 

@@ -41,9 +41,11 @@ for name in .config .config.fresh; do
 done
 results=$1; shift
 names=; while [ "$results" -gt 0 ]; do names="$names $1"; shift; results=$((results - 1)); done
+out=$PWD; cd "$SOURCE" || exit 99
 eval "$BEFORE" > /tmp/before 2>&1 || { status=$?; cat /tmp/before; exit $status; }
 "$@"; status=$?
 number=0
+cd "$out"
 for name in $names; do [ -f "$name" ] && cat "$name" > /results/$number; number=$((number + 1)); done
 exit $status
 """
@@ -105,7 +107,7 @@ class Box:
                     words,
                     cwd=self.seen.output(self.name),
                     timeout=self.sandbox.limits.seconds,
-                    env={**env, "BEFORE": shlex.join(before)},
+                    env={**env, "BEFORE": shlex.join(before), "SOURCE": str(self.seen.files)},
                     stdin=stdin,
                     on_line=on_line,
                     sandbox=self._sandbox(files),

@@ -102,7 +102,7 @@ GUEST = Limits(
 )
 # Reading one PDF file.
 READER = Limits(
-    seconds=10, memory=512 * MIB, address=512 * MIB, processes=4, file=1 * MIB, room=1 * MIB, output=64 * 1024
+    seconds=5, memory=512 * MIB, address=512 * MIB, processes=4, file=1 * MIB, room=1 * MIB, output=64 * 1024
 )
 
 

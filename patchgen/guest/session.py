@@ -238,14 +238,14 @@ class Guest:
                     frame = self._receive(_GRACE_SECONDS, doing, wanted=("out", "exit"))
                     if frame.kind == "exit":
                         return self._ending(frame, doing)[1]
-                    terminal.show(frame.payload)
+                    terminal.show(terminal.tamed(frame.payload) if self.machine.sandbox else frame.payload)
 
     def _run_script(self, script: bytes) -> int:
         from patchgen.guest import terminal
 
         self.put(_SCRIPT, script)
         result = self.run(f"exec sh {_SCRIPT}", timeout=_SCRIPT_SECONDS)
-        terminal.show(result.output)
+        terminal.show(terminal.tamed(result.output) if self.machine.sandbox else result.output)
         return result.status if result.status is not None else 128 + (result.signal or 0)
 
     @property

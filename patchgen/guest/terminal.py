@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from patchgen.guest.control import Channel
 
+# All escape sequences but those that move the cursor and choose colours (CSI), in both of their forms.
+_WILD = re.compile(rb"\x1b(?!\[)|\xc2[\x80-\x9f]")
 LEAVE = b"\x1d"  # Ctrl-]
 _READ = 4096
 
@@ -93,6 +96,11 @@ def show(data: bytes) -> None:
     """Print bytes as they are."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def tamed(data: bytes) -> bytes:
+    """Return what a stranger's guest printed without what would set a title, fill a clipboard or ask for a file."""
+    return _WILD.sub(b"", data)
 
 
 @contextlib.contextmanager

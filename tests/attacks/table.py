@@ -1,0 +1,41 @@
+"""The table of attacks in docs/strangers.md: `PYTHONPATH=tests python -m attacks.table` writes it anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from attacks import kernels, test_archives, test_builds, test_guests, test_patches, test_reports
+from attacks.catalogue import Attack
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
+GROUPS: dict[str, tuple[Attack, ...]] = {
+    "Archives and directories": test_archives.ATTACKS,
+    "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
+    "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
+    "Builds": (*test_builds.ATTACKS, *test_builds.OTHERS, *kernels.BUILDS),
+    "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
+}
+_PLACE = re.compile(r"(<!-- attacks: .*? -->\n).*?(<!-- end of attacks -->)", re.DOTALL)
+
+
+def table() -> str:
+    """Return the table, a section for each group."""
+    parts = []
+    for title, attacks in GROUPS.items():
+        rows = "".join(f"| {cell(attack.what)} | {cell(attack.stopped)} |\n" for attack in attacks)
+        parts.append(f"### {title}\n\n| Attack | What stops it |\n| ------ | ------------- |\n{rows}\n")
+    return "".join(parts)
+
+
+def cell(text: str) -> str:
+    return (text[0].upper() + text[1:]).replace("|", "\\|").replace("`", "\\`")
+
+
+def whole(document: str) -> str:
+    """Return the document with the table as it must be."""
+    return _PLACE.sub(lambda match: f"{match[1]}\n{table()}{match[2]}", document)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(whole(DOCUMENT.read_text()))

@@ -1,0 +1,123 @@
+"""Real kernels that attack, and Kconfig and host tools of the real tree: what a toy cannot show."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from attacks.catalogue import Attack, needs_sandbox
+from attacks.kernels import GUESTS, HOSTILE, KCONFIG
+from attacks.mails import addition
+
+from patchgen import apply, kernel, patches, sandbox, testbed, tree
+from patchgen.errors import BuildError, GuestError
+from patchgen.kernel import Kernel
+from patchgen.pipeline import Project
+from patchgen.source import Source
+from patchgen.testbed import Testbed
+
+pytestmark = needs_sandbox
+
+
+def built(mail: bytes, project: Project, origin: Source) -> Kernel:
+    """Apply a patch to linux-4.15 and build it as a stranger's."""
+    found = apply.apply(origin, [patches.read("0001-a.patch", mail, project.cache)], project.cache).trees[-1]
+    box = sandbox.for_strangers(trust=False)
+    config = kernel.load_config("small")
+    return kernel.build(config, found, origin, project.cache, slot="attack", jobs=project.settings.jobs, sandbox=box)
+
+
+def text_of(path: str, project: Project, origin: Source) -> str:
+    return (tree.pristine(origin, project.cache) / path).read_text()
+
+
+@pytest.fixture(scope="module")
+def hostile(project: Project, origin: Source) -> Testbed:
+    """Return the testbed of the kernel with all attacks in it, in the sandbox."""
+    before = text_of("init/version.c", project, origin)
+    image = built(addition("init/version.c", before, before + HOSTILE), project, origin).image
+    box = sandbox.for_strangers(trust=False)
+    return testbed.make(image, project.settings, project.series.parameters, project.cache, box)
+
+
+@pytest.mark.parametrize("attack", GUESTS, ids=lambda attack: attack.means)
+def test_a_hostile_kernel(attack: Attack, hostile: Testbed) -> None:
+    words = (*hostile.machine.cmdline, f"attack={attack.means}")
+    bed = replace(hostile, machine=replace(hostile.machine, cmdline=words))
+    begin = time.monotonic()
+    with pytest.raises(GuestError) as caught, bed.booted({}) as guest:
+        guest.run("true")
+    shown = f"{caught.value.message}\n{caught.value.evidence}"
+    assert attack.said in shown
+    assert "\x1b" not in shown
+    assert time.monotonic() - begin < 150
+
+
+def test_the_same_kernel_without_an_attack_is_sound(hostile: Testbed) -> None:
+    with hostile.ready() as guest:
+        assert guest.run("uname -r").text == "4.15.0\n"
+
+
+def test_qemu_has_nothing_to_reach(hostile: Testbed) -> None:
+    """Look at the running QEMU from outside: its user, its capabilities, its network, its limits."""
+    with hostile.ready() as guest:
+        mine = [pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and str(guest.qemu.directory) in _cwd(pid)]
+        assert mine
+        for pid in mine:
+            status = dict(line.split(":\t", 1) for line in (pid / "status").read_text().splitlines() if ":\t" in line)
+            assert int(status["CapEff"], 16) == 0
+            assert status["NoNewPrivs"] == "1"
+            assert (pid / "ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+            assert (pid / "ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
+            assert status["Uid"].split()[0] != "0"
+            assert str(sandbox.GUEST.file) in (pid / "limits").read_text()
+
+
+def _cwd(pid: Path) -> str:
+    try:
+        return str((pid / "cwd").readlink()) if b"qemu" in (pid / "exe").readlink().name.encode() else ""
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        yield found
+
+
+def test_a_hostile_kconfig(project: Project, origin: Source, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("config the-graders-secret\n")
+    before = text_of("init/Kconfig", project, origin)
+    mail = addition("init/Kconfig", before, before + f'\nsource "{secret}"\n')
+    with pytest.raises(BuildError, match=KCONFIG.said) as caught:
+        built(mail, project, origin)
+    assert "can't open file" in caught.value.evidence
+    assert "the-graders-secret" not in caught.value.evidence
+
+
+def test_a_hostile_host_tool(project: Project, origin: Source, tmp_path: Path, listener: socket.socket) -> None:
+    (tmp_path / "secret").write_text("the-graders-secret")
+    port = listener.getsockname()[1]
+    connect = f"python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 1)'"
+    does = f"cat {tmp_path}/secret; touch {tmp_path}/owned ../src/owned; id -u; {connect}"
+    call = f"system({json.dumps(does)}); exit(1);"
+    tool = f"static void __attribute__((constructor)) attack(void) {{ {call} }}\n"
+    before = text_of("scripts/kconfig/conf.c", project, origin)
+    listener.setblocking(False)
+    with pytest.raises(BuildError, match="make olddefconfig failed") as caught:
+        built(addition("scripts/kconfig/conf.c", before, before + tool), project, origin)
+    assert "No such file or directory" in caught.value.evidence
+    assert "the-graders-secret" not in caught.value.evidence
+    assert not list(tmp_path.glob("owned"))
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    assert not (tree.workspace_place(origin, "attack-box", project.cache).files / "owned").exists()
+    assert os.geteuid() not in [int(line) for line in caught.value.evidence.splitlines() if line.isdigit()]
