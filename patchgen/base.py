@@ -89,10 +89,12 @@ class Differs(_Model):
         numbers: of the calls; None: the assignment's.
         mprotect: why a page of one process is not write-protected by mprotect(), so that the next write is no fault;
             "" if it is.
+        mremap: why mremap() unmaps nothing if nothing is mapped at its address; "" if it does.
     """
 
     numbers: Numbers | None = None
     mprotect: str = ""
+    mremap: str = ""
 
 
 class Base(_Model):

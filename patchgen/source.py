@@ -302,7 +302,8 @@ def _from_release(base: Base, release: Release, cache: Cache) -> importer.Stored
         release.url,
         release.sha256,
         tarball,
-        hint=f"set {variable(base)}=... to a checkout, directory or tarball of {base.name}",
+        hint=f"set {variable(base)}=... to a checkout, directory or tarball of {base.name};"
+        " 'patchgen bases' lists kernels that come from elsewhere",
     )
 
     def accept(_repo: Repository, tree: str) -> None:

@@ -9,6 +9,8 @@ two exceptions. Whether memory that was mapped by several calls can be moved as 
 it: the guest says what came of each move. And whether a child has a page that its parent has only read depends on
 the rest of the parent's mapping (copy_page_range() in mm/memory.c): the words let the child read it before it writes.
 
+What a later kernel does otherwise is a field of Differs, each with its reason.
+
 The kernel's side: do_wp_page(), do_anonymous_page(), do_cow_fault() in mm/memory.c; mprotect_fixup() in
 mm/mprotect.c; mremap_to() in mm/mremap.c; dup_mmap() in kernel/fork.c.
 """
@@ -323,8 +325,7 @@ class _Player:
             case Move():
                 self._move(process, op)
             case Shrink():
-                self.words.append(f"shrink,{op.page},{op.pages},{op.left}")
-                self._unmap(process, range(op.page + op.left, op.page + op.pages))
+                self._shrink(process, op)
             case Brk():
                 self._brk(process, op.pages)
             case Touch():
@@ -412,6 +413,12 @@ class _Player:
         fresh = {segment: self._segment() for segment in {one.segment for one in moved}}
         for offset, one in enumerate(moved):
             process.space[to + offset] = replace(one, segment=fresh[one.segment])
+
+    def _shrink(self, process: _Process, op: Shrink) -> None:
+        if self.differs.mremap and op.page not in process.space:
+            return
+        self.words.append(f"shrink,{op.page},{op.pages},{op.left}")
+        self._unmap(process, range(op.page + op.left, op.page + op.pages))
 
     def _brk(self, process: _Process, pages: int) -> None:
         self.words.append(f"brk,{pages}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from patchgen.base import Differs
 from patchgen.scenarios.pages import (
     Access,
     Brk,
@@ -88,6 +89,29 @@ def inside(*program: Op) -> list[str]:
 )
 def test_faults(program: list[Op], faults: dict[int, int]) -> None:
     assert played(*program).faults == faults
+
+
+@pytest.mark.parametrize(
+    ("program", "faults"),
+    [
+        ([Map(0, 3), touch(0, 2), Protect(0, 3, "r"), Protect(0, 3, "rw"), touch(0, 3)], {}),
+        ([Map(0, 2), touch(0, 2), Protect(0, 2, "none"), Protect(0, 2, "rw"), touch(0, 2)], {}),
+        # Only a page of one process: not what a fork shares, nor what was only read.
+        ([Map(0, 1), touch(0), Fork(()), Protect(0, 1, "r"), Protect(0, 1, "rw"), touch(0)], {0: 1}),
+        ([Map(0, 1), touch(0), Protect(0, 1, "r"), Fork(()), Protect(0, 1, "rw"), touch(0)], {0: 1}),
+        ([Map(0, 1), touch(0, 1, "read"), Protect(0, 1, "r"), Protect(0, 1, "rw"), touch(0)], {0: 1}),
+    ],
+)
+def test_a_kernel_whose_mprotect_spares_the_fault(program: list[Op], faults: dict[int, int]) -> None:
+    assert play(tuple(program), differs=Differs(mprotect="since 6.0")).faults == faults
+
+
+def test_a_kernel_that_shrinks_only_what_is_mapped() -> None:
+    program = (Map(1, 2), Shrink(0, 3, 1), Shrink(1, 2, 1))
+    assert play(program).mapped == {}
+    later = play(program, differs=Differs(mremap="since 5.16"))
+    assert later.mapped == {1: "rw-p"}
+    assert [word for word in later.words if word.startswith("shrink")] == ["shrink,1,2,1"]
 
 
 @pytest.mark.parametrize("kind", ["shared", "sharedfile"])
