@@ -58,7 +58,7 @@ SERIES = "pf_stat"
 SLOT = "mutant"
 # What a finding may name beside the sentences of demands.toml.
 OTHERS = ("style", "build", "robustness", "cost")
-PLAN = torture.Plan(seed=940, seconds=30, calls=4000)
+PLAN = torture.Plan(seed=940, seconds=24, calls=4000)
 _EVIDENCE = 1500
 _RECIPE = 1  # Part of every key: a change of how mutants are judged here judges them again.
 
@@ -182,6 +182,7 @@ class Judge:
         # What guests are made of does not depend on the kernel.
         self._bed = pipeline.testbed_of(project, Path())
         self._prefix = str(project.series.parameters["log_prefix"])
+        self._ours = pipeline.commit(project, self._origin).tree
         self._made: list[Kernel] = []
 
     def judge(self, mutant: Mutant) -> Judged:
@@ -210,7 +211,8 @@ class Judge:
     def _key(self, mutant: Mutant, handed_in: Submission) -> str:
         """Return the hash of all that a judgement depends on."""
         stands = [mutant.names, mutant.stage, mutant.shows, [file_digest_of(one.data) for one in handed_in.patches]]
-        depends: list[object] = [kernel.compiler(), self._origin.tree]
+        # The key of the base's kernel stands for the compiler and the way that kernels are built.
+        depends: list[object] = [kernel.key_of(kernel.load_config("small"), self._origin.tree, self._origin)]
         if mutant.stage in ("test", "torture", "cost"):
             depends += [self._bed.image.digest, self._bed.machine.digest()]
         if mutant.stage == "test":
@@ -240,7 +242,7 @@ class Judge:
         built = kernel.build(
             kernel.load_config(config), tree, self._origin, self._cache, slot=slot, jobs=self._project.settings.jobs
         )
-        if slot == SLOT:
+        if tree not in (self._origin.tree, self._ours):
             self._made.append(built)
         return built
 
