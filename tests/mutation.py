@@ -1,7 +1,7 @@
 """Proof that the suite can be trusted: mistakes that people really make, put into our own series one at a time.
 
 make mutants                       judge each mutant of tests/mutants.toml, and write docs/mutants.md
-make mutants MUTANTS=-k cleanup    only those whose name has that text; writes nothing
+make mutants MUTANTS='-k cleanup'  only those whose name has that text; the table stays as it is
 
 A mutant is data: replacements in the templates of pf_stat. It becomes a submission like anybody's and is judged by the
 cheapest stage that must catch it; it is caught if a finding names the sentence of the assignment that it breaks. What
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
 
 from patchgen import (
     apply,
@@ -45,7 +46,8 @@ from patchgen.errors import BuildError, GuestError, PatchgenError
 from patchgen.guest import saved
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
-from patchgen.scenarios import SCENARIOS
+from patchgen.scenarios import SCENARIOS, Scenario
+from patchgen.scenarios.demands import demands
 from patchgen.settings import load
 from patchgen.source import Source
 from patchgen.submission import Submission
@@ -56,21 +58,26 @@ CATALOGUE = HERE / "mutants.toml"
 TABLE = HERE.parent / "docs" / "mutants.md"
 SERIES = "pf_stat"
 SLOT = "mutant"
-# What a finding may name beside the sentences of demands.toml.
-OTHERS = ("style", "build", "robustness", "cost")
-PLAN = torture.Plan(seed=940, seconds=24, calls=4000)
+PLAN = torture.Plan(seed=940, seconds=18, calls=3000)
 _EVIDENCE = 1500
+# The guest's programs that do not matter to what a stage finds.
+_PROGRAMS = {
+    "test": {"torture.c", "fuzz.c", "stress.h", "cost.c"},
+    "torture": {"play.c", "libc.c", "fork.c", "test.c", "cost.c"},
+    "cost": {"torture.c", "fuzz.c", "stress.h", "play.c", "libc.c", "fork.c", "test.c"},
+}
 _RECIPE = 1  # Part of every key: a change of how mutants are judged here judges them again.
 
 Stage = Literal["check", "build", "patches", "x86_64", "test", "torture", "cost"]
-STAGES = {
-    "check": "`patchgen check`",
-    "build": "build, against vanilla's warnings",
-    "patches": "build of each patch",
-    "x86_64": "build for x86_64",
-    "test": "scenarios",
-    "torture": "torture",
-    "cost": "instructions counted",
+# What the findings of a stage can name; those of scenarios name sentences.
+STAGES: dict[str, tuple[str, ...]] = {
+    "check": ("style", "build"),
+    "build": ("build",),
+    "patches": ("build",),
+    "x86_64": ("build",),
+    "test": tuple(demands()),
+    "torture": ("robustness",),
+    "cost": ("cost",),
 }
 
 
@@ -98,7 +105,7 @@ class Mutant(_Model):
     Attributes:
         name: short, unique.
         mistake: what it is, in a sentence.
-        names: what findings must name: ids of demands.toml, or of OTHERS.
+        names: what findings must name, of what the stage's can (STAGES).
         stage: the cheapest that must catch it.
         shows: what a finding must say, a regular expression; for stages that find more than one kind of thing.
         change: the replacements.
@@ -110,6 +117,29 @@ class Mutant(_Model):
     stage: Stage
     shows: str = ""
     change: tuple[Change, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a stage has to say.
+
+    Attributes:
+        names: what it names, see STAGES.
+        by: which scenario, part or message.
+        evidence: what shows it.
+    """
+
+    names: tuple[str, ...]
+    by: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A mutant, and what was handed in of it."""
+
+    mutant: Mutant
+    handed_in: Submission
 
 
 @dataclass(frozen=True)
@@ -169,15 +199,27 @@ def compose_mutant(mutant: Mutant, project: Project, origin: Source, scratch: Pa
     )
 
 
+def weigh(mutant: Mutant, found: Sequence[Found], seconds: float) -> Judged:
+    """Return whether findings name all that they must, and say of the right thing what they must."""
+    right = [one for one in found if set(one.names) & set(mutant.names)]
+    right = [one for one in right if not mutant.shows or re.search(mutant.shows, f"{one.by}\n{one.evidence}")]
+    named = tuple(name for name in mutant.names if any(name in one.names for one in right))
+    shown = right[0].evidence if right else "\n".join(f"{one.by}: {one.evidence}" for one in found)
+    more = f" and {len(right) - 1} more" if len(right) > 1 else ""
+    by = right[0].by + more if right else ""
+    return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], seconds)
+
+
 class Judge:
     """Judges mutants, one after the other.
 
     Args:
         project: our series; its numbers and prefix are what the guest's programs are made for.
+        slot: the workspace that mutants are built in.
     """
 
-    def __init__(self, project: Project) -> None:
-        self._project, self._cache = project, project.cache
+    def __init__(self, project: Project, slot: str = SLOT) -> None:
+        self._project, self._cache, self._slot = project, project.cache, slot
         self._origin = project.source()
         # What guests are made of does not depend on the kernel.
         self._bed = pipeline.testbed_of(project, Path())
@@ -213,35 +255,33 @@ class Judge:
         stands = [mutant.names, mutant.stage, mutant.shows, [file_digest_of(one.data) for one in handed_in.patches]]
         # The key of the base's kernel stands for the compiler and the way that kernels are built.
         depends: list[object] = [kernel.key_of(kernel.load_config("small"), self._origin.tree, self._origin)]
-        if mutant.stage in ("test", "torture", "cost"):
-            depends += [self._bed.image.digest, self._bed.machine.digest()]
+        files: set[Path] = set()
+        if mutant.stage in _PROGRAMS:
+            files |= {path for path in (resources.QEMU / "guest").iterdir() if path.name not in _PROGRAMS[mutant.stage]}
+            depends.append(self._bed.machine.digest())
         if mutant.stage == "test":
-            depends += [file_digest(path) for path in sorted(Path(scenarios.__file__).parent.glob("*.py"))]
-            depends += [one.demands for one in SCENARIOS]
+            files |= set(Path(scenarios.__file__).parent.glob("*.py"))
         if mutant.stage == "torture":
-            depends += [file_digest(Path(torture.__file__)), dataclasses.asdict(PLAN)]
+            files.add(Path(torture.__file__))
+            depends.append(dataclasses.asdict(PLAN))
         if mutant.stage == "cost":
-            depends += [file_digest(Path(cost.__file__))]
+            files.add(Path(cost.__file__))
+        depends += [file_digest(path) for path in sorted(files)]
         return digest("mutant", _RECIPE, stands, depends)
 
     def _judge(self, mutant: Mutant, handed_in: Submission) -> Judged:
         begin = time.monotonic()
-        found: list[tuple[tuple[str, ...], str, str]] = []
-        for ids, by, evidence in _STAGES[mutant.stage](self, mutant, handed_in):
-            if not mutant.shows or re.search(mutant.shows, f"{by}\n{evidence}"):
-                found.append((ids, by, evidence))
-        named = tuple(one for one in mutant.names if any(one in ids for ids, _, _ in found))
-        right = [(by, evidence) for ids, by, evidence in found if set(ids) & set(mutant.names)]
-        by, evidence = right[0] if right else ("", "\n".join(f"{by}: {evidence}" for _, by, evidence in found))
-        more = f" and {len(right) - 1} more" if len(right) > 1 else ""
-        return Judged(
-            len(named) == len(mutant.names), by + more, named, evidence[:_EVIDENCE], time.monotonic() - begin
-        )
+        found: list[Found] = []
+        try:
+            found += _STAGES[mutant.stage](self, _Task(mutant, handed_in))
+        except BuildError as error:  # of a mutant that is meant to do so, its stage makes a finding
+            found.append(Found(("build",), error.message, error.evidence))
+        return weigh(mutant, found, time.monotonic() - begin)
 
-    def _build(self, tree: str, config: str = "small", slot: str = SLOT) -> Kernel:
-        built = kernel.build(
-            kernel.load_config(config), tree, self._origin, self._cache, slot=slot, jobs=self._project.settings.jobs
-        )
+    def _build(self, tree: str, config: str = "small", slot: str = "") -> Kernel:
+        jobs = self._project.settings.jobs
+        chosen = kernel.load_config(config)
+        built = kernel.build(chosen, tree, self._origin, self._cache, slot=slot or self._slot, jobs=jobs)
         if tree not in (self._origin.tree, self._ours):
             self._made.append(built)
         return built
@@ -262,63 +302,72 @@ class Judge:
     def _tree(self, handed_in: Submission) -> str:
         return apply.apply(self._origin, handed_in.patches, self._cache).trees[-1]
 
-    def _stage_check(self, mutant: Mutant, handed_in: Submission) -> Iterator[_Found]:
-        verdict, _ = check.check(handed_in, self._origin, self._cache)
+    def _stage_check(self, task: _Task) -> Iterator[Found]:
+        verdict, _ = check.check(task.handed_in, self._origin, self._cache)
         for finding in verdict.findings:
-            yield ("build" if finding.check == "apply" else "style",), finding.check, finding.evidence
+            yield Found(("build" if finding.check == "apply" else "style",), finding.check, finding.evidence)
 
-    def _stage_build(self, mutant: Mutant, handed_in: Submission, config: str = "small") -> Iterator[_Found]:
+    def _stage_build(self, task: _Task, config: str = "small") -> Iterator[Found]:
         known = self._build(self._origin.tree, config, "vanilla").warnings
         try:
-            built = self._build(self._tree(handed_in), config)
+            built = self._build(self._tree(task.handed_in), config)
         except BuildError as error:
-            yield ("build",), _first_error(error), error.evidence
+            yield Found(("build",), _first_error(error), error.evidence)
             return
         for warning in sorted(set(built.warnings) - set(known)):
-            yield ("build",), f"new warning: {warning}", warning
+            yield Found(("build",), f"new warning: {warning}")
 
-    def _stage_x86_64(self, mutant: Mutant, handed_in: Submission) -> Iterator[_Found]:
-        yield from self._stage_build(mutant, handed_in, "x86_64")
+    def _stage_x86_64(self, task: _Task) -> Iterator[Found]:
+        yield from self._stage_build(task, "x86_64")
 
-    def _stage_patches(self, mutant: Mutant, handed_in: Submission) -> Iterator[_Found]:
-        trees = apply.apply(self._origin, handed_in.patches, self._cache).trees
+    def _stage_patches(self, task: _Task) -> Iterator[Found]:
+        trees = apply.apply(self._origin, task.handed_in.patches, self._cache).trees
         self._build(trees[-1])  # Of all together nothing must be wrong, or it were another mistake.
         for number, tree in enumerate(trees[:-1], 1):
             try:
                 self._build(tree)
             except BuildError as error:
-                yield ("build",), f"patch {number}: {_first_error(error)}", error.evidence
+                yield Found(("build",), f"patch {number}: {_first_error(error)}", error.evidence)
                 return
 
-    def _stage_test(self, mutant: Mutant, handed_in: Submission) -> Iterator[_Found]:
-        bed = self._on(self._build(self._tree(handed_in)))
-        first = [one for one in SCENARIOS if set(one.demands) & set(mutant.names)]
-        for chosen in (first, [one for one in SCENARIOS if one not in first]):
-            outcomes = runner.run_all(chosen, bed, self._prefix, self._project.settings.jobs)
-            failed = [one for one in outcomes if not one.passed and not one.skipped]
-            for one in failed:
-                yield one.scenario.demands, one.scenario.name, f"{one.message}\n{one.evidence}"
-            if failed:
-                return
+    def _stage_test(self, task: _Task) -> Iterator[Found]:
+        bed = self._on(self._build(self._tree(task.handed_in)))
+        # Those of the sentence first, until they have said enough; if they have nothing to say, what do the others?
+        first = [one for one in SCENARIOS if set(one.demands) & set(task.mutant.names)]
+        others = [one for one in SCENARIOS if one not in first]
+        jobs = self._project.settings.jobs
+        found: list[Found] = []
+        for number in range(0, len(first), jobs):
+            found += self._failed(first[number : number + jobs], bed)
+            if weigh(task.mutant, found, 0).caught:
+                break
+        yield from found
+        if found:
+            return
+        yield from self._failed(others, bed)
 
-    def _stage_torture(self, mutant: Mutant, handed_in: Submission) -> Iterator[_Found]:
-        bed = self._on(self._build(self._tree(handed_in), torture.CONFIG))
+    def _failed(self, chosen: Sequence[Scenario], bed: Testbed) -> Iterator[Found]:
+        for one in runner.run_all(chosen, bed, self._prefix, self._project.settings.jobs):
+            if not one.passed and not one.skipped:
+                yield Found(one.scenario.demands, one.scenario.name, f"{one.message}\n{one.evidence}")
+
+    def _stage_torture(self, task: _Task) -> Iterator[Found]:
+        bed = self._on(self._build(self._tree(task.handed_in), torture.CONFIG))
         for finding in torture.run(bed, self._prefix, PLAN).findings:
-            yield ("robustness",), f"{finding.where}: {finding.message}", finding.evidence
+            yield Found(("robustness",), f"{finding.where}: {finding.message}", finding.evidence)
 
-    def _stage_cost(self, mutant: Mutant, handed_in: Submission) -> Iterator[_Found]:
-        bed = self._on(self._build(self._tree(handed_in)))
+    def _stage_cost(self, task: _Task) -> Iterator[Found]:
+        bed = self._on(self._build(self._tree(task.handed_in)))
         plain = self._on(self._build(self._origin.tree, slot="vanilla"))
         try:
             for bar in cost.judge(cost.measure(plain, bed)):
                 if not bar.met:
-                    yield ("cost",), f"{bar.what}: +{bar.measured} instructions, at most +{bar.limit}", ""
+                    yield Found(("cost",), f"{bar.what}: +{bar.measured} instructions, at most +{bar.limit}")
         except GuestError as error:
-            yield ("robustness",), error.message, error.evidence
+            yield Found(("robustness",), error.message, error.evidence)
 
 
-_Found = tuple[tuple[str, ...], str, str]
-_STAGES: dict[str, Callable[[Judge, Mutant, Submission], Iterator[_Found]]] = {
+_STAGES: dict[str, Callable[[Judge, _Task], Iterator[Found]]] = {
     "check": Judge._stage_check,
     "build": Judge._stage_build,
     "patches": Judge._stage_patches,
@@ -339,57 +388,85 @@ def _first_error(error: BuildError) -> str:
     return kernel.tree_path(lines[0]) if lines else error.message
 
 
+_HEAD = """# Mutants
+
+Mistakes that people really make, each put into our own series by itself (`tests/mutants.toml`) and judged like a
+stranger's submission, by the cheapest stage that must catch it. A mutant counts as caught only if a finding names the
+sentence of the assignment that it breaks ([demands.toml](../patchgen/scenarios/demands.toml)), or *style*, *build*,
+*robustness*, *cost*; and for some, only if the finding says the right thing of it.
+
+`make mutants` makes this table. What it has judged it keeps, so that it goes on where it was interrupted;
+`make mutants MUTANTS='-k TEXT'` judges those whose name has TEXT, and `-v` shows what was seen. Torture is
+`patchgen torture --seconds {seconds} --calls {plan.calls} --seed {plan.seed}`. Seconds are wall time with the build,
+of a run on two cores that others used as well.
+
+{all} mutants, {caught} caught.
+
+| Mutant | Mistake | Sentence | Stage | Caught by | s |
+| ------ | ------- | -------- | ----- | --------- | -: |
+"""
+
+
 def table(judged: Sequence[tuple[Mutant, Judged]]) -> str:
     """Return docs/mutants.md."""
-    text = (
-        "# Mutants\n\n"
-        "Mistakes that people really make, each put into our own series by itself (`tests/mutants.toml`) and judged like a\n"
-        "stranger's submission, by the cheapest stage that must catch it. It counts as caught only if a finding names the\n"
-        "sentence of the assignment that the mistake breaks ([demands.toml](../patchgen/scenarios/demands.toml)), or *style*,\n"
-        "*build*, *robustness* or *cost*.\n\n"
-        "`make mutants` makes this table; what it has judged once it keeps. `make mutants MUTANTS='-k NAME'` judges some.\n"
-        "Seconds are wall time with the build, on a machine that others used as well.\n\n"
-    )
     missed = [mutant.name for mutant, one in judged if not one.caught]
-    text += f"{len(judged)} mutants, {len(judged) - len(missed)} caught.\n\n"
-    text += "| Mutant | Mistake | Sentence | Stage | Caught by | s |\n| ------ | ------- | -------- | ----- | --------- | -: |\n"
+    text = _HEAD.format(all=len(judged), caught=len(judged) - len(missed), seconds=f"{PLAN.seconds:g}", plan=PLAN)
     for mutant, one in judged:
-        by = _cell(one.by) if one.caught else "**not caught**"
+        by = cell(one.by) if one.caught else "**not caught**"
         text += (
-            f"| {mutant.name} | {_cell(mutant.mistake)} | {', '.join(mutant.names)} | {mutant.stage} | {by} "
+            f"| {mutant.name} | {cell(mutant.mistake)} | {', '.join(mutant.names)} | {mutant.stage} | {by} "
             f"| {one.seconds:.0f} |\n"
         )
     return text
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return text for a cell of a Markdown table."""
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+
+
+def _say(text: str) -> None:
+    Console(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def _show(mutant: Mutant, one: Judged, evidence: bool) -> None:
+    word = "caught" if one.caught else "MISSED"
+    _say(f"{word} {mutant.name} ({', '.join(mutant.names)}): {one.by} [{one.seconds:.0f} s]")
+    if evidence or not one.caught:
+        for line in one.evidence.splitlines():
+            _say(f"  | {line}")
 
 
 def main(argv: Sequence[str]) -> int:
     """Judge the mutants; return the exit status."""
     parser = argparse.ArgumentParser(prog="make mutants", description="judge the mutants of our series")
     parser.add_argument("-k", metavar="TEXT", action="append", default=[], help="mutants whose name has TEXT")
+    parser.add_argument("-s", "--stage", choices=STAGES, help="mutants of this stage")
     parser.add_argument("-v", action="store_true", help="show the evidence")
     options = parser.parse_args(argv)
-    chosen = [one for one in catalogue() if not options.k or any(text in one.name for text in options.k)]
+    chosen = [
+        one
+        for one in catalogue()
+        if (not options.k or any(text in one.name for text in options.k)) and options.stage in (None, one.stage)
+    ]
+    judged = []
     try:
         judge = Judge(pipeline.open_project(load(Path.cwd()), {}))
-        judged = []
         for mutant in chosen:
             one = judge.judge(mutant)
             judged.append((mutant, one))
-            word = "caught" if one.caught else "MISSED"
-            print(f"{word} {mutant.name} ({', '.join(mutant.names)}): {one.by} [{one.seconds:.0f} s]", flush=True)
-            if options.v or not one.caught:
-                print("".join(f"  | {line}\n" for line in one.evidence.splitlines()), end="", flush=True)
+            _show(mutant, one, options.v)
     except PatchgenError as error:
         progress.console.print(f"error: {error.message}\n{error.evidence}", markup=False)
         return error.exit_status
+    except KeyboardInterrupt:
+        progress.note(f"interrupted; what came of {len(judged)} mutants is kept")
+        return 130
     missed = [mutant.name for mutant, one in judged if not one.caught]
-    print(f"{len(judged)} mutants, {len(judged) - len(missed)} caught" + "".join(f"\nnot caught: {x}" for x in missed))
-    if not options.k:
+    _say(f"{len(judged)} mutants, {len(judged) - len(missed)} caught")
+    for name in missed:
+        _say(f"not caught: {name}")
+    if len(chosen) == len(catalogue()):
         write_text(TABLE, table(judged))
     return 1 if missed else 0
 

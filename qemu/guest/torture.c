@@ -16,7 +16,8 @@
  * for a copy-on-write fault that needs memory for its counter, for fork and for exec of a tracked program.
  *
  * "race" brings two CPUs to the same place at the same time, and knows what must have been counted: two processes of
- * a run whose faults are the first in their 4 MB, and a run that begins while processes of the one before fault.
+ * a run whose faults are the first in their 4 MB, and a run that begins while processes of the one before fault; and
+ * pf_cleanup, again and again, by two processes, while a third faults all the time.
  *
  * Prints "FAIL ..." for what must not be, "kmsg LEVEL TEXT" for lines of the kernel's that are not ours, and "KEY VALUE"
  * lines at the end.
@@ -1028,6 +1029,22 @@ static int program_relay(const char *name, int turn)
 	return 0;
 }
 
+/* Executed under a tracked name: faults all the time. */
+static int program_fault(void)
+{
+	volatile char *region = race_region();
+	int i;
+
+	if (!region || open_state(0))
+		return 97;
+	while (!state->stop) {
+		for (i = 0; i < RACE_PLACES; i++)
+			copy_zero(region + (unsigned long)i * RACE_STEP);
+		madvise((void *)region, RACE_PLACES * RACE_STEP, MADV_DONTNEED);
+	}
+	return 0;
+}
+
 static pid_t start_racer(const char *what, int turn)
 {
 	char path[64], number[16];
@@ -1072,9 +1089,38 @@ static int relay(double seconds)
 	return turn;
 }
 
+/*
+ * Freeing the counters takes a while, in which the other CPU's next fault comes to the lock; or its pf_cleanup, since
+ * another process does the same.
+ */
+static int clean_up_under_faults(double seconds)
+{
+	double start = now();
+	pid_t pid = start_racer("fault", 0), rival = fork();
+	int round;
+
+	on_cpu(rival != 0);
+	while (rival == 0) {
+		set_param(names[1]);
+		usleep(300);
+		cleanup();
+		if (state->stop)
+			_exit(0);
+	}
+	for (round = 0; now() < start + seconds && !state->unexpected; round++) {
+		usleep(500 + (useconds_t)round % 8 * 500);
+		cleanup();
+		set_param(names[0]);
+	}
+	state->stop = 1;
+	wait_for_racer("fault", pid);
+	wait_for_racer("rival", rival);
+	return round;
+}
+
 static int race_two(const char *prefix, double seconds)
 {
-	int meetings, relays;
+	int meetings, relays, cleanups;
 	struct log log;
 	double start;
 
@@ -1085,15 +1131,16 @@ static int race_two(const char *prefix, double seconds)
 	log_sync(&log);
 	set_param(names[0]);
 	start = now();
-	for (meetings = 0; now() < start + seconds / 2 && !state->unexpected; meetings++) {
+	for (meetings = 0; now() < start + seconds / 3 && !state->unexpected; meetings++) {
 		state->met = 0;
 		wait_for_racer("meet", start_racer("meet", 0));
 	}
-	relays = relay(seconds / 2);
+	relays = relay(seconds / 3);
+	cleanups = clean_up_under_faults(seconds / 3);
 	cleanup();
 	log_sync(&log);
 	print_failures();
-	printf("meetings %d\nrelays %d\nothers %lu\nunexpected %lu\n", meetings, relays, log.others, state->unexpected);
+	printf("meetings %d\nrelays %d\ncleanups %d\nothers %lu\nunexpected %lu\n", meetings, relays, cleanups, log.others, state->unexpected);
 	return state->unexpected ? 1 : 0;
 }
 
@@ -1122,6 +1169,8 @@ int main(int argc, char **argv)
 		return program_meet(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "relay"))
 		return program_relay(argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "fault"))
+		return program_fault();
 	if (argc == 4 && !strcmp(argv[1], "race"))
 		return race_two(argv[2], atof(argv[3]));
 	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "run"))
