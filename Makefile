@@ -15,7 +15,7 @@ PARALLEL := -n auto
 export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-builds nightly torture coverage static lint bench clean
+.PHONY: help patch check test test-unit test-qemu test-builds nightly torture mutants coverage static lint bench clean
 .PHONY: host-patch host-test host-static
 .DELETE_ON_ERROR:
 
@@ -46,6 +46,9 @@ nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random prog
 
 torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd calls on a debug kernel; TORTURE= more options
 	@$(PATCHGEN) torture --seconds 120 --calls 1000000 $(TORTURE)
+
+mutants: host-test $(VENV)/.made-dev ## judge our series with each known mistake in it, and write docs/mutants.md (an hour; MUTANTS='-k TEXT')
+	@$(BIN)/python tests/mutation.py $(MUTANTS)
 
 coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
 	@$(PATCHGEN) coverage --html dist/coverage

@@ -3,6 +3,7 @@
 One guest with two CPUs goes through the parts in turn; `qemu/guest/torture.c` and `fuzz.c` say what they do in it:
 
 - *nth*: the n-th allocation of a call, a fault, a fork and an exec fails, for each n;
+- *race*: two CPUs come to the same place at the same instant, and what they count is known;
 - *torture*: tracked programs do all that programs can do, and are tracked, read and cleaned up meanwhile;
 - *injection*: the same while allocations fail at random;
 - *fuzz*: the calls with arguments of every kind;
@@ -64,7 +65,7 @@ class Plan:
 
     Attributes:
         seed: 0 to 2**32 - 1; the same seed gives each worker the same operations and each fuzzer the same calls.
-        seconds: of torture, the last third of it with failing allocations; 0 for none.
+        seconds: of torture, the last third of it with failing allocations; 0 for none. Races take a third of it more.
         calls: of the fuzzer, 0 for none.
         workers: processes that operate at the same time.
     """
@@ -183,6 +184,7 @@ def _parts(course: _Course) -> Iterator[tuple[str, str, float]]:
     torture = f"torture run {prefix} {plan.seed} {plan.seconds + _GRACE_SECONDS:g} {plan.workers}"
     if plan.seconds:
         yield "nth", f"torture nth {prefix}", _NTH_SECONDS
+        yield "race", f"torture race {prefix} {plan.seconds / 3:g}", plan.seconds / 3
         yield "torture", f"{torture} 0", plan.seconds * 2 / 3
         yield "injection", f"{torture} {INJECTED_PERCENT}", plan.seconds / 3
     if plan.calls:

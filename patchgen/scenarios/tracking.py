@@ -226,6 +226,25 @@ def a_running_process_that_is_about_to_execute_another(lab: Lab) -> None:
     expect("total", info.total, 0)
 
 
+@scenario("S11", "3-4")
+def the_name_of_a_kernel_thread(lab: Lab) -> None:
+    """A kernel thread, which has no memory of its own, can have the name that becomes tracked: all is zero."""
+    lab.set_param("kthreadd")
+    info = lab.get_info("kthreadd")
+    expect("VMAs and faults", (info.nb_vma, info.total), (0, 0))
+    lab.cleanup()
+
+
+@scenario("S8", "3-4")
+def the_name_of_a_zombie(lab: Lab) -> None:
+    """So can a process that has exited and was not waited for yet; its parent, of the same name, counts."""
+    lab.program("one")
+    steps = ("map,0,8,rw,anon", "write,0,8", "start", "exit", "end", "sleep,300", "set,one", "fork", "end", "write,0,5")
+    played = lab.play("one", *steps, "join")
+    expect("what pf_set_param returned", "ret 0" in played.text, True)
+    expect("faults", lab.get_info("one").pages(0, 8), 5)
+
+
 @scenario("S6", "2.1-4")
 def other_programs_do_not_count(lab: Lab) -> None:
     """Programs of other names leave the statistics alone."""

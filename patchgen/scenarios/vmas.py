@@ -170,6 +170,21 @@ def the_structure_has_its_form(lab: Lab) -> None:
     expect("what pfcall says of the structure", told.notes, ("untouched before and behind", "nothing beyond nb_vma"))
 
 
+@scenario("2.2-2", "3-4")
+def no_kernel_memory_beyond_the_vmas(lab: Lab) -> None:
+    """What no VMA uses is zero or left alone for a living process too, whatever the kernel's memory held before."""
+    lab.track("two", "stripes,0,200")
+    lab.program("one")
+    lab.set_param("one")
+    lab.run("./one touch,/tmp/a sleep,60000 & until [ -e /tmp/a ]; do usleep 2000; done")
+    # The first call leaves 128 VMAs in memory that it frees, and that the second one may get.
+    both = "pfcall get two - here >/dev/null; pfcall get one - guarded"
+    told = lab.run(f"i=0; while [ $i -lt 10 ]; do {both}; i=$((i+1)); done").text
+    expect("results", sorted({line for line in told.splitlines() if line.startswith("ret ")}), ["ret 0"])
+    notes = {line.removeprefix("note ") for line in told.splitlines() if line.startswith("note ")}
+    expect("what pfcall says of the structure", sorted(notes), ["nothing beyond nb_vma", "untouched before and behind"])
+
+
 @scenario("2.2-7")
 def a_stack_that_grows_is_listed_as_it_is(lab: Lab) -> None:
     """The stack's start is where it has grown to."""

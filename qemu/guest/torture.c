@@ -4,6 +4,7 @@
  *
  *	torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS]
  *	torture nth PREFIX
+ *	torture race PREFIX SECONDS
  *
  * "run" starts workers that fork, execute tracked and untracked names, vfork and execute, write to memory that they
  * share with others, race with threads, map, unmap, move and protect memory, name themselves, leave orphans, exit;
@@ -13,6 +14,10 @@
  *
  * "nth" fails the first allocation of a call, then the second, and so on, until the call needs no more: for the calls,
  * for a copy-on-write fault that needs memory for its counter, for fork and for exec of a tracked program.
+ *
+ * "race" brings two CPUs to the same place at the same time, and knows what must have been counted: two processes of
+ * a run whose faults are the first in their 4 MB, and a run that begins while processes of the one before fault; and
+ * pf_cleanup, again and again, by two processes, while a third faults all the time.
  *
  * Prints "FAIL ..." for what must not be, "kmsg LEVEL TEXT" for lines of the kernel's that are not ours, and "KEY VALUE"
  * lines at the end.
@@ -52,6 +57,7 @@ struct state {
 	uint32_t digest[WORKERS_MAX];
 	int percent;
 	atomic_int stop;
+	atomic_int met, turn;	/* of the races */
 };
 
 static struct state *state;
@@ -910,6 +916,234 @@ static int nth(const char *prefix)
 	return state->unexpected ? 1 : 0;
 }
 
+/* --- race --------------------------------------------------------------------------------------------- */
+
+#define RACE_AT 0x20000000UL
+#define RACE_STEP 0x00400000UL	/* a page of counters may be for so much */
+#define RACE_PLACES 32
+#define RACE_WRITES 5
+#define RACE_SECONDS 30		/* for one of two that meet to come: the other may have been killed */
+
+static volatile char *race_region(void)
+{
+	void *at = mmap((void *)RACE_AT, RACE_PLACES * RACE_STEP, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void on_cpu(int number)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(number % (int)sysconf(_SC_NPROCESSORS_ONLN), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* Goes on when both have come here for the n-th time, at the same instant. */
+static void meet(int n, double end)
+{
+	unsigned long spins;
+
+	atomic_fetch_add(&state->met, 1);
+	for (spins = 1; state->met < 2 * n; spins++) {
+		if (spins % 4096 == 0 && now() > end)
+			_exit(98);
+		if (spins % 4096 == 0)
+			sched_yield();
+	}
+}
+
+static void expect_faults(const char *what, const char *name, long wanted)
+{
+	struct pf_stat stat;
+	long counted;
+
+	if (syscall(PF_NR_GET_INFO, name, strlen(name), &stat)) {
+		unexpected("%s: pf_get_info(%s): %s", what, name, strerror(errno));
+		return;
+	}
+	counted = faults_in(&stat, RACE_AT);
+	if (counted != wanted)
+		unexpected("%s: %ld faults are counted, not %ld", what, counted, wanted);
+}
+
+/* Executed under a tracked name: it and its child fault where nothing was counted before, both at once. */
+static int program_meet(const char *name)
+{
+	volatile char *region = race_region();
+	double end = now() + RACE_SECONDS;
+	int i, status = 0;
+	pid_t pid;
+
+	if (!region || open_state(0))
+		return 97;
+	for (i = 0; i < RACE_PLACES; i++)
+		region[(unsigned long)i * RACE_STEP] = region[(unsigned long)i * RACE_STEP + PAGE] = 1;
+	pid = fork();
+	if (pid < 0)
+		return 97;
+	on_cpu(pid == 0);
+	for (i = 0; i < RACE_PLACES; i++) {
+		meet(i + 1, end);
+		region[(unsigned long)i * RACE_STEP + (pid ? 0 : PAGE)] = 2;
+	}
+	if (pid == 0)
+		_exit(0);
+	if (waitpid(pid, &status, 0) != pid || status)
+		return 96;
+	expect_faults("two processes that fault at once", name, 2 * RACE_PLACES);
+	return 0;
+}
+
+/* Reads a page, which is the zero page then, and writes to it: one copy-on-write fault. */
+static void copy_zero(volatile char *page)
+{
+	if (*page == 0)
+		*page = 1;
+}
+
+/*
+ * Executed under a tracked name, turn after turn: looks whether its own faults are all that count, and goes on to
+ * fault until the next has looked. That one's exec comes meanwhile.
+ */
+static int program_relay(const char *name, int turn)
+{
+	volatile char *region = race_region();
+	double end = now() + RACE_SECONDS;
+	int i;
+
+	if (!region || open_state(0))
+		return 97;
+	on_cpu(turn);
+	for (i = 0; i < RACE_WRITES; i++)
+		copy_zero(region + (unsigned long)i * RACE_STEP + PAGE);
+	expect_faults("a run that begins while the one before faults", name, RACE_WRITES);
+	state->turn = turn + 1;
+	while (state->turn < turn + 2 && now() < end) {
+		for (i = 0; i < RACE_PLACES; i++)
+			copy_zero(region + (unsigned long)i * RACE_STEP);
+		madvise((void *)region, RACE_PLACES * RACE_STEP, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+/* Executed under a tracked name: faults all the time. */
+static int program_fault(void)
+{
+	volatile char *region = race_region();
+	int i;
+
+	if (!region || open_state(0))
+		return 97;
+	while (!state->stop) {
+		for (i = 0; i < RACE_PLACES; i++)
+			copy_zero(region + (unsigned long)i * RACE_STEP);
+		madvise((void *)region, RACE_PLACES * RACE_STEP, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+static pid_t start_racer(const char *what, int turn)
+{
+	char path[64], number[16];
+	char *argv[] = { path, (char *)what, (char *)names[0], number, NULL };
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	snprintf(path, sizeof(path), "/tmp/%s", names[0]);
+	snprintf(number, sizeof(number), "%d", turn);
+	on_cpu(turn);
+	execve(path, argv, environ);
+	_exit(99);
+}
+
+static void wait_for_racer(const char *what, pid_t pid)
+{
+	int status = 0;
+
+	if (pid > 0 && (waitpid(pid, &status, 0) != pid || status))
+		unexpected("%s: it ended with %#x", what, status);
+}
+
+/* Each turn is started while the one before faults; it ends when the one after has looked at its counts. */
+static int relay(double seconds)
+{
+	double start = now();
+	pid_t pid, before = 0;
+	int turn;
+
+	for (turn = 0; now() < start + seconds && !state->unexpected; turn++) {
+		double late = now() + RACE_SECONDS;
+
+		pid = start_racer("relay", turn);
+		while (state->turn <= turn && now() < late)
+			usleep(200);
+		wait_for_racer("relay", before);
+		before = pid;
+	}
+	state->turn = turn + 2;
+	wait_for_racer("relay", before);
+	return turn;
+}
+
+/*
+ * Freeing the counters takes a while, in which the other CPU's next fault comes to the lock; or its pf_cleanup, since
+ * another process does the same.
+ */
+static int clean_up_under_faults(double seconds)
+{
+	double start = now();
+	pid_t pid = start_racer("fault", 0), rival = fork();
+	int round;
+
+	on_cpu(rival != 0);
+	while (rival == 0) {
+		set_param(names[1]);
+		usleep(300);
+		cleanup();
+		if (state->stop)
+			_exit(0);
+	}
+	for (round = 0; now() < start + seconds && !state->unexpected; round++) {
+		usleep(500 + (useconds_t)round % 8 * 500);
+		cleanup();
+		set_param(names[0]);
+	}
+	state->stop = 1;
+	wait_for_racer("fault", pid);
+	wait_for_racer("rival", rival);
+	return round;
+}
+
+static int race_two(const char *prefix, double seconds)
+{
+	int meetings, relays, cleanups;
+	struct log log;
+	double start;
+
+	unlink(FAILURES);
+	if (open_state(1) || make_programs() || log_open(&log, prefix))
+		return 2;
+	syscall(PF_NR_CLEANUP);
+	log_sync(&log);
+	set_param(names[0]);
+	start = now();
+	for (meetings = 0; now() < start + seconds / 3 && !state->unexpected; meetings++) {
+		state->met = 0;
+		wait_for_racer("meet", start_racer("meet", 0));
+	}
+	relays = relay(seconds / 3);
+	cleanups = clean_up_under_faults(seconds / 3);
+	cleanup();
+	log_sync(&log);
+	print_failures();
+	printf("meetings %d\nrelays %d\ncleanups %d\nothers %lu\nunexpected %lu\n", meetings, relays, cleanups, log.others, state->unexpected);
+	return state->unexpected ? 1 : 0;
+}
+
 /* torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS] */
 static int run_of(int argc, char **argv)
 {
@@ -931,8 +1165,16 @@ int main(int argc, char **argv)
 		return program_nth(argv[2], argv[3]);
 	if (argc == 3 && !strcmp(argv[1], "nth"))
 		return nth(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "meet"))
+		return program_meet(argv[2]);
+	if (argc == 4 && !strcmp(argv[1], "relay"))
+		return program_relay(argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "fault"))
+		return program_fault();
+	if (argc == 4 && !strcmp(argv[1], "race"))
+		return race_two(argv[2], atof(argv[3]));
 	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "run"))
 		return run_of(argc, argv);
-	fprintf(stderr, "usage: torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS] | nth PREFIX\n");
+	fprintf(stderr, "usage: torture run PREFIX SEED SECONDS WORKERS PERCENT [OPERATIONS] | nth PREFIX | race PREFIX SECONDS\n");
 	return 2;
 }

@@ -26,6 +26,8 @@ def test_the_series_endures_it(debug_bed: Testbed, project: Project) -> None:
     assert int(facts["nth faults"]) >= 1
     assert int(facts["nth forks"]) > 10
     assert int(facts["nth execs"]) > 10
+    assert int(facts["race meetings"]) >= 2
+    assert int(facts["race relays"]) >= 2
     for part in ("torture", "injection"):
         for name in ("set_param", "get_info", "forks", "execs", "writes"):
             assert int(facts[f"{part} {name}"]) > 0, f"{part} {name}"
@@ -49,7 +51,7 @@ def test_a_seed_repeats_a_run(debug_bed: Testbed, project: Project) -> None:
     assert first != digests(2)
 
 
-@pytest.mark.parametrize("command", ["torture run P 1 60 2 0 8", "torture nth P", "fuzz P 1 200"])
+@pytest.mark.parametrize("command", ["torture run P 1 60 2 0 8", "torture nth P", "torture race P 1", "fuzz P 1 200"])
 def test_an_unpatched_kernel_fails(command: str, vanilla_bed: Testbed, project: Project) -> None:
     """The negative control: each program must notice that the calls are not there."""
     prefix = str(project.series.parameters["log_prefix"])

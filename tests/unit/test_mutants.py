@@ -1,0 +1,120 @@
+"""The catalogue of mutants, without a kernel: each can be made and differs; the table is about just these."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tempfile
+from pathlib import Path
+
+import mutation
+import pytest
+from mutation import Change, Found, Judged, Mutant
+
+from patchgen import render, resources, series
+from patchgen.series import Edit, Series
+
+MUTANTS = mutation.catalogue()
+EACH = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
+OURS = resources.TEMPLATES / mutation.SERIES
+
+
+def rendered(loaded: Series) -> dict[tuple[str, str], object]:
+    """Return what each patch of a series says of each file that it touches, as far as that needs no kernel."""
+    found: dict[tuple[str, str], object] = {}
+    for patch in loaded.patches:
+        names = render.context(loaded, patch, ["A <a@b>"])
+        for path in patch.paths:
+            if path in loaded.edits:
+                found[patch.id, path] = [edited(edit, names) for edit in loaded.edits[path] if edit.patch == patch.id]
+            else:
+                file = loaded.new_file(path)
+                found[patch.id, path] = render.render(file.read_text(), names, file)
+    return found
+
+
+def edited(edit: Edit, names: dict[str, object]) -> tuple[str, str, str]:
+    return edit.anchor, edit.where, render.render(edit.text, names, Path("edit"))
+
+
+def test_there_are_at_least_forty() -> None:
+    assert len(MUTANTS) >= 40
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+@functools.cache
+def text_of(name: str) -> str:
+    """Return a mutant's patches, or ours for ""; rendering is what takes time here."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "mutant" if name else OURS
+        if name:
+            mutation.make(next(mutant for mutant in MUTANTS if mutant.name == name), directory)
+        return repr(rendered(series.load(directory)))
+
+
+@EACH
+def test_each_is_made_and_differs(mutant: Mutant) -> None:
+    assert text_of(mutant.name) != text_of("")
+
+
+@EACH
+def test_each_names_what_its_stage_can_find(mutant: Mutant) -> None:
+    assert set(mutant.names) <= set(mutation.STAGES[mutant.stage])
+
+
+def test_no_two_make_the_same_change() -> None:
+    changes = [mutant.change for mutant in MUTANTS]
+    assert len(set(changes)) == len(changes)
+
+
+def change(old: str) -> Mutant:
+    replacement = Change(file="series.toml", old=old, new="x")
+    return Mutant(name="x", mistake="X.", names=("2.4-1",), stage="test", change=(replacement,))
+
+
+@pytest.mark.parametrize("old", ["is nowhere in it", "paths"])
+def test_a_replacement_must_match_once(old: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="times"):
+        mutation.make(change(old), tmp_path / "mutant")
+
+
+def asking(names: tuple[str, ...], shows: str = "") -> Mutant:
+    return MUTANTS[0].model_copy(update={"names": names, "shows": shows})
+
+
+@pytest.mark.parametrize(
+    ("found", "caught"),
+    [
+        ([], False),
+        ([Found(("2.2-5",), "a")], False),
+        ([Found(("S6",), "other", "evidence")], False),
+        ([Found(("S6", "2.2-5"), "reads")], False),
+        ([Found(("S6",), "it reads"), Found(("2.2-5",), "b", "it reads")], True),
+        ([Found(("2.2-5", "S6"), "it reads")], True),
+    ],
+)
+def test_caught_is_what_is_named_and_said(found: list[Found], caught: bool) -> None:
+    assert mutation.weigh(asking(("S6", "2.2-5"), "it reads"), found, 1.0).caught is caught
+
+
+def test_what_is_said_elsewhere_is_shown_when_one_is_missed() -> None:
+    judged = mutation.weigh(asking(("S6",)), [Found(("S9",), "a-scenario", "wanted 1, got 2")], 1.0)
+    assert (judged.caught, judged.by, judged.named) == (False, "", ())
+    assert judged.evidence == "a-scenario: wanted 1, got 2"
+
+
+def test_the_table_shows_what_was_missed() -> None:
+    missed = Judged(False, "", (), "", 2.4)
+    text = mutation.table([(MUTANTS[0], missed)])
+    assert "1 mutants, 0 caught" in text
+    assert text.splitlines()[-1].endswith("| **not caught** | 2 |")
+
+
+def test_the_table_lists_the_catalogue() -> None:
+    """`make mutants` writes it; it is kept in git, so it may be behind."""
+    text = mutation.TABLE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z0-9-]+) \| (.*?) \| (.*?) \| (.*?) \|", text, re.M)
+    rows = [row for row in rows if not row[0].startswith("---")]
+    told = [(one.name, mutation.cell(one.mistake), ", ".join(one.names), one.stage) for one in MUTANTS]
+    assert rows == told
+    assert f"{len(MUTANTS)} mutants, {len(MUTANTS)} caught." in text
