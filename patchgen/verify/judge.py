@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _EXAMPLE = "the-example-of-the-assignment"  # the scenario whose picture is kept although it passes
 _EVIDENCE = 6000  # characters of a finding's evidence: its beginning and its end
 _MESSAGE = 2000
-_SAME = 100  # findings of one check
+_SAME = 200  # findings of one check; there are fewer scenarios
 
 
 @dataclass(frozen=True)
