@@ -91,7 +91,7 @@ def render(verdict: Verdict) -> str:
         verdict=verdict,
         headline=_figure(verdict),
         late=text.lateness(verdict.marks),
-        problems=text.ranked(verdict.findings),
+        problems=text.groups(text.ranked(verdict.findings)),
         notes=[one for one in verdict.findings if one.severity == "note"],
         opened=_OPEN,
         many=_MANY,

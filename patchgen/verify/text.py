@@ -82,16 +82,16 @@ def groups(findings: Sequence[Finding]) -> list[list[Finding]]:
     return list(found.values())
 
 
-def cut(line: str) -> str:
+def cut(line: str, width: int = WIDTH) -> str:
     """Return a line that is not longer than a terminal is wide."""
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+    return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
 def _problem(finding: Finding, more: int) -> Iterator[str]:
     where = f"{one_line(finding.where)}: " if finding.where else ""
     demands = f"  [{', '.join(finding.demands)}]" if finding.demands else ""
     head = f"{_MARKS[finding.severity]:7} {where}{one_line(finding.message)}"
-    yield f"{cut(head)[: WIDTH - len(demands)]}{demands}" if len(head) + len(demands) > WIDTH else head + demands
+    yield cut(head, WIDTH - len(demands)) + demands
     if more:
         yield f"        and {more} more like this"
     lines = [line for line in finding.evidence.splitlines() if line.strip()]
