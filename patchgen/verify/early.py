@@ -65,7 +65,10 @@ def patches(case: Case) -> Iterator[Finding]:
     yield from found
     sizes = check.sizes(given)
     paths = {path for patch in given.patches for path in patch.paths}
-    case.facts |= {**facts, "size": f"{len(paths)} files, +{sizes['lines added']} -{sizes['lines removed']}"}
+    case.facts |= {
+        **facts,
+        "size": f"{_count(len(paths), 'file', 'files')}, +{sizes['lines added']} -{sizes['lines removed']}",
+    }
     for number, patch in enumerate(given.patches, 1):
         yield from made_by_git(patch, number, len(given.patches))
         yield from leftovers.find(patch)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from patchgen import progress, resources, results
 from patchgen.cache import digest, file_digest
-from patchgen.errors import MachineError
+from patchgen.errors import MachineError, SubmissionError
 from patchgen.findings import Finding, Severity
 from patchgen.verify import building, early, guests, inputs, marks
 from patchgen.verify.case import Case, Request
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _EXAMPLE = "the-example-of-the-assignment"  # the scenario whose picture is kept although it passes
 _EVIDENCE = 6000  # characters of a finding's evidence: its beginning and its end
 _MESSAGE = 2000
-_SAME = 100  # findings of one check
+_SAME = 200  # findings of one check; there are fewer scenarios
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,9 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
     try:
         for finding in step.run(case):
             found.append(_trimmed(replace(finding, stage=step.name)))
+    except SubmissionError as error:
+        # No stage expects this one; the submission is to blame all the same.
+        found.append(Finding("failed", Severity.ERROR, error.message, "", error.evidence, stage=step.name))
     except MachineError as error:
         why = error.message
         found.append(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence, stage=step.name))

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from patchgen import progress
 from patchgen.cache import digest, write_text
-from patchgen.errors import UsageError
+from patchgen.errors import SubmissionError, UsageError
 from patchgen.verify import inputs, judge, marks, page, table, worker
 from patchgen.verify.model import Verdict
 from patchgen.verify.table import Row
@@ -88,9 +88,14 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
         UsageError: a path names nothing that a batch takes.
         MachineError: results cannot be written.
     """
-    tasks = {path: _task(path, batch) for path in dict.fromkeys(paths)}
-    keys = {path: key_of(task) for path, task in tasks.items()}
     rows: dict[Path, Row] = {}
+    tasks: dict[Path, Task] = {}
+    for path in dict.fromkeys(paths):
+        try:
+            tasks[path] = _task(path, batch)
+        except SubmissionError as error:
+            rows[path] = Row(str(path), "wrong", None, None, why=error.message)
+    keys = {path: key_of(task) for path, task in tasks.items()}
     todo: dict[str, Task] = {}
     for path, task in tasks.items():
         verdict = kept(batch.out, keys[path])
@@ -98,8 +103,8 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
             rows[path] = _row(path, keys[path], batch, verdict)
         else:
             todo.setdefault(keys[path], task)
-    if rows:
-        progress.note(f"{len(rows)} of {len(tasks)} were judged before")
+    if known := sum(row.verdict is not None for row in rows.values()):
+        progress.note(f"{known} of {len(keys)} were judged before")
     with progress.step("judging", len(todo), counted=True) as step:
         for number, (key, answer) in enumerate(engine(todo) if todo else (), 1):
             verdict = Verdict.model_validate_json(answer.verdict) if answer.verdict else None
@@ -109,8 +114,8 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
                 rows[path] = _row(path, key, batch, verdict, answer)
             step.update(number)
             # After each: a batch that is interrupted leaves the table of what is done.
-            _write_table(batch, rows, tasks)
-    return _write_table(batch, rows, tasks)
+            _write_table(batch, rows, paths)
+    return _write_table(batch, rows, paths)
 
 
 def _task(path: Path, batch: Batch) -> Task:
@@ -132,7 +137,7 @@ def kept(out: Path, key: str) -> Verdict | None:
 
 
 def _write_table(batch: Batch, rows: Mapping[Path, Row], order: Iterable[Path]) -> list[Row]:
-    done = [rows[path] for path in order if path in rows]
+    done = [rows[path] for path in dict.fromkeys(order) if path in rows]
     write_text(batch.out / RESULTS, table.write(done))
     return done
 

@@ -15,6 +15,7 @@ from patchgen.verify.model import CostTable, Sentence, Status, Verdict
 
 _TEMPLATE = Path(__file__).with_suffix(".html.j2")
 _OPEN = 3  # findings whose evidence is shown without a click
+_MANY = 12  # findings that are shown at once
 _PICTURES = 6
 _TITLES = {
     "archive": "Archive",
@@ -90,9 +91,10 @@ def render(verdict: Verdict) -> str:
         verdict=verdict,
         headline=_figure(verdict),
         late=text.lateness(verdict.marks),
-        problems=text.ranked(verdict.findings),
+        problems=text.groups(text.ranked(verdict.findings)),
         notes=[one for one in verdict.findings if one.severity == "note"],
         opened=_OPEN,
+        many=_MANY,
         titles=_TITLES,
         pictures=[(row, picture.columns(row.picture)) for row in rows if row.picture],
         hidden=max(0, len(failed) - _PICTURES),

@@ -24,10 +24,11 @@ def summary(verdict: Verdict) -> Iterator[str]:
     problems = ranked(verdict.findings)
     if problems:
         yield ""
-    for finding in problems[:_PROBLEMS]:
-        yield from _problem(finding)
-    if len(problems) > _PROBLEMS:
-        yield f"  ... and {len(problems) - _PROBLEMS} more: --html FILE or --json shows them all"
+    alike = groups(problems)
+    for same in alike[:_PROBLEMS]:
+        yield from _problem(same[0], len(same) - 1)
+    if left := sum(len(same) for same in alike[_PROBLEMS:]):
+        yield f"  ... and {left} more: --html FILE or --json shows them all"
     yield ""
     for stage in verdict.stages:
         yield cut(_stage(stage, verdict.findings))
@@ -67,18 +68,34 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(told, key=lambda finding: _ORDER[finding.severity])
 
 
-def cut(line: str) -> str:
+def groups(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return findings that say the same, together, in the order of the first of each.
+
+    Of scenarios the same is what was wanted and what came; of other checks, the message without the place.
+    """
+    found: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        words = finding.message.partition(": ")[2] or finding.message
+        if finding.check == "checkpatch":
+            words = words.partition(":")[0]
+        found.setdefault((finding.check, finding.severity, words), []).append(finding)
+    return list(found.values())
+
+
+def cut(line: str, width: int = WIDTH) -> str:
     """Return a line that is not longer than a terminal is wide."""
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+    return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
-def _problem(finding: Finding) -> Iterator[str]:
+def _problem(finding: Finding, more: int) -> Iterator[str]:
     where = f"{one_line(finding.where)}: " if finding.where else ""
     demands = f"  [{', '.join(finding.demands)}]" if finding.demands else ""
     head = f"{_MARKS[finding.severity]:7} {where}{one_line(finding.message)}"
-    yield f"{cut(head)[: WIDTH - len(demands)]}{demands}" if len(head) + len(demands) > WIDTH else head + demands
+    yield cut(head, WIDTH - len(demands)) + demands
+    if more:
+        yield f"        and {more} more like this"
     lines = [line for line in finding.evidence.splitlines() if line.strip()]
-    if lines:
+    if lines and finding.check != "scenario":  # the beginning of a console says nothing
         yield cut(f"        | {one_line(lines[0])}")
     if finding.again:
         yield cut(f"        again: {one_line(finding.again)}")
@@ -91,7 +108,7 @@ def _stage(stage: Stage, findings: Sequence[Finding]) -> str:
         for severity in (Severity.ERROR, Severity.WARNING)
         if (count := sum(finding.severity is severity for finding in said))
     ]
-    facts = [one_line(value) for value in stage.facts.values()]
+    facts = [one_line(f"{value} {name}" if value.isdigit() else value) for name, value in stage.facts.items()]
     unmade = [f"{check} not judged: {one_line(why)}" for check, why in stage.not_judged.items()]
     what = [one_line(stage.why)] if stage.why else [*counts, *unmade, *facts]
     seconds = f"{stage.seconds:6.1f} s" if stage.seconds else " " * 8

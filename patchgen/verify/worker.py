@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchgen import proc
-from patchgen.errors import MachineError
+from patchgen.errors import MachineError, SubmissionError
+from patchgen.submission import MAX_TOTAL
 from patchgen.verify.visible import visible
 
 _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
@@ -78,15 +79,19 @@ def pack(path: Path, kind: str, rubric: str, points: str, trust: bool) -> Task:
     """Return the task of judging what lies at a path.
 
     Raises:
+        SubmissionError: it is too large.
         MachineError: it cannot be read.
     """
     try:
+        chosen = [path]
         if kind == "directory":
             inner = path / "patch"
             top = inner if inner.is_dir() and not any(path.glob("*.patch")) else path
-            contents = {one.name: one.read_bytes() for one in sorted(top.iterdir()) if one.is_file()}
-        else:
-            contents = {path.name: path.read_bytes()}
+            chosen = [one for one in sorted(top.iterdir()) if one.is_file() and not one.is_symlink()]
+        size = sum(one.stat().st_size for one in chosen)
+        if size > MAX_TOTAL:
+            raise SubmissionError(f"it has {size} bytes, and a submission may have {MAX_TOTAL}")
+        contents = {one.name: one.read_bytes() for one in chosen}
     except OSError as error:
         raise MachineError(f"cannot read {path}: {error.strerror}") from error
     files = {os.fsencode(name).hex(): base64.b85encode(data).decode() for name, data in contents.items()}
@@ -114,7 +119,7 @@ def _work(task: Task) -> Answer:
         command += ["--rubric", str(place / "rubric.toml"), *(["--trust"] if task.trust else []), "--", str(given)]
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         try:
-            done = proc.run(command, cwd=place, timeout=_SECONDS, env=env, check=False)
+            done = proc.run(command, cwd=Path.cwd(), timeout=_SECONDS, env=env, check=False)
         except MachineError as error:
             return Answer(3, "", error.message)
     return _answer(done.status, done.stdout, done.stderr, str(given), task.name)

@@ -141,6 +141,17 @@ def test_the_gravest_comes_first() -> None:
     assert [one.check for one in text.ranked(found)] == ["c", "e", "b", "d"]
 
 
+def test_what_says_the_same_is_told_once() -> None:
+    found = [
+        finding("scenario", "behaviour", Severity.ERROR, message=f"pfcall {number}: wanted '0', got 'ENOSYS'")
+        for number in range(90)
+    ]
+    odd = finding("scenario", "behaviour", Severity.ERROR, message="faults: wanted 3, got 4")
+    lines = list(text.summary(verdict(*found[:50], odd, *found[50:], status=Status.WRONG)))
+    assert [line for line in lines if "like this" in line] == ["        and 89 more like this"]
+    assert any("wanted 3, got 4" in line for line in lines)
+
+
 def test_the_headline() -> None:
     assert text.headline(verdict()) == "ok, 7 of 10"
     zero = verdict(finding("build", "build", Severity.ERROR), status=Status.WRONG)

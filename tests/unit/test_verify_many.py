@@ -239,9 +239,19 @@ def test_an_odd_file_name_goes_through(tmp_path: Path, batch: Batch, stand_in: C
         assert "True" in rows[0].why, rows[0].why
 
 
+def test_one_that_is_too_large_stops_no_other(archives: list[Path], batch: Batch) -> None:
+    with archives[1].open("r+b") as file:
+        file.truncate(1 << 30)
+    asked = engine()
+    rows = many.run(archives, batch, asked)
+    assert [row.status for row in rows] == ["ok", "wrong", "not judged", "not judged", "ok"]
+    assert "1073741824 bytes" in read(batch)[1]["why"]
+
+
 def test_a_directory_goes_along(tmp_path: Path) -> None:
     (tmp_path / "given" / "patch").mkdir(parents=True)
     (tmp_path / "given" / "patch" / "0001-a.patch").write_bytes(b"\xff")
+    (tmp_path / "given" / "patch" / "link").symlink_to("/etc/hostname")
     task = worker.pack(tmp_path / "given", "directory", "", "1-5", False)
     assert list(task.files.values()) == [worker.base64.b85encode(b"\xff").decode()]
     assert Task(**json.loads(task.to_json())) == task
