@@ -134,7 +134,8 @@ def _refuse_hostile(patch: PatchFile) -> None:
         if name != _NOTHING and not _PATH.fullmatch(name):
             raise SubmissionError(f"{patch.name} has a line that names a file in a way that is not allowed: {name!r}")
     # Before the first header are the sender's notes, where anything may stand.
-    diff = patch.diff[max(patch.diff.find("\ndiff --git "), 0) :]
+    diff = f"\n{patch.diff}"
+    diff = diff[max(diff.find("\ndiff --git "), 0) :]
     if _BINARY.search(diff):
         raise SubmissionError(f"{patch.name} has a binary diff; only text is allowed")
     for match in _MODE.finditer(diff):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchgen import progress, settings
-from patchgen.errors import PatchgenError, UsageError
+from patchgen.errors import UNPRINTABLE, PatchgenError, UsageError
 
 if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
@@ -107,8 +107,9 @@ def again(
 
 
 def emit(data: Mapping[str, Any]) -> None:
-    """Print a result as JSON."""
-    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+    """Print a result as JSON, in which nothing is left that a terminal would obey."""
+    text = json.dumps(data, indent=2, default=str, ensure_ascii=False)
+    typer.echo(UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def show_error(error: PatchgenError) -> int:
