@@ -6,18 +6,7 @@ by its class, and the command line turns the class into its exit status.
 
 from __future__ import annotations
 
-import re
-
-# All that can move a cursor, change a colour or a title, or end a line unseen, and what UTF-8 cannot hold. Tab and
-# newline stay.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-
-
-def printable(text: str) -> str:
-    """Return a text as it can be shown on any terminal and in any file, whoever wrote it: "\\x1b" for an escape."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+from patchgen.visible import visible
 
 
 class PatchgenError(Exception):
@@ -34,9 +23,9 @@ class PatchgenError(Exception):
     exit_status = 3
 
     def __init__(self, message: str, *, hint: str = "", evidence: str = "") -> None:
-        self.message = printable(message)
+        self.message = visible(message)
         self.hint = hint
-        self.evidence = printable(evidence)
+        self.evidence = visible(evidence)
         super().__init__(self.message)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from patchgen.errors import printable
+from patchgen.visible import visible
 
 
 class Severity(StrEnum):
@@ -44,7 +44,7 @@ class Finding:
     def __post_init__(self) -> None:
         """Spell out what a terminal would obey: these are a stranger's words and names."""
         for name in ("message", "where", "evidence"):
-            object.__setattr__(self, name, printable(getattr(self, name)))
+            object.__setattr__(self, name, visible(getattr(self, name)))
 
 
 @dataclass(frozen=True)

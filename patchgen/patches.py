@@ -16,8 +16,9 @@ from unidiff.errors import UnidiffParseError
 
 from patchgen import proc
 from patchgen.cache import Cache
-from patchgen.errors import CommandError, SubmissionError, printable
+from patchgen.errors import CommandError, SubmissionError
 from patchgen.repository import environment
+from patchgen.visible import visible
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_FILES = 500
@@ -110,7 +111,7 @@ def read(name: str, data: bytes, cache: Cache) -> PatchFile:
     if not files:
         raise SubmissionError(f"{name} holds no diff", hint="make patches with git format-patch")
     author = f"{head.get('Author', '')} <{head.get('Email', '')}>"
-    subject, author, message = (printable(text) for text in (head.get("Subject", ""), author, message))
+    subject, author, message = (visible(text) for text in (head.get("Subject", ""), author, message))
     patch = PatchFile(name, data, subject, author, message, diff, files)
     _refuse_hostile(patch)
     return patch
@@ -134,7 +135,8 @@ def _refuse_hostile(patch: PatchFile) -> None:
         if name != _NOTHING and not _PATH.fullmatch(name):
             raise SubmissionError(f"{patch.name} has a line that names a file in a way that is not allowed: {name!r}")
     # Before the first header are the sender's notes, where anything may stand.
-    diff = patch.diff[max(patch.diff.find("\ndiff --git "), 0) :]
+    diff = f"\n{patch.diff}"
+    diff = diff[max(diff.find("\ndiff --git "), 0) :]
     if _BINARY.search(diff):
         raise SubmissionError(f"{patch.name} has a binary diff; only text is allowed")
     for match in _MODE.finditer(diff):

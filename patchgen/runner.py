@@ -14,10 +14,11 @@ from junitparser import Skipped as JUnitSkipped
 
 from patchgen import progress
 from patchgen.cache import write_text
-from patchgen.errors import GuestError, printable
+from patchgen.errors import GuestError
 from patchgen.scenarios import Failed, Lab, Scenario, Skipped
 from patchgen.scenarios.model import Picture, picture
 from patchgen.testbed import Testbed
+from patchgen.visible import visible
 
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
@@ -113,7 +114,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
         message, evidence = error.message, error.evidence
     seen = picture(lab.last, wanted, not message) if lab and lab.last else None
     notes = tuple(lab.notes) if lab else ()
-    shown = printable(message), printable(evidence)
+    shown = visible(message), visible(evidence)
     return Outcome(scenario, not message, *shown, time.monotonic() - begin, skipped, picture=seen, notes=notes)
 
 

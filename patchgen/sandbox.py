@@ -7,7 +7,7 @@ replaced nor linked elsewhere, and grow to `Limits.file` at most. So a disk is n
 quicker than any watcher, and what comes out can be opened without a thought for links.
 
 Limits are the kernel's own where it has them (prlimit). It has none for the memory of many processes without control
-groups; so that is looked at four times a second, and OOM killer is told to take these processes first.
+groups; so that is looked at four times a second, and the OOM killer is told to take these processes first.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import subprocess
 
 MIB = 1 << 20
-# The system: programs, compilers and libraries are below /usr (with the old names on top of it), and of /etc only what
-# the loader and Debian's alternatives need. No accounts, no keys, no other people's files.
+# The system: programs, compilers and libraries are below /usr (with the old names on top of it); what is elsewhere is
+# not found. Of /etc only what the loader and Debian's alternatives need. No accounts, no keys, no other people's files.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _CONFIGURATION = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 HOME = Path("/tmp")  # noqa: S108 - in the sandbox, where it is private

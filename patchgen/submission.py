@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from patchgen.cache import Cache
-from patchgen.errors import SubmissionError, UsageError, printable
+from patchgen.errors import SubmissionError, UsageError
 from patchgen.patches import MAX_BYTES, PatchFile, read
+from patchgen.visible import visible
 
 DIRECTORY = "patch"
 MAX_MEMBERS = 200
@@ -136,5 +137,5 @@ def _read_directory(origin: Path) -> dict[str, bytes]:
 
 
 def _check_name(origin: Path, name: str) -> None:
-    if printable(name) != name or "\n" in name or len(name) > _NAME_MAX:
+    if visible(name) != name or "\n" in name or len(name) > _NAME_MAX:
         raise SubmissionError(f"{origin}: {name[:80]!r} is no name for a file that is handed in")

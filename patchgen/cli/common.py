@@ -121,12 +121,7 @@ def again(
 
 
 def emit(data: Mapping[str, Any]) -> None:
-    """Print a result as JSON."""
-    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
-
-
-def emit_ascii(data: Mapping[str, Any]) -> None:
-    """Print a result that a stranger had a hand in as JSON, with nothing but ASCII in it."""
+    """Print a result as JSON, in ASCII: there is nothing in it that a terminal would obey, whoever wrote it."""
     typer.echo(json.dumps(data, indent=2, default=str))
 
 

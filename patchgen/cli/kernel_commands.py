@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patchgen.cli import common
-from patchgen.errors import UsageError, printable
+from patchgen.errors import UsageError
+from patchgen.visible import visible
 
 if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult
@@ -212,11 +213,11 @@ def _as_dict(result: CommandResult) -> dict[str, object]:
 
 
 def _show_result(result: CommandResult) -> None:
-    text = printable(result.text)
+    text = visible(result.text)
     typer.echo(f"$ {result.command}")
     typer.echo(text, nl=not text.endswith("\n") and bool(text))
     for line in result.log:
-        typer.echo(f"[kernel {line.level}] {printable(line.text)}")
+        typer.echo(f"[kernel {line.level}] {visible(line.text)}")
     if result.timed_out:
         typer.echo("[it did not end in time and was killed]")
     elif result.signal:

@@ -81,7 +81,7 @@ def verify(
     verdict = _judged(given[0], chosen, asked, trust, moments)
     _write(verdict, html, junit)
     if json:
-        common.emit_ascii(verdict.model_dump(mode="json"))
+        common.emit(verdict.model_dump(mode="json"))
     else:
         from patchgen.verify import text
 
@@ -143,7 +143,7 @@ def _batch(
             }
             for row in rows
         ]
-        common.emit_ascii({"results": str(out / many.RESULTS), "submissions": listed})
+        common.emit({"results": str(out / many.RESULTS), "submissions": listed})
     else:
         from patchgen.verify import text
 

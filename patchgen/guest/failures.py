@@ -2,7 +2,7 @@
 
 The signs, first that fits: QEMU ended with an error of its own or by a signal (the machine's fault); the kernel
 printed a panic, BUG or oops; the machine reset without any such line (a triple fault); nothing comes any more. A
-kernel that prints without end is ended by the limit on its console's file.
+kernel that prints without end is told so when its console has reached the limit on its file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def ended(status: int, said: str, console: str, doing: str) -> PatchgenError:
         doing: when it happened, such as "at boot" or "during 'ls'".
     """
     if status == -signal.SIGXFSZ:
-        return KernelFailedError(f"the kernel floods its console {doing}", kind="flood", console=console)
+        return flooded(console, doing)
     if status < 0:
         return MachineError(f"QEMU was ended by signal {-status} {doing}", evidence=said)
     if status > 0:
@@ -82,6 +82,11 @@ def silent(seconds: float, console: str, doing: str) -> KernelFailedError:
             hint="is its console on the first serial line (CONFIG_SERIAL_8250_CONSOLE)?",
         )
     return KernelFailedError(f"the guest hangs {doing}: no answer for {seconds:g} s", kind="hang", console=console)
+
+
+def flooded(console: str, doing: str) -> KernelFailedError:
+    """Return the error for a kernel whose console has grown to its limit."""
+    return KernelFailedError(f"the kernel floods its console {doing}", kind="flood", console=console)
 
 
 def garbled(why: str, console: str, doing: str) -> KernelFailedError:

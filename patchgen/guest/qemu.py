@@ -75,6 +75,7 @@ class Qemu:
         self._process: Any = None  # pexpect has no types
         self._sockets: dict[str, socket.socket] = {}
         self._console = ""
+        self._flooded = False
         self._said: str | None = None
         self._watch: Watch | None = None
 
@@ -122,6 +123,14 @@ class Qemu:
             self._console = path.read_bytes().decode(errors="replace").replace("\r\n", "\n")
         return self._console
 
+    @property
+    def flooded(self) -> bool:
+        """Whether the console has all that it may hold; what came after that is lost."""
+        path = self.directory / "console"
+        with contextlib.suppress(FileNotFoundError):
+            self._flooded = path.stat().st_size >= (GUEST.file if self._machine.sandbox else _FILE_MAX)
+        return self._flooded
+
     def ended(self, timeout: float = 0.0) -> int | None:
         """Return the exit status (minus the signal's number); None if QEMU has not ended within `timeout` seconds."""
         deadline = time.monotonic() + timeout
@@ -157,7 +166,7 @@ class Qemu:
             _end(self._process.proc)
             self.said()
             self._process.proc.stdout.close()
-        _ = self.console  # read it before its file goes
+        _ = self.console, self.flooded  # read it before its file goes
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _shut_in(self, sandbox: Sandbox, argv: list[str]) -> list[str]:

@@ -144,8 +144,9 @@ class Guest:
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        """The console's lines that tell of trouble: WARNING, BUG, lockdep reports, stalls, ..."""
-        return kernel_log.complaints(self.console)
+        """The console's lines that tell of trouble: WARNING, BUG, lockdep reports, stalls, ...; and that it is full."""
+        full = ("the console holds no more: what else the kernel printed is lost",) if self.qemu.flooded else ()
+        return (*full, *kernel_log.complaints(self.console))
 
     def run(
         self,
@@ -288,6 +289,8 @@ class Guest:
             raise failures.garbled(str(error), self.console, doing) from error
         if self.qemu.over:
             raise self.qemu.over from error
+        if self.qemu.flooded:
+            raise failures.flooded(self.console, doing) from error
         status = self.qemu.ended(timeout=5.0 if isinstance(error, ClosedError) else 0.0)
         if status is None:
             raise failures.silent(timeout, self.console, doing) from error

@@ -16,8 +16,8 @@ from patchgen.errors import MachineError, SubmissionError
 from patchgen.findings import Finding, Severity
 from patchgen.verify import building, early, guests, inputs, marks
 from patchgen.verify.case import Case, Request
+from patchgen.verify.clean import clean
 from patchgen.verify.model import PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
-from patchgen.verify.visible import clean
 from patchgen.verify.workshop import Workshop
 
 if TYPE_CHECKING:

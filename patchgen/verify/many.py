@@ -21,9 +21,9 @@ from patchgen import progress
 from patchgen.cache import digest, write_text
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.verify import inputs, judge, marks, page, table, worker
+from patchgen.verify.clean import clean
 from patchgen.verify.model import Verdict
 from patchgen.verify.table import Row
-from patchgen.verify.visible import clean
 from patchgen.verify.worker import Answer, Task
 
 RESULTS = "results.csv"

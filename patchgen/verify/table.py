@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from patchgen.verify.model import Marks, Verdict
 from patchgen.verify.text import ranked
-from patchgen.verify.visible import one_line
+from patchgen.visible import one_line
 
 _HEAD = ("submission", "status", "mark", "of", "days late", "penalty", "first finding", "verdict", "why")
 # What a spreadsheet would take for a formula.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchgen.findings import Finding, Severity
 from patchgen.verify.model import ItemMark, Marks, Stage, Status, Verdict
-from patchgen.verify.visible import one_line
+from patchgen.visible import one_line
 
 WIDTH = 100
 _PROBLEMS = 6

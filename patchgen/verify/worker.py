@@ -19,7 +19,7 @@ from pathlib import Path
 from patchgen import proc
 from patchgen.errors import MachineError, SubmissionError
 from patchgen.submission import MAX_TOTAL
-from patchgen.verify.visible import visible
+from patchgen.visible import visible
 
 _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
 _PASSED_ON = (

@@ -107,7 +107,7 @@ class Silent:
 
     def __init__(self, connection: socket.socket) -> None:
         self.control = connection
-        self.console, self.over = "", None
+        self.console, self.over, self.flooded = "", None, False
 
     def __enter__(self) -> Silent:
         return self

@@ -119,6 +119,12 @@ ATTACKS = (
         "a symbolic link",
     ),
     Attack(
+        "a symbolic link in a mail whose message runs into the diff",
+        PLAIN,
+        mail(new_file("y", "new file mode 120000") + new_file("z")).replace(b"\n---\ndiff", b"\ndiff"),
+        "a symbolic link",
+    ),
+    Attack(
         "a file that becomes a symbolic link",
         PLAIN,
         mail(bare("Makefile", "old mode 100644\nnew mode 120000")),

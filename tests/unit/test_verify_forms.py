@@ -19,8 +19,9 @@ from patchgen.findings import Severity
 from patchgen.scenarios.model import Info, Picture, Vma, picture
 from patchgen.verify import junit, model, page, text
 from patchgen.verify import picture as drawing
+from patchgen.verify.clean import clean
 from patchgen.verify.model import Status, Verdict
-from patchgen.verify.visible import clean, one_line, visible
+from patchgen.visible import one_line, visible
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "docs" / "verdict.schema.json"

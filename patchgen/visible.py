@@ -1,13 +1,9 @@
-"""Text from a submission, made harmless: what a terminal or a reader would take for something else shows as itself."""
+"""Text that others wrote, made harmless: what a terminal or a reader would take for something else shows as itself."""
 
 from __future__ import annotations
 
 import unicodedata
-from typing import TypeVar
 
-from pydantic import BaseModel
-
-_M = TypeVar("_M", bound=BaseModel)
 # Control and format characters (bidirectional overrides are of the latter), lone surrogates, unassigned ones.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
@@ -31,18 +27,3 @@ def _escaped(char: str) -> str:
 def one_line(text: str) -> str:
     """Return the same on one line."""
     return visible(text).replace("\n", "\\n").replace("\t", " ")
-
-
-def clean(model: _M) -> _M:
-    """Return a model with every text in it made visible."""
-    return type(model).model_validate(_walk(model.model_dump()))
-
-
-def _walk(value: object) -> object:
-    if isinstance(value, str):
-        return visible(str(value))
-    if isinstance(value, dict):
-        return {_walk(key): _walk(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_walk(inner) for inner in value]
-    return value
