@@ -23,7 +23,7 @@ def offline(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) ->
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
 def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = patchgen(*words, cwd=tmp_path)
-    for command in ("doctor", "source", "patch", "check", "build", "boot", "run", "test", "bundle"):
+    for command in ("doctor", "source", "patch", "check", "build", "boot", "run", "test", "bundle", "bases"):
         assert command in done.stdout + done.stderr
 
 
@@ -38,6 +38,9 @@ def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
         (("patch", "--series", "nope"), "no series nope"),
         (("test", "--only", "nope"), "no scenario"),
         (("boot",), "needs a terminal"),
+        (("patch", "--base", "nope"), "no base called nope"),
+        (("bases", "nope"), "no base called nope"),
+        (("bundle", "--base", "debian-6.1"), "no base of a submission"),
         (("check", "nope.tar.gz"), "nope.tar.gz does not exist"),
     ],
 )
@@ -141,3 +144,21 @@ def test_doctor(tmp_path: Path) -> None:
     assert not answer["ok"]
     assert "qemu-system-x86" in answer["install"]
     assert answer["install"].startswith("apt-get install")
+
+
+def test_bases(tmp_path: Path) -> None:
+    listed = json.loads(patchgen("bases", "--json", cwd=tmp_path).stdout)["bases"]
+    assert [(one["name"], one["submission"]) for one in listed] == [("linux-4.15", True), ("debian-6.1", False)]
+    done = patchgen("bases", "debian-6.1", cwd=tmp_path)
+    assert "bases/debian-6.1/base.toml:5: set_param_nr = 451\n" in done.stdout
+    lines = json.loads(patchgen("bases", "debian-6.1", "--json", cwd=tmp_path).stdout)
+    assert f"\n{len(lines['lines'])} lines of the templates are about debian-6.1" in done.stdout
+    assert f"\n{len(lines['uses'])} lines use them" in done.stdout
+
+
+def test_the_environment_chooses_a_base(tmp_path: Path) -> None:
+    done = offline("patch", cwd=tmp_path, BASE="debian-6.1", PATH=str(tmp_path))
+    assert done.returncode == 3
+    assert "Debian's Linux 6.1 is not here, and no apt-get to fetch one" in done.stderr
+    assert not (tmp_path / "dist").exists()
+    assert offline("patch", cwd=tmp_path, BASE="nope").returncode == 2

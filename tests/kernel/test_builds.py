@@ -33,7 +33,7 @@ ENOSYS = -38
 
 def build(project: Project, origin: Source, tree: str, config: str, slot: str) -> Kernel:
     jobs = project.settings.jobs
-    return kernel.build(kernel.load_config(config), tree, origin, project.cache, slot=slot, jobs=jobs)
+    return kernel.build(kernel.load_config(config, origin.base.name), tree, origin, project.cache, slot=slot, jobs=jobs)
 
 
 def matrix() -> Iterator[object]:

@@ -92,7 +92,7 @@ def test_read_back(tmp_path: Path, cache: Cache) -> None:
 
 def test_what_lies_elsewhere_is_named(tmp_path: Path, cache: Cache) -> None:
     members = [(member("patch/0001-x.patch"), PATCH), (member("notes.txt"), b""), (member("patch/.DS_Store"), b"")]
-    assert submission.load(archive(tmp_path / "p.tar.gz", members), cache).others == (".DS_Store", "notes.txt")
+    assert submission.load(archive(tmp_path / "p.tar.gz", members), cache).others == ("./notes.txt", ".DS_Store")
 
 
 @pytest.mark.parametrize(
