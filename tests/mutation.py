@@ -42,7 +42,7 @@ from patchgen import (
     torture,
 )
 from patchgen.cache import digest, file_digest, write_text
-from patchgen.errors import BuildError, GuestError, PatchgenError
+from patchgen.errors import BuildError, GuestError, PatchgenError, SeriesError
 from patchgen.guest import saved
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
@@ -175,14 +175,15 @@ def make(mutant: Mutant, target: Path) -> None:
     """Write the mutant's templates: ours, with its replacements.
 
     Raises:
-        ValueError: one does not match exactly once.
+        SeriesError: one does not match exactly once.
     """
     shutil.copytree(resources.TEMPLATES / SERIES, target)
     for change in mutant.change:
         path = target / change.file
         text = path.read_text(encoding="utf-8")
         if text.count(change.old) != 1:
-            raise ValueError(f"{mutant.name}: {change.file} has {text.count(change.old)} times:\n{change.old}")
+            message = f"mutant {mutant.name}: {change.file} has {text.count(change.old)} times what it replaces"
+            raise SeriesError(message, evidence=change.old)
         path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
@@ -242,7 +243,8 @@ class Judge:
         kept = self._cache.directory("mutants") / f"{self._key(mutant, handed_in)}.json"
         with self._cache.lock(f"mutant-{mutant.name}"):
             if kept.is_file():
-                return Judged(**json.loads(kept.read_text()))
+                data = json.loads(kept.read_text())
+                return Judged(**{**data, "named": tuple(data["named"])})
             try:
                 judged = self._judge(mutant, handed_in)
             finally:
@@ -263,7 +265,8 @@ class Judge:
             files |= set(Path(scenarios.__file__).parent.glob("*.py"))
         if mutant.stage == "torture":
             files.add(Path(torture.__file__))
-            depends.append(dataclasses.asdict(PLAN))
+            debug = kernel.key_of(kernel.load_config(torture.CONFIG), self._origin.tree, self._origin)
+            depends += [debug, dataclasses.asdict(PLAN)]
         if mutant.stage == "cost":
             files.add(Path(cost.__file__))
         depends += [file_digest(path) for path in sorted(files)]
