@@ -42,7 +42,7 @@ from patchgen import (
     torture,
 )
 from patchgen.cache import digest, file_digest, write_text
-from patchgen.errors import BuildError, GuestError, PatchgenError
+from patchgen.errors import BuildError, GuestError, PatchgenError, SeriesError
 from patchgen.guest import saved
 from patchgen.kernel import Kernel
 from patchgen.pipeline import Project
@@ -58,6 +58,9 @@ CATALOGUE = HERE / "mutants.toml"
 TABLE = HERE.parent / "docs" / "mutants.md"
 SERIES = "pf_stat"
 SLOT = "mutant"
+# Most of the kernel includes these: the next mutant would have it all compiled anew. So such mutants, and first patches
+# without the series' header, are built where `make test-builds` has them built.
+WIDE_SLOT, _WIDE = "bisect", ("files/include/linux/", "edits/include/linux/mm_types.h", "edits/arch/x86/Kconfig")
 PLAN = torture.Plan(seed=940, seconds=18, calls=3000)
 _EVIDENCE = 1500
 # The guest's programs that do not matter to what a stage finds.
@@ -175,14 +178,15 @@ def make(mutant: Mutant, target: Path) -> None:
     """Write the mutant's templates: ours, with its replacements.
 
     Raises:
-        ValueError: one does not match exactly once.
+        SeriesError: one does not match exactly once.
     """
     shutil.copytree(resources.TEMPLATES / SERIES, target)
     for change in mutant.change:
         path = target / change.file
         text = path.read_text(encoding="utf-8")
         if text.count(change.old) != 1:
-            raise ValueError(f"{mutant.name}: {change.file} has {text.count(change.old)} times:\n{change.old}")
+            message = f"mutant {mutant.name}: {change.file} has {text.count(change.old)} times what it replaces"
+            raise SeriesError(message, evidence=change.old)
         path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
@@ -242,7 +246,8 @@ class Judge:
         kept = self._cache.directory("mutants") / f"{self._key(mutant, handed_in)}.json"
         with self._cache.lock(f"mutant-{mutant.name}"):
             if kept.is_file():
-                return Judged(**json.loads(kept.read_text()))
+                data = json.loads(kept.read_text())
+                return Judged(**{**data, "named": tuple(data["named"])})
             try:
                 judged = self._judge(mutant, handed_in)
             finally:
@@ -263,7 +268,8 @@ class Judge:
             files |= set(Path(scenarios.__file__).parent.glob("*.py"))
         if mutant.stage == "torture":
             files.add(Path(torture.__file__))
-            depends.append(dataclasses.asdict(PLAN))
+            debug = kernel.key_of(kernel.load_config(torture.CONFIG), self._origin.tree, self._origin)
+            depends += [debug, dataclasses.asdict(PLAN)]
         if mutant.stage == "cost":
             files.add(Path(cost.__file__))
         depends += [file_digest(path) for path in sorted(files)]
@@ -278,10 +284,13 @@ class Judge:
             found.append(Found(("build",), error.message, error.evidence))
         return weigh(mutant, found, time.monotonic() - begin)
 
-    def _build(self, tree: str, config: str = "small", slot: str = "") -> Kernel:
+    def _slot_of(self, mutant: Mutant) -> str:
+        wide = mutant.stage == "patches" or any(change.file.startswith(_WIDE) for change in mutant.change)
+        return WIDE_SLOT if wide else self._slot
+
+    def _build(self, tree: str, slot: str, config: str = "small") -> Kernel:
         jobs = self._project.settings.jobs
-        chosen = kernel.load_config(config)
-        built = kernel.build(chosen, tree, self._origin, self._cache, slot=slot or self._slot, jobs=jobs)
+        built = kernel.build(kernel.load_config(config), tree, self._origin, self._cache, slot=slot, jobs=jobs)
         if tree not in (self._origin.tree, self._ours):
             self._made.append(built)
         return built
@@ -308,9 +317,9 @@ class Judge:
             yield Found(("build" if finding.check == "apply" else "style",), finding.check, finding.evidence)
 
     def _stage_build(self, task: _Task, config: str = "small") -> Iterator[Found]:
-        known = self._build(self._origin.tree, config, "vanilla").warnings
+        known = self._build(self._origin.tree, "vanilla", config).warnings
         try:
-            built = self._build(self._tree(task.handed_in), config)
+            built = self._build(self._tree(task.handed_in), self._slot_of(task.mutant), config)
         except BuildError as error:
             yield Found(("build",), _first_error(error), error.evidence)
             return
@@ -322,16 +331,17 @@ class Judge:
 
     def _stage_patches(self, task: _Task) -> Iterator[Found]:
         trees = apply.apply(self._origin, task.handed_in.patches, self._cache).trees
-        self._build(trees[-1])  # Of all together nothing must be wrong, or it were another mistake.
+        slot = self._slot_of(task.mutant)
+        self._build(trees[-1], slot)  # Of all together nothing must be wrong, or it were another mistake.
         for number, tree in enumerate(trees[:-1], 1):
             try:
-                self._build(tree)
+                self._build(tree, slot)
             except BuildError as error:
                 yield Found(("build",), f"patch {number}: {_first_error(error)}", error.evidence)
                 return
 
     def _stage_test(self, task: _Task) -> Iterator[Found]:
-        bed = self._on(self._build(self._tree(task.handed_in)))
+        bed = self._on(self._build(self._tree(task.handed_in), self._slot_of(task.mutant)))
         # Those of the sentence first, until they have said enough; if they have nothing to say, what do the others?
         first = [one for one in SCENARIOS if set(one.demands) & set(task.mutant.names)]
         others = [one for one in SCENARIOS if one not in first]
@@ -352,13 +362,13 @@ class Judge:
                 yield Found(one.scenario.demands, one.scenario.name, f"{one.message}\n{one.evidence}")
 
     def _stage_torture(self, task: _Task) -> Iterator[Found]:
-        bed = self._on(self._build(self._tree(task.handed_in), torture.CONFIG))
+        bed = self._on(self._build(self._tree(task.handed_in), self._slot_of(task.mutant), torture.CONFIG))
         for finding in torture.run(bed, self._prefix, PLAN).findings:
             yield Found(("robustness",), f"{finding.where}: {finding.message}", finding.evidence)
 
     def _stage_cost(self, task: _Task) -> Iterator[Found]:
-        bed = self._on(self._build(self._tree(task.handed_in)))
-        plain = self._on(self._build(self._origin.tree, slot="vanilla"))
+        bed = self._on(self._build(self._tree(task.handed_in), self._slot_of(task.mutant)))
+        plain = self._on(self._build(self._origin.tree, "vanilla"))
         try:
             for bar in cost.judge(cost.measure(plain, bed)):
                 if not bar.met:

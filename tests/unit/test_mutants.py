@@ -12,6 +12,7 @@ import pytest
 from mutation import Change, Found, Judged, Mutant
 
 from patchgen import render, resources, series
+from patchgen.errors import SeriesError
 from patchgen.series import Edit, Series
 
 MUTANTS = mutation.catalogue()
@@ -74,7 +75,7 @@ def change(old: str) -> Mutant:
 
 @pytest.mark.parametrize("old", ["is nowhere in it", "paths"])
 def test_a_replacement_must_match_once(old: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="times"):
+    with pytest.raises(SeriesError, match="times what it replaces"):
         mutation.make(change(old), tmp_path / "mutant")
 
 
