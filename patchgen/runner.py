@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 After = Callable[[Scenario, "Guest"], None]
 
 _CONSOLE_LINES = 25
+_SOUND = "3-4"  # the sentence that a kernel is against which dies or complains
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Outcome:
         skipped: it could not be run on this kernel, `message` says why; it has not passed.
         not_judged: the machine failed, `message` says how; that says nothing about the kernel.
         picture: the last statistics that it saw, beside those that it wanted.
+        broken: ids of the sentences that a failure is against, if these are not just the scenario's.
     """
 
     scenario: Scenario
@@ -50,6 +52,12 @@ class Outcome:
     skipped: bool = False
     not_judged: bool = False
     picture: Picture | None = None
+    broken: tuple[str, ...] = ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Ids of the sentences that it has failed; none if it has not."""
+        return (self.broken or self.scenario.demands) if self.result == "FAILED" else ()
 
     @property
     def result(self) -> str:
@@ -88,6 +96,8 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     skipped = False
     lab: Lab | None = None
     wanted: object = None
+    broken: tuple[str, ...] = ()
+    unsound = tuple(dict.fromkeys((*scenario.demands, _SOUND)))
     try:
         with testbed.ready() as guest:
             lab = Lab(guest, prefix)
@@ -101,15 +111,20 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
             if guest.complaints and (skipped or not message):
-                message, skipped = "the kernel complains on its console", False
+                message, skipped, broken = "the kernel complains on its console", False, unsound
+            if lab.asides and (skipped or not message):
+                message, skipped = lab.asides[0].message, False
+                broken = tuple(dict.fromkeys(one for aside in lab.asides for one in aside.demands))
             if message and not skipped:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
             if after:
                 after(scenario, guest)
     except GuestError as error:
-        message, evidence = error.message, error.evidence
+        message, evidence, broken = error.message, error.evidence, unsound
     seen = picture(lab.last, wanted, not message) if lab and lab.last else None
-    return Outcome(scenario, not message, message, evidence, time.monotonic() - begin, skipped, picture=seen)
+    return Outcome(
+        scenario, not message, message, evidence, time.monotonic() - begin, skipped, picture=seen, broken=broken
+    )
 
 
 def run_all(
