@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 After = Callable[[Scenario, "Guest"], None]
 
 _CONSOLE_LINES = 25
+_SOUND = "3-4"  # the sentence that a kernel is against which dies or complains
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Outcome:
         not_judged: the machine failed, `message` says how; that says nothing about the kernel.
         picture: the last statistics that it saw, beside those that it wanted.
         notes: in what this kernel is held to something else than linux-4.15, and why.
+        broken: ids of the sentences that a failure is against, if these are not just the scenario's.
     """
 
     scenario: Scenario
@@ -53,6 +55,12 @@ class Outcome:
     not_judged: bool = False
     picture: Picture | None = None
     notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Ids of the sentences that it has failed; none if it has not."""
+        return (self.broken or self.scenario.demands) if self.result == "FAILED" else ()
 
     @property
     def result(self) -> str:
@@ -92,6 +100,8 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     skipped = False
     lab: Lab | None = None
     wanted: object = None
+    broken: tuple[str, ...] = ()
+    unsound = tuple(dict.fromkeys((*scenario.demands, _SOUND)))
     try:
         with testbed.ready() as guest:
             lab = Lab(guest, prefix, testbed.differs)
@@ -105,17 +115,21 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
             if guest.complaints and (skipped or not message):
-                message, skipped = "the kernel complains on its console", False
+                message, skipped, broken = "the kernel complains on its console", False, unsound
+            if lab.asides and (skipped or not message):
+                message, skipped = lab.asides[0].message, False
+                broken = tuple(dict.fromkeys(one for aside in lab.asides for one in aside.demands))
             if message and not skipped:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
             if after:
                 after(scenario, guest)
     except GuestError as error:
-        message, evidence = error.message, error.evidence
+        message, evidence, broken = error.message, error.evidence, unsound
     seen = picture(lab.last, wanted, not message) if lab and lab.last else None
     notes = tuple(lab.notes) if lab else ()
     shown = visible(message), visible(evidence)
-    return Outcome(scenario, not message, *shown, time.monotonic() - begin, skipped, picture=seen, notes=notes)
+    seconds = time.monotonic() - begin
+    return Outcome(scenario, not message, *shown, seconds, skipped, picture=seen, notes=notes, broken=broken)
 
 
 def run_all(

@@ -6,6 +6,7 @@ a finding is what only the series has. Findings are compared without their line 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchgen import kernel, proc, progress, tree
-from patchgen.cache import digest, file_digest, write_text
+from patchgen.cache import digest, file_digest, prune, write_text
 from patchgen.errors import CommandError, OverLimitError, TimeoutExpiredError, UsageError
 from patchgen.findings import Finding, Severity
 from patchgen.sandbox import with_files
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from patchgen.source import Source
 
 CONFIG = "static"
+_KEPT = 200  # results of a tool on a tree, a few KB each
 _SCRIPT_SECONDS = 150.0  # deref_null.cocci takes more than a minute of one CPU
 _LINE = re.compile(r"^(?P<file>[^\s:]+\.[chS]):(?P<line>\d+):(?:[\d-]+:)?\s*(?P<text>\S.*)$")
 _TOLD = re.compile(r"^(?:warning|error):")
@@ -190,11 +192,22 @@ def _objects(target: Target, there: Path) -> list[str]:
 
 
 def _make(
-    target: Target, cache: Cache, jobs: int, *, arguments: Iterable[str] = (), cflags: Iterable[str] = ()
+    target: Target,
+    cache: Cache,
+    jobs: int,
+    *,
+    arguments: Iterable[str] = (),
+    cflags: Iterable[str] = (),
+    version: str = "",
 ) -> Seen:
-    """Compile the files anew in a way of its own, and return what was said."""
+    """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
     config = kernel.load_config(CONFIG, target.source.base.name)
     config = config.model_copy(update={"cflags": (*config.cflags, *cflags)})
+    way = (kernel.key_of(config, target.tree, target.source), sorted(target.paths), list(arguments), version)
+    kept = cache.directory("static") / f"{digest(1, *way)}.json"
+    if kept.is_file():
+        data = json.loads(kept.read_text(encoding="utf-8"))
+        return Seen({"": {Said(*one) for one in data["said"]}}, data["what"])
     log, count = kernel.compile_some(
         config,
         target.tree,
@@ -206,11 +219,17 @@ def _make(
         arguments=tuple(arguments),
         sandbox=target.sandbox,
     )
-    return Seen({"": parse(log, kernel.tree_path)}, f"{count} files")
+    said, what = parse(log, kernel.tree_path), f"{count} files"
+    listed = sorted((one.path, one.line, one.text) for one in said)
+    write_text(kept, json.dumps({"said": listed, "what": what}))
+    prune(kept.parent, _KEPT)
+    return Seen({"": said}, what)
 
 
 def _sparse(target: Target, cache: Cache, jobs: int) -> Seen:
-    return _make(target, cache, jobs, arguments=("C=2", f"CHECK={proc.find('sparse')}"))
+    sparse = proc.find("sparse")
+    version = proc.run([sparse, "--version"], cwd=cache.root, timeout=_SCRIPT_SECONDS, merge=True).stdout
+    return _make(target, cache, jobs, arguments=("C=2", f"CHECK={sparse}"), version=version)
 
 
 def _more_warnings(target: Target, cache: Cache, jobs: int) -> Seen:

@@ -121,7 +121,7 @@ def _scenario(case: Case, outcome: Outcome) -> Finding:
     head, _, rest = outcome.message.partition("\n")
     evidence = "\n".join(part for part in (rest, outcome.evidence) if part)
     again = case.again("test", "--only", scenario.name)
-    return Finding("scenario", Severity.ERROR, head, scenario.name, evidence, scenario.demands, again=again)
+    return Finding("scenario", Severity.ERROR, head, scenario.name, evidence, outcome.against, again=again)
 
 
 def robustness(case: Case) -> Iterator[Finding]:

@@ -154,9 +154,8 @@ def _limited(findings: Sequence[Finding], stage: str) -> list[Finding]:
 
 
 def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
-    known: dict[str, Result] = {one.scenario.name: _result(one) for one in case.outcomes}
-    sentences = tuple(_sentences(known, findings))
-    by_sentence = {one.id: one.scenarios for one in sentences} if known else {}
+    sentences = tuple(_sentences(case.outcomes, findings))
+    by_sentence = {one.id: one.scenarios for one in sentences} if case.outcomes else {}
     marked = marks.mark(case.request.rubric, stages, findings, by_sentence)
     given = case.submission
     return Verdict(
@@ -209,6 +208,7 @@ def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
     return ScenarioRow(
         name=scenario.name,
         demands=scenario.demands,
+        against=outcome.against,
         summary=scenario.summary,
         result=_result(outcome),
         message=outcome.message[:_MESSAGE],
@@ -219,11 +219,17 @@ def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
     )
 
 
-def _sentences(known: dict[str, Result], findings: Sequence[Finding]) -> Iterator[Sentence]:
+def _sentences(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[Sentence]:
     """Yield how the submission stands to each sentence."""
     named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.demands]
-    for row in results.table(dict(known)):
-        scenarios: dict[str, Result] = {name: known.get(name, "not run") for name in row.results}
+    for row in results.table({}):
+        scenarios: dict[str, Result] = dict.fromkeys(row.results, "not run")
+        for outcome in outcomes:
+            if row.demand.id in outcome.against:
+                scenarios[outcome.scenario.name] = "FAILED"
+            elif outcome.scenario.name in scenarios:
+                # It has failed, but not against this sentence.
+                scenarios[outcome.scenario.name] = "ok" if outcome.result == "FAILED" else _result(outcome)
         found = named.count(row.demand.id)
         worst = _worst(scenarios.values()) if scenarios else "FAILED" if found else "ok"
         yield Sentence(id=row.demand.id, text=row.demand.text, result=worst, scenarios=scenarios, findings=found)

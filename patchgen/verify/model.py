@@ -82,6 +82,7 @@ class ScenarioRow(Model):
     Attributes:
         name: its name.
         demands: ids of the sentences that it stands for.
+        against: ids of the sentences that a failure is against.
         summary: what it demands, for people.
         result: in a word.
         message: what the kernel did instead.
@@ -93,6 +94,7 @@ class ScenarioRow(Model):
 
     name: str
     demands: tuple[str, ...]
+    against: tuple[str, ...] = ()
     summary: str
     result: Result
     message: str = ""
