@@ -23,12 +23,14 @@ class Attack:
         stopped: what stops it.
         means: how the test does it.
         said: what must be said about it: part of the refusal, or of the evidence.
+        shows: what its own output must have, so that it is known to have tried.
     """
 
     what: str
     stopped: str
     means: Any
     said: str = ""
+    shows: str = ""
 
 
 def named(attack: Attack) -> str:

@@ -56,18 +56,21 @@ ATTACKS = (
         RO,
         shell("touch /etc/owned /usr/owned /owned /var/owned"),
         BUILT,
+        shows="'/usr/owned': Read-only file system",
     ),
     Attack(
         "a Makefile that overwrites a source file in place, which is a hard link to everybody's",
         "the tree is read-only to its build",
         shell("echo owned > kernel/fork.c; echo owned >> $(pwd)/MAINTAINERS; rm -f Makefile"),
         BUILT,
+        shows="cannot create kernel/fork.c",
     ),
     Attack(
         "a Makefile that makes the tree writable first",
         "a read-only mount, and nobody may remount it",
         shell("chmod -R u+w .; mount -o remount,rw .; mount -o bind /tmp ."),
         BUILT,
+        shows="must be superuser to use mount",
     ),
     Attack(
         "a Makefile that puts objects of its own into the compiler cache",
@@ -99,8 +102,20 @@ ATTACKS = (
         shell("env"),
         BUILT,
     ),
-    Attack("a Makefile that opens a network connection to this machine", NET, shell("python3 -c '{connect}'"), BUILT),
-    Attack("a Makefile that connects to an abstract Unix socket", NET, shell("python3 -c '{abstract}'"), BUILT),
+    Attack(
+        "a Makefile that opens a network connection to this machine",
+        NET,
+        shell("python3 -c '{connect}'"),
+        BUILT,
+        shows="Connection refused",
+    ),
+    Attack(
+        "a Makefile that connects to an abstract Unix socket",
+        NET,
+        shell("python3 -c '{abstract}'"),
+        BUILT,
+        shows="Connection refused",
+    ),
     Attack(
         "a Makefile that looks other processes up and kills them",
         "a process namespace",
@@ -112,6 +127,7 @@ ATTACKS = (
         "RLIMIT_NPROC, counted in a user namespace of its own",
         shell("f() { f | f & }; f"),
         "",
+        shows="annot fork",
     ),
     Attack(
         "a host tool that takes all memory",
@@ -136,12 +152,14 @@ ATTACKS = (
         "build directories are in memory and have a size",
         shell("for i in 1 2 3 4 5 6 7 8 9; do head -c 20M /dev/zero > $O/$i; done; df $O | tail -1"),
         "",
+        shows="No space left on device",
     ),
     Attack(
         "a Makefile that fills the disk with fallocate(), quicker than any watcher",
         "build directories are in memory and have a size",
         shell("for i in 1 2 3 4 5 6 7 8 9; do fallocate -l 30M $O/$i || echo full; done"),
         "",
+        shows="full full full",
     ),
     Attack(
         "a Makefile that fills /tmp, /dev/shm and the sandbox's root",
@@ -151,12 +169,14 @@ ATTACKS = (
             "df -m --total | tail -1"
         ),
         BUILT,
+        shows="cannot open /dev/shm/a: Read-only file system",
     ),
     Attack(
         "a file of any size: a sparse one",
         "RLIMIT_FSIZE",
         shell("truncate -s 1T $O/big; truncate -s 1T /results/0; ls -s $O"),
         BUILT,
+        shows="File size limit exceeded",
     ),
     Attack("a Makefile that never ends", "a limit on the time", shell("sleep 1000"), "did not end within 5 s"),
     Attack(
@@ -183,18 +203,21 @@ ATTACKS = (
         "no further user namespaces",
         shell("unshare -Urm sh -c 'mount -t tmpfs x /tmp && echo mounted'"),
         BUILT,
+        shows="unshare failed",
     ),
     Attack(
         "writing to the host's kernel through /proc and /sys",
         "nobody's rights, and no /sys",
         shell("echo 1 > /proc/sys/kernel/sysrq; echo b > /proc/sysrq-trigger; ls /sys; dmesg"),
         BUILT,
+        shows="Operation not permitted",
     ),
     Attack(
         "a device node to read the disk with",
         "no capabilities, no devices",
         shell("mknod $O/disk b 254 0 && head -c 1 $O/disk; ls /dev/vda /dev/sda /dev/kvm"),
         BUILT,
+        shows="Operation not permitted",
     ),
     Attack(
         "typing into the grader's terminal (TIOCSTI)",
@@ -204,6 +227,7 @@ ATTACKS = (
             "echo x > /dev/tty"
         ),
         BUILT,
+        shows="Inappropriate ioctl for device",
     ),
     Attack(
         "a bzImage that is a link to a file of the grader's",
@@ -334,6 +358,7 @@ def test_a_hostile_build(
     except BuildError as error:
         shown, result = f"{error.message}\n{error.evidence}", error.message
     assert attack.said in result, shown
+    assert attack.shows in shown
     assert time.monotonic() - begin < LIMITS.seconds * 2 + 15
     assert snapshot(*guarded) == before
     assert SECRET not in shown
