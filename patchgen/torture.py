@@ -51,7 +51,7 @@ _DUMP_SLABS = (
 )
 _KMEMLEAK = "/sys/kernel/debug/kmemleak"
 # debugfs keeps something for each file that was ever opened.
-_WARM_UP = f"cat /sys/kernel/debug/fail*/* {_KMEMLEAK} >/dev/null"
+_WARM_UP = f"cat /sys/kernel/debug/fail*/* {_KMEMLEAK} /sys/kernel/debug/slab/kmalloc-*/alloc_traces >/dev/null"
 _OWNER = re.compile(r"^\s*(\d+) (\S+)")
 _NUMBER = re.compile(r"^([a-z_]+(?:-\d+)?) (\d+(?: [0-9a-f]{8})?)$")
 # What linux-4.15 without any patch says as well when allocations are made to fail. In a page fault it takes memory to

@@ -32,6 +32,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -710,19 +711,28 @@ static int fail_from_now(int n)
 	return left;
 }
 
+/* Since 5.4 kmemleak allocates a record of each allocation, and takes it from a pool of its own if that fails. */
+static int kmemleak_has_a_pool(void)
+{
+	int major = 0, minor = 0;
+	struct utsname name;
+
+	return !uname(&name) && sscanf(name.release, "%d.%d", &major, &minor) == 2 && major * 100 + minor >= 504;
+}
+
 /* A call in which an allocation failed must say so, with one line; the same call without must succeed. */
 static int judge_nth(struct log *log, const char *call, int n, long result, int error, int left)
 {
 	unsigned long before = log->lines;
 
 	log_sync(log);
-	if (left && !result && log->lines == before)
+	if ((left || (n > 1 && kmemleak_has_a_pool())) && !result && log->lines == before)
 		return 0;
 	if (left)
 		unexpected("%s: no allocation failed, but it returned %ld and logged %lu lines", call,
-			   error ? -(long)error : result, log->lines - before);
+			   result ? -(long)error : 0, log->lines - before);
 	else if (!result || error != ENOMEM)
-		unexpected("%s: its allocation %d failed, and it returned %ld", call, n, error ? -(long)error : result);
+		unexpected("%s: its allocation %d failed, and it returned %ld", call, n, result ? -(long)error : 0);
 	else if (log->lines != before + 1)
 		unexpected("%s: its allocation %d failed, and it logged %lu lines", call, n, log->lines - before);
 	return !left;
