@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -40,7 +40,7 @@ def outcome(
     check: Callable[[Lab], None],
     guest: _Guest | None = None,
 ) -> runner.Outcome:
-    monkeypatch.setattr(Lab, "call", lambda self, *words: answers.pop(0))
+    monkeypatch.setattr(Lab, "call", lambda *_: answers.pop(0))
     scenario = Scenario("one", ("2.1-1",), check, "")
     return runner.run_one(scenario, cast("Testbed", _Bed(guest or _Guest())), PREFIX)
 
@@ -100,6 +100,6 @@ def test_a_kernel_that_complains_is_not_sound(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_is_skipped_is_against_nothing() -> None:
     scenario = Scenario("one", ("2.1-1",), succeed, "")
-    for more in ({"skipped": True}, {"not_judged": True}):
-        made: Any = runner.Outcome(scenario, False, "x", "", 0.1, **more)
+    for skipped, not_judged in ((True, False), (False, True)):
+        made = runner.Outcome(scenario, False, "x", "", 0.1, skipped, not_judged)
         assert made.against == ()
