@@ -96,6 +96,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     skipped = False
     lab: Lab | None = None
     wanted: object = None
+    actual: object = None
     broken: tuple[str, ...] = ()
     unsound = (*scenario.demands, _SOUND)
     try:
@@ -104,7 +105,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
             try:
                 scenario.run(lab)
             except Failed as error:
-                message, wanted = str(error), error.wanted
+                message, wanted, actual = str(error), error.wanted, error.actual
             except Skipped as error:
                 message, skipped = str(error), True
             except (ValueError, IndexError, KeyError) as error:
@@ -125,7 +126,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 after(scenario, guest)
     except GuestError as error:
         message, evidence, broken = error.message, error.evidence, unsound
-    seen = picture(lab.last, wanted, not message) if lab and lab.last else None
+    seen = picture(lab.last, wanted, actual, not message) if lab and lab.last else None
     seconds, against = time.monotonic() - begin, tuple(dict.fromkeys(broken))
     return Outcome(scenario, not message, message, evidence, seconds, skipped, picture=seen, broken=against)
 
