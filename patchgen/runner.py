@@ -100,36 +100,41 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     skipped = False
     lab: Lab | None = None
     wanted: object = None
+    actual: object = None
     broken: tuple[str, ...] = ()
-    unsound = tuple(dict.fromkeys((*scenario.demands, _SOUND)))
+    unsound = (*scenario.demands, _SOUND)
     try:
         with testbed.ready() as guest:
             lab = Lab(guest, prefix, testbed.differs)
             try:
                 scenario.run(lab)
             except Failed as error:
-                message, wanted = str(error), error.wanted
+                message, wanted, actual = str(error), error.wanted, error.actual
             except Skipped as error:
                 message, skipped = str(error), True
             except (ValueError, IndexError, KeyError) as error:
                 # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
-            if guest.complaints and (skipped or not message):
-                message, skipped, broken = "the kernel complains on its console", False, unsound
-            if lab.asides and (skipped or not message):
-                message, skipped = lab.asides[0].message, False
-                broken = tuple(dict.fromkeys(one for aside in lab.asides for one in aside.demands))
+            # What the scenario is about comes first, then the kernel's soundness, then what was met on the way.
+            broken = scenario.demands if message and not skipped else ()
+            if guest.complaints:
+                message = message if broken else "the kernel complains on its console"
+                broken = (*broken, *unsound)
+            if lab.asides:
+                message = message if broken else lab.asides[0].message
+                broken = (*broken, *(one for aside in lab.asides for one in aside.demands))
+            skipped = skipped and not broken
             if message and not skipped:
                 evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
             if after:
                 after(scenario, guest)
     except GuestError as error:
         message, evidence, broken = error.message, error.evidence, unsound
-    seen = picture(lab.last, wanted, not message) if lab and lab.last else None
+    seen = picture(lab.last, wanted, actual, not message) if lab and lab.last else None
     notes = tuple(lab.notes) if lab else ()
     shown = visible(message), visible(evidence)
-    seconds = time.monotonic() - begin
-    return Outcome(scenario, not message, *shown, seconds, skipped, picture=seen, notes=notes, broken=broken)
+    seconds, against = time.monotonic() - begin, tuple(dict.fromkeys(broken))
+    return Outcome(scenario, not message, *shown, seconds, skipped, picture=seen, notes=notes, broken=against)
 
 
 def run_all(

@@ -33,9 +33,11 @@ class Failed(AssertionError):
 
     Attributes:
         wanted: what it should have been, if that was compared (`expect`).
+        actual: what it was.
     """
 
     wanted: object = None
+    actual: object = None
 
 
 # The sentences on the kernel log: nothing but errors in it, and one line for each of these.
@@ -140,24 +142,31 @@ class Picture:
     listed: tuple[Vma, ...] = ()
 
 
-def picture(info: Info, wanted: object, passed: bool) -> Picture:
+def _values(compared: object) -> list[object]:
+    return list(compared) if isinstance(compared, list | tuple) else [compared]
+
+
+def picture(info: Info, wanted: object, actual: object, passed: bool) -> Picture:
     """Return the picture of the last statistics that a scenario has seen.
 
     Args:
         info: these.
         wanted: what the comparison that failed wanted: faults of the VMAs asked for last, or bounds; else None.
+        actual: what it got.
         passed: whether the scenario passed, so that each VMA has the faults that it should have.
     """
     if passed:
         known = {(vma.start, vma.end): vma for vma in info.vmas}
         return Picture(info.vmas, info.total, tuple(known[one] for one in dict.fromkeys(info.asked) if one in known))
-    values = list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+    values = _values(wanted)
     bounds = [Vma(one[0], one[1]) for one in values if isinstance(one, tuple) and len(one) == 2]
     if bounds and len(bounds) == len(values):
         return Picture(info.vmas, info.total, listed=tuple(bounds))
     counts = [one for one in values if isinstance(one, int) and not isinstance(one, bool)]
     asked = info.asked[-len(values) :]
-    if counts and len(counts) == len(values) == len(asked):
+    faults = {(vma.start, vma.end): vma.faults for vma in info.vmas}
+    # It is about these VMAs only if what it got is their faults: a total is a number too.
+    if counts and len(counts) == len(values) == len(asked) and [faults.get(one) for one in asked] == _values(actual):
         expected = tuple(Vma(start, end, count) for (start, end), count in zip(asked, counts, strict=True))
         return Picture(info.vmas, info.total, expected)
     return Picture(info.vmas, info.total)
@@ -246,7 +255,7 @@ def expect(what: str, actual: _T, wanted: _T, evidence: str = "") -> None:
     if actual != wanted:
         shown = f"\n{evidence[:_SHOWN]}" if evidence else ""
         failed = Failed(f"{what}: wanted {wanted!r}, got {actual!r}{shown}")
-        failed.wanted = wanted
+        failed.wanted, failed.actual = wanted, actual
         raise failed
 
 

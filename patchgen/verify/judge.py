@@ -78,14 +78,15 @@ def judge(request: Request, shop: Workshop) -> Verdict:
         UsageError: there is nothing of that name.
     """
     begin = time.monotonic()
-    case = Case(request, shop)
     stages: list[Stage] = []
     findings: list[Finding] = []
-    for number, step in enumerate(_STEPS, 1):
-        stage, found = _stage(number, step, case, stages)
-        stages.append(stage)
-        findings += found
-    return clean(_verdict(case, stages, findings, time.monotonic() - begin))
+    with shop.project.cache.scratch("verdict") as place:
+        case = Case(request, replace(shop, place=place))
+        for number, step in enumerate(_STEPS, 1):
+            stage, found = _stage(number, step, case, stages)
+            stages.append(stage)
+            findings += found
+        return clean(_verdict(case, stages, findings, time.monotonic() - begin))
 
 
 def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:

@@ -84,9 +84,9 @@ def render(verdict: Verdict) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"kind": _kind}
-    shown = [row for row in verdict.scenarios if row.picture]
-    failed = [row for row in shown if row.result == "FAILED"]
-    rows = failed[:_PICTURES] or shown[:1]
+    drawn = [(row, picture.columns(row.picture)) for row in verdict.scenarios if row.picture]
+    # A failure that shows in no area has no picture worth looking at.
+    failed = [one for one in drawn if one[0].result == "FAILED" and any(area.wrong for area in one[1].columns)]
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         verdict=verdict,
         headline=_figure(verdict),
@@ -96,7 +96,7 @@ def render(verdict: Verdict) -> str:
         opened=_OPEN,
         many=_MANY,
         titles=_TITLES,
-        pictures=[(row, picture.columns(row.picture)) for row in rows if row.picture],
+        pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result == "ok"][:1],
         hidden=max(0, len(failed) - _PICTURES),
         groups=_groups(verdict),
         bars=_bars(verdict.costs) if verdict.costs else [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from patchgen import kernel, pipeline, sandbox, static
+from patchgen.cache import machine_faults
 
 if TYPE_CHECKING:
     from patchgen.cache import Cache
@@ -54,6 +56,7 @@ class Workshop:
         slot: the workspace for the submission's trees.
         trust: the user vouches for the submission.
         pace: what time limits in guests are multiplied by.
+        place: a directory that holds the kernels for as long as the verdict takes; the cache may drop them.
     """
 
     project: Project
@@ -61,6 +64,7 @@ class Workshop:
     slot: str
     trust: bool = False
     pace: float = 1.0
+    place: Path | None = None
 
     def build(self, config: str, tree: str) -> Kernel:
         """Build a tree, unless the cache has it.
@@ -73,7 +77,20 @@ class Workshop:
         ours = tree == self.origin.tree
         slot, box = ("vanilla", None) if ours else (self.slot, self._box())
         jobs = self.project.settings.jobs
-        return kernel.build(chosen, tree, self.origin, self.project.cache, slot=slot, jobs=jobs, sandbox=box)
+        cache = self.project.cache
+        return self._held(kernel.build(chosen, tree, self.origin, cache, slot=slot, jobs=jobs, sandbox=box))
+
+    def _held(self, built: Kernel) -> Kernel:
+        """Return a kernel whose files stay: the cache keeps only the newest, and other verdicts build meanwhile."""
+        if self.place is None:
+            return built
+        held = self.place / built.key
+        if not held.is_dir():
+            with machine_faults("cannot hold the kernel"):
+                held.mkdir()
+                for name in ("bzImage", "build.log"):
+                    os.link(built.image.with_name(name), held / name)
+        return dataclasses.replace(built, image=held / "bzImage")
 
     def vanilla(self, config: str = CONFIG) -> Kernel:
         """Build the base itself."""

@@ -284,6 +284,14 @@ def test_the_pace_is_measured_and_kept_for_minutes(vanilla_bed: Testbed, project
     kept.unlink()
 
 
+def test_kernels_are_held(project: Project, origin: Source, vanilla_kernel: Path, tmp_path: Path) -> None:
+    """The cache drops all but the newest kernels; a verdict's must outlive that."""
+    held = Workshop(project, origin, "submission", place=tmp_path).vanilla()
+    assert held.image.parent.parent == tmp_path
+    assert held.image.samefile(vanilla_kernel)
+    assert held.image.with_name("build.log").is_file()
+
+
 def test_time_limits_grow_with_the_pace(vanilla_bed: Testbed) -> None:
     with dataclasses.replace(vanilla_bed, pace=3.0).ready() as guest:
         assert not guest.run("sleep 2", timeout=1).timed_out

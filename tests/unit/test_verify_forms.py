@@ -192,27 +192,31 @@ def seen(*asked: tuple[int, int]) -> Info:
 
 
 def test_a_picture_of_one_number() -> None:
-    found = picture(seen((0x9000, 0xA000), (0x2000, 0x4000)), 7, passed=False)
+    found = picture(seen((0x9000, 0xA000), (0x2000, 0x4000)), 7, 3, passed=False)
     assert found == Picture(AREAS, 8, (Vma(0x2000, 0x4000, 7),))
 
 
+def test_a_total_is_no_area() -> None:
+    assert picture(seen((0x2000, 0x4000)), 6, 8, passed=False) == Picture(AREAS, 8)
+
+
 def test_a_picture_of_several() -> None:
-    found = picture(seen((0x1000, 0x2000), (0x2000, 0x4000)), [1, 4], passed=False)
+    found = picture(seen((0x1000, 0x2000), (0x2000, 0x4000)), [1, 4], [0, 3], passed=False)
     assert found.expected == (Vma(0x1000, 0x2000, 1), Vma(0x2000, 0x4000, 4))
 
 
 def test_a_picture_of_bounds() -> None:
-    found = picture(seen(), ((0x1000, 0x2000), (0x5000, 0x6000)), passed=False)
+    found = picture(seen(), ((0x1000, 0x2000), (0x5000, 0x6000)), (), passed=False)
     assert (found.listed, found.expected) == ((Vma(0x1000, 0x2000), Vma(0x5000, 0x6000)), ())
 
 
 @pytest.mark.parametrize("wanted", [None, True, "0", [1, 2, 3], ["x"], ()])
 def test_a_picture_that_knows_nothing_better(wanted: object) -> None:
-    assert picture(seen((0x2000, 0x4000)), wanted, passed=False) == Picture(AREAS, 8)
+    assert picture(seen((0x2000, 0x4000)), wanted, 3, passed=False) == Picture(AREAS, 8)
 
 
 def test_a_picture_of_what_passed() -> None:
-    found = picture(seen((0x2000, 0x4000), (0x2000, 0x4000)), None, passed=True)
+    found = picture(seen((0x2000, 0x4000), (0x2000, 0x4000)), None, None, passed=True)
     assert found.expected == (Vma(0x2000, 0x4000, 3),)
 
 

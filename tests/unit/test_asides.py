@@ -1,0 +1,105 @@
+"""What a scenario meets and is not about: it goes on, fails at its end, and only the right sentences are broken."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import pytest
+
+from patchgen import runner
+from patchgen.errors import GuestError
+from patchgen.scenarios.model import Call, Info, Lab, Scenario, expect
+from patchgen.testbed import Testbed
+
+PREFIX = "[INFO940][ERROR]"
+GOOD = ("err", f"{PREFIX} pf_cleanup: nothing is tracked")
+CHATTY = ("info", "here")
+
+
+class _Guest:
+    """A stand-in in which no kernel runs."""
+
+    console = ""
+    complaints: tuple[str, ...] = ()
+
+
+class _Bed:
+    def __init__(self, guest: _Guest) -> None:
+        self.guest = guest
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator[_Guest]:
+        yield self.guest
+
+
+def outcome(
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[Call],
+    check: Callable[[Lab], None],
+    guest: _Guest | None = None,
+) -> runner.Outcome:
+    monkeypatch.setattr(Lab, "call", lambda *_: answers.pop(0))
+    scenario = Scenario("one", ("2.1-1",), check, "")
+    return runner.run_one(scenario, cast("Testbed", _Bed(guest or _Guest())), PREFIX)
+
+
+def succeed(lab: Lab) -> None:
+    lab.succeed("set", "x", "-")
+
+
+def fail(lab: Lab) -> None:
+    lab.fail("EACCES", "cleanup")
+
+
+@pytest.mark.parametrize(
+    ("check", "call", "against"),
+    [
+        (succeed, Call(0, None, ()), ()),
+        (succeed, Call(0, None, (CHATTY,)), ("3-5", "S13")),
+        (succeed, Call(-38, None, ()), ("2.1-1",)),
+        (succeed, Call(-38, None, (CHATTY,)), ("2.1-1",)),
+        (fail, Call(-13, None, (GOOD,)), ()),
+        (fail, Call(-13, None, ()), ("2.6-4", "2.6-5", "S13")),
+        (fail, Call(-13, None, (GOOD, GOOD)), ("2.6-4", "2.6-5", "S13")),
+        (fail, Call(-13, None, (("warn", GOOD[1]),)), ("2.6-4", "2.6-5", "S13")),
+        (fail, Call(-22, None, (GOOD,)), ("2.1-1",)),
+        (fail, Call(0, None, ()), ("2.1-1",)),
+    ],
+)
+def test_what_is_broken(
+    monkeypatch: pytest.MonkeyPatch, check: Callable[[Lab], None], call: Call, against: tuple[str, ...]
+) -> None:
+    found = outcome(monkeypatch, [call], check)
+    assert (found.against, found.passed) == (against, not against)
+
+
+def test_it_goes_on_after_an_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(lab: Lab) -> None:
+        lab.succeed("set", "x", "-")
+        expect("faults", lab.get_info("x").total, 3)
+
+    calls = [Call(0, None, (CHATTY,)), Call(0, Info(0, 4, ()), ())]
+    found = outcome(monkeypatch, calls, both)
+    assert found.message == "faults: wanted 3, got 4", "what it is about comes first"
+    assert found.against == ("2.1-1", "3-5", "S13")
+    assert calls == []
+
+
+def test_a_kernel_that_complains_is_not_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = _Guest()
+    guest.complaints = ("WARNING: at mm/x.c",)
+    assert outcome(monkeypatch, [Call(0, None, ())], succeed, guest).against == ("2.1-1", "3-4")
+
+    def dies(lab: Lab) -> None:
+        raise GuestError("the kernel died")
+
+    assert outcome(monkeypatch, [], dies).against == ("2.1-1", "3-4")
+
+
+def test_what_is_skipped_is_against_nothing() -> None:
+    scenario = Scenario("one", ("2.1-1",), succeed, "")
+    for skipped, not_judged in ((True, False), (False, True)):
+        made = runner.Outcome(scenario, False, "x", "", 0.1, skipped, not_judged)
+        assert made.against == ()
