@@ -62,7 +62,8 @@ def key_of(task: Task) -> str:
     """Return the hash of everything that decides about a verdict."""
     # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
-    return digest("verdict", task.kind, files, task.rubric, task.points, task.trust, judge.suite())
+    given = (files, sorted(task.links))
+    return digest("verdict", task.kind, *given, task.rubric, task.points, task.trust, judge.suite())
 
 
 def here(jobs: int) -> Engine:

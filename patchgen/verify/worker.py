@@ -45,6 +45,7 @@ class Task:
         rubric: text of the rubric's file.
         points: as --points has it.
         trust: the user vouches for it.
+        links: names of the directory's symbolic links. What they lead to does not go along; a submission has none.
     """
 
     name: str
@@ -54,10 +55,17 @@ class Task:
     rubric: str
     points: str
     trust: bool
+    links: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return it as text."""
         return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """Return what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "links": tuple(fields["links"])})
 
 
 @dataclass(frozen=True)
@@ -83,19 +91,32 @@ def pack(path: Path, kind: str, rubric: str, points: str, trust: bool) -> Task:
         MachineError: it cannot be read.
     """
     try:
-        chosen = [path]
+        chosen, links = [path], []
         if kind == "directory":
             inner = path / "patch"
             top = inner if inner.is_dir() and not any(path.glob("*.patch")) else path
-            chosen = [one for one in sorted(top.iterdir()) if one.is_file() and not one.is_symlink()]
+            there = sorted(top.iterdir())
+            links = [one for one in there if one.is_symlink()]
+            chosen = [one for one in there if one.is_file() and not one.is_symlink()]
         size = sum(one.stat().st_size for one in chosen)
         if size > MAX_TOTAL:
             raise SubmissionError(f"it has {size} bytes, and a submission may have {MAX_TOTAL}")
         contents = {one.name: one.read_bytes() for one in chosen}
     except OSError as error:
         raise MachineError(f"cannot read {path}: {error.strerror}") from error
-    files = {os.fsencode(name).hex(): base64.b85encode(data).decode() for name, data in contents.items()}
-    return Task(str(path), kind, os.fsencode(path.absolute().name or "given").hex(), files, rubric, points, trust)
+    files = {_packed(name): base64.b85encode(data).decode() for name, data in contents.items()}
+    own = _packed(path.absolute().name or "given")
+    names = tuple(_packed(one.name) for one in links)
+    return Task(str(path), kind, own, files, rubric, points, trust, names)
+
+
+def _packed(name: str) -> str:
+    """Return a file's name, any bytes, in a form that JSON has room for."""
+    return os.fsencode(name).hex()
+
+
+def _unpacked(name: str) -> str:
+    return os.fsdecode(bytes.fromhex(name))
 
 
 def work(text: str) -> dict[str, object]:
@@ -103,17 +124,19 @@ def work(text: str) -> dict[str, object]:
 
     Whatever becomes of that process, this one goes on.
     """
-    return dataclasses.asdict(_work(Task(**json.loads(text))))
+    return dataclasses.asdict(_work(Task.from_json(text)))
 
 
 def _work(task: Task) -> Answer:
     with tempfile.TemporaryDirectory(prefix="patchgen-verify-") as name:
         place = Path(name)
-        given = place / "given" / os.fsdecode(bytes.fromhex(task.file))
+        given = place / "given" / _unpacked(task.file)
         top = given if task.kind == "directory" else given.parent
         top.mkdir(parents=True)
         for key, data in task.files.items():
-            (top / os.fsdecode(bytes.fromhex(key))).write_bytes(base64.b85decode(data))
+            (top / _unpacked(key)).write_bytes(base64.b85decode(data))
+        for link in task.links:
+            (top / _unpacked(link)).symlink_to("nowhere")
         (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
         command = [sys.executable, "-m", "patchgen", "verify", "--json", "--points", task.points]
         command += ["--rubric", str(place / "rubric.toml"), *(["--trust"] if task.trust else []), "--", str(given)]

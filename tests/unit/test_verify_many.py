@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -249,13 +248,23 @@ def test_one_that_is_too_large_stops_no_other(archives: list[Path], batch: Batch
     assert "1073741824 bytes" in read(batch)[1]["why"]
 
 
-def test_a_directory_goes_along(tmp_path: Path) -> None:
+def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "given" / "patch").mkdir(parents=True)
     (tmp_path / "given" / "patch" / "0001-a.patch").write_bytes(b"\xff")
     (tmp_path / "given" / "patch" / "link").symlink_to("/etc/hostname")
     task = worker.pack(tmp_path / "given", "directory", "", "1-5", False)
     assert list(task.files.values()) == [worker.base64.b85encode(b"\xff").decode()]
-    assert Task(**json.loads(task.to_json())) == task
+    assert Task.from_json(task.to_json()) == task
+    links: list[str] = []
+
+    def run(command: list[str], **_: object) -> None:
+        # A submission is refused for a link; what it leads to is not read, and not there.
+        links.extend(one.name for one in Path(command[-1]).iterdir() if one.is_symlink() and not one.exists())
+        raise MachineError("stop")
+
+    monkeypatch.setattr(worker.proc, "run", run)
+    worker.work(task.to_json())
+    assert links == ["link"]
     with pytest.raises(MachineError, match="cannot read"):
         worker.pack(tmp_path / "none", "archive", "", "1-5", False)
 
