@@ -42,6 +42,11 @@ class Kernels:
         """Whether the main one stands in for linux-4.15."""
         return bool(self.main) and base.DEFAULT in self.lacking
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is to be no second one: the caller has named the main one, or it stands in for linux-4.15."""
+        return not self.second and not set(self.lacking) - {base.DEFAULT}
+
     def sentence(self) -> str:
         """Say it, for the first and the last line of a run."""
         titles = {name: base.load(name).title for name in base.names()}

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from kernels import SETTINGS, Kernels, of_this_run
+from kernels import SETTINGS, Kernels, decided, of_this_run
 
 from patchgen import base, kernel, pipeline, torture
 from patchgen.kernel import Kernel
@@ -49,8 +49,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"{name:14} {column:8} {cell}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything here; tests/kernel is what `-m kernel` selects."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark everything here; tests/kernel is what `-m kernel` selects.
+
+    On one base alone there is nothing to be tested beside it, and nothing that was skipped. A second base that should
+    have been there and cannot be had is another matter: that is a skip.
+    """
+    chosen = decided()
+    if chosen and chosen.alone:
+        beside = [item for item in items if "second_bed" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=beside)
+        items[:] = [item for item in items if item not in beside]
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.kernel)

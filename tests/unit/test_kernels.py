@@ -36,18 +36,21 @@ def test_both() -> None:
     found = decide(DEFAULT, OTHER)
     assert found == Kernels(DEFAULT, OTHER, {})
     assert not found.substitute
+    assert not found.alone
     assert found.sentence() == "kernel tests: on Linux 4.15; the conformance suite on Debian's Linux 6.1 too"
 
 
 def test_only_the_release() -> None:
     found = decide(DEFAULT)
     assert (found.main, found.second, found.substitute) == (DEFAULT, "", False)
+    assert not found.alone, "a second one should have been there"
     assert "on Linux 4.15 (Debian's Linux 6.1 cannot be had: no network for debian-6.1)" in found.sentence()
 
 
 def test_only_debian() -> None:
     found = decide(OTHER)
     assert (found.main, found.second, found.substitute) == (OTHER, "", True)
+    assert found.alone
     assert found.sentence() == (
         "kernel tests: on Debian's Linux 6.1, because Linux 4.15 cannot be had: no network for linux-4.15"
     )
