@@ -58,11 +58,12 @@ CATALOGUE = HERE / "mutants.toml"
 TABLE = HERE.parent / "docs" / "mutants.md"
 SERIES = "pf_stat"
 SLOT = "mutant"
-# Most of the kernel includes these: the next mutant would have it all compiled anew. So such mutants, and first patches
-# without the series' header, are built where `make test-builds` has them built.
-WIDE_SLOT, _WIDE = "bisect", ("files/include/linux/", "edits/include/linux/mm_types.h", "edits/arch/x86/Kconfig")
+# Most of the kernel includes these, and the next mutant would have it all compiled anew. So mutants of them, and
+# patches that lack them, are built in another workspace.
+WIDE_SLOT, _WIDE = "mutant-wide", ("files/include/linux/", "edits/include/linux/mm_types.h", "edits/arch/x86/Kconfig")
 PLAN = torture.Plan(seed=940, seconds=18, calls=3000)
 _EVIDENCE = 1500
+_WORKSPACE = re.compile(r"/\S*/work/[^/\s]+/[^/\s]+/src/")
 # The guest's programs that do not matter to what a stage finds.
 _PROGRAMS = {
     "test": {"torture.c", "fuzz.c", "stress.h", "cost.c"},
@@ -210,7 +211,7 @@ def weigh(mutant: Mutant, found: Sequence[Found], seconds: float) -> Judged:
     named = tuple(name for name in mutant.names if any(name in one.names for one in right))
     shown = right[0].evidence if right else "\n".join(f"{one.by}: {one.evidence}" for one in found)
     more = f" and {len(right) - 1} more" if len(right) > 1 else ""
-    by = right[0].by + more if right else ""
+    by = _WORKSPACE.sub("", right[0].by) + more if right else ""
     return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], seconds)
 
 
@@ -452,6 +453,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description="judge the mutants of our series")
     parser.add_argument("-k", metavar="TEXT", action="append", default=[], help="mutants whose name has TEXT")
     parser.add_argument("-s", "--stage", choices=STAGES, help="mutants of this stage")
+    parser.add_argument("--slot", default=SLOT, help="the workspace to build in, such as series (default: a new one)")
     parser.add_argument("-v", action="store_true", help="show the evidence")
     options = parser.parse_args(argv)
     chosen = [
@@ -461,7 +463,7 @@ def main(argv: Sequence[str]) -> int:
     ]
     judged = []
     try:
-        judge = Judge(pipeline.open_project(load(Path.cwd()), {}))
+        judge = Judge(pipeline.open_project(load(Path.cwd()), {}), options.slot)
         for mutant in chosen:
             one = judge.judge(mutant)
             judged.append((mutant, one))
