@@ -16,7 +16,8 @@ from patchgen.submission import Submission
 
 _NAME = re.compile(r"^\d{4}-[A-Za-z0-9_.-]+\.patch$")
 _LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
-_PAGE_LINES, _PAGE_COLUMNS = 66, 80
+# The smallest type that anybody would call readable, 9 points: nobody loses for the printer that was thought of.
+_PAGE_LINES, _PAGE_COLUMNS = 88, 100
 
 
 def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict, apply.Applied | None]:
@@ -120,7 +121,10 @@ def report(submission: Submission, cache: Cache) -> list[Finding]:
 def _report(submission: Submission, cache: Cache) -> list[Finding]:
     if not submission.reports:
         return [Finding("report", Severity.WARNING, "there is no report, .pdf or .txt")]
-    return [found for name, data in submission.reports.items() for found in _one_report(name, data, cache)]
+    # Beside a PDF, a text is the same report once more, as `patchgen patch` writes it.
+    printed = {name: data for name, data in submission.reports.items() if name.endswith(".pdf")}
+    chosen = printed or submission.reports
+    return [found for name, data in chosen.items() for found in _one_report(name, data, cache)]
 
 
 def _one_report(name: str, data: bytes, cache: Cache) -> list[Finding]:
@@ -136,7 +140,7 @@ def _too_long(pages: int, name: str) -> Finding:
 
 
 def text_pages(data: bytes) -> int:
-    """Return how many pages a text takes in print: A4 with 66 lines of 80 columns, a form feed ends a page."""
+    """Return how many pages a text takes in print: A4 with 88 lines of 100 columns, a form feed ends a page."""
     pages = 0
     for sheet in data.decode(errors="replace").rstrip().split("\f"):
         lines = sum(max(1, -(-len(line.expandtabs()) // _PAGE_COLUMNS)) for line in sheet.splitlines())

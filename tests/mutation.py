@@ -211,7 +211,7 @@ def weigh(mutant: Mutant, found: Sequence[Found], seconds: float) -> Judged:
     named = tuple(name for name in mutant.names if any(name in one.names for one in right))
     shown = right[0].evidence if right else "\n".join(f"{one.by}: {one.evidence}" for one in found)
     more = f" and {len(right) - 1} more" if len(right) > 1 else ""
-    by = _WORKSPACE.sub("", right[0].by) + more if right else ""
+    by = right[0].by + more if right else ""
     return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], seconds)
 
 
@@ -432,8 +432,14 @@ def table(judged: Sequence[tuple[Mutant, Judged]]) -> str:
 
 
 def cell(text: str) -> str:
-    """Return text for a cell of a Markdown table."""
-    return re.sub(r"\s+", " ", text).strip().replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    """Return text for a cell of a Markdown table; files of the kernel have their names in its tree."""
+    return (
+        re.sub(r"\s+", " ", _WORKSPACE.sub("", text))
+        .strip()
+        .replace("|", "\\|")
+        .replace("<", "&lt;")
+        .replace("*", "\\*")
+    )
 
 
 def _say(text: str) -> None:

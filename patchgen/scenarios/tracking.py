@@ -240,8 +240,7 @@ def the_name_of_a_zombie(lab: Lab) -> None:
     """So can a process that has exited and was not waited for yet; its parent, of the same name, counts."""
     lab.program("one")
     steps = ("map,0,8,rw,anon", "write,0,8", "start", "exit", "end", "sleep,300", "set,one", "fork", "end", "write,0,5")
-    played = lab.play("one", *steps, "join")
-    expect("what pf_set_param returned", "ret 0" in played.text, True)
+    lab.play("one", *steps, "join")
     expect("faults", lab.get_info("one").pages(0, 8), 5)
 
 

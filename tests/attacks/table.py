@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from attacks import kernels, test_archives, test_builds, test_guests, test_patches, test_reports
+from attacks import kernels, test_archives, test_attacks_on_builds, test_guests, test_patches, test_reports
 from attacks.catalogue import Attack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
@@ -13,7 +13,7 @@ GROUPS: dict[str, tuple[Attack, ...]] = {
     "Archives and directories": test_archives.ATTACKS,
     "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
-    "Builds": (*test_builds.ATTACKS, *test_builds.OTHERS, *kernels.BUILDS),
+    "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
     "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
 }
 _PLACE = re.compile(r"(<!-- attacks: .*? -->\n).*?(<!-- end of attacks -->)", re.DOTALL)

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from patchgen import runner
+from patchgen.base import Differs
 from patchgen.errors import GuestError
 from patchgen.scenarios.model import Call, Info, Lab, Scenario, expect
 from patchgen.testbed import Testbed
@@ -28,6 +29,7 @@ class _Guest:
 class _Bed:
     def __init__(self, guest: _Guest) -> None:
         self.guest = guest
+        self.differs = Differs()
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[_Guest]:

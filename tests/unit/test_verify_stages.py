@@ -127,8 +127,8 @@ def test_a_report_of_three_pages(project: Project, tmp_path: Path) -> None:
         ("Rapport_groupe-7.pdf", pdf(2), False),
         ("report.pdf", pdf(3), True),
         ("report.pdf", b"%PDF-1.4 broken", True),
-        ("report.txt", b"line\n" * 132, False),
-        ("report.txt", b"line\n" * 133, True),
+        ("report.txt", b"line\n" * 176, False),
+        ("report.txt", b"line\n" * 177, True),
     ):
         found = judged(project, tmp_path, {"patch/0001-x86-Add-it.patch": b"", f"patch/{name}": data})
         assert [check for check, _ in found] == ["report"] * wrong, name
@@ -136,7 +136,7 @@ def test_a_report_of_three_pages(project: Project, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "pages"),
-    [("", 1), ("a", 1), ("a\n" * 66, 1), ("a\n" * 67, 2), ("a\fb\fc", 3), ("x" * 81, 1), ("x" * 80 * 67, 2)],
+    [("", 1), ("a", 1), ("a\n" * 88, 1), ("a\n" * 89, 2), ("a\fb\fc", 3), ("x" * 101, 1), ("x" * 100 * 89, 2)],
 )
 def test_pages_of_a_text(text: str, pages: int) -> None:
     assert check.text_pages(text.encode()) == pages
