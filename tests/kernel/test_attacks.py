@@ -22,7 +22,7 @@ from patchgen.pipeline import Project
 from patchgen.source import Source
 from patchgen.testbed import Testbed
 
-pytestmark = needs_sandbox
+pytestmark = [needs_sandbox, pytest.mark.only_linux_4_15("a submission is made on no other base")]
 
 
 def built(mail: bytes, project: Project, origin: Source) -> Kernel:

@@ -160,10 +160,10 @@ def test_a_message_without_its_newline_is_not_left_for_the_next_command(guest: G
 
 
 def test_more_log_than_the_buffer_holds_is_said_to_be_lost(own_guest: Guest) -> None:
-    result = own_guest.run('i=0; while [ $i -lt 3000 ]; do echo "<7>$i $i $i $i $i $i $i"; i=$((i+1)); done >/dev/kmsg')
+    result = own_guest.run('i=0; while [ $i -lt 6000 ]; do echo "<7>$i $i $i $i $i $i $i"; i=$((i+1)); done >/dev/kmsg')
     assert result.log_lost
     # The kernel may log a line of its own meanwhile.
-    assert any(line.text.startswith("2999 ") for line in result.log[-3:])
+    assert any(line.text.startswith("5999 ") for line in result.log[-3:])
     assert result.logged("err") == ()
 
 

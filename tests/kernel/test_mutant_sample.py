@@ -11,6 +11,7 @@ from patchgen import pipeline
 from patchgen.pipeline import Project
 from patchgen.source import Source
 
+pytestmark = pytest.mark.only_linux_4_15("a submission is made on no other base")
 # One of each stage that has no build directory of its own.
 SAMPLE = ("trailing-blanks", "does-not-compile", "vma-end-off-by-one", "sleeps-in-atomic-context")
 MUTANTS = {mutant.name: mutant for mutant in mutation.catalogue()}

@@ -29,7 +29,7 @@ from patchgen.verify.case import Request
 from patchgen.verify.model import Status, Verdict
 from patchgen.verify.workshop import Workshop
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.only_linux_4_15("a submission is made on no other base")]
 
 FEW = scenarios.SCENARIOS[::8]
 Made = Callable[..., Path]
