@@ -30,6 +30,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from patchgen.validation import first_problem
+
 WIDTH = 78
 _GAP = 2  # Blank columns between two boxes of a diagram.
 
@@ -205,9 +207,8 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             raise DocumentError(f"the diagram is not valid TOML: {error}", _line(node)) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            message = f"the diagram is wrong: {where}: {first['msg'].removeprefix('Value error, ')}"
+            where, what = first_problem(error)
+            message = f"the diagram is wrong: {where}: {what}"
             raise DocumentError(message.replace(": :", ":"), _line(node)) from error
 
     def _label(self, text: str) -> Spans:

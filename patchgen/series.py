@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from patchgen import resources
 from patchgen.errors import SeriesError, UsageError
+from patchgen.validation import first_problem
 
 Parameter = str | int
 _IDIOMS = "idioms.j2"
@@ -160,9 +161,8 @@ def _read(path: Path, model: type[_M]) -> _M:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SeriesError(f"{path}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SeriesError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        where, what = first_problem(error)
+        raise SeriesError(f"{path}: {where}: {what}") from error
 
 
 def find(name: str) -> Path:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from patchgen.base import DEFAULT
 from patchgen.errors import UsageError
+from patchgen.validation import first_problem
 
 FILE_NAME = "patchgen.toml"
 _IDENTITY = re.compile(r"^(?P<name>[^<>\n]*\S) <(?P<email>[^<>@\s]+@[^<>@\s]+)>$")
@@ -143,7 +144,6 @@ def load(directory: Path) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where, what = first_problem(error)
         origin = next((n for n, f in _ENVIRONMENT.items() if f == where and os.environ.get(n)), str(path))
-        raise UsageError(f"{origin}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise UsageError(f"{origin}: {where}: {what}") from error

@@ -14,6 +14,7 @@ from patchgen import cost, resources
 from patchgen.errors import UsageError
 from patchgen.findings import Severity
 from patchgen.scenarios.demands import demands
+from patchgen.validation import first_problem
 
 DEFAULT = resources.TEMPLATES / "rubrics" / "default.toml"
 StageName = Literal["archive", "patches", "style", "build", "behaviour", "robustness", "cost"]
@@ -124,6 +125,5 @@ def load(path: Path = DEFAULT) -> Rubric:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        where, what = first_problem(error)
+        raise UsageError(f"{path}: {where}: {what}") from error
