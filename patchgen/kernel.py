@@ -192,7 +192,7 @@ def build(
     kernel = cached(config, tree_id, source, cache)
     if kernel:
         return kernel
-    slot = f"{slot}-box" if sandbox else slot  # the files are laid out in another way: tree.lay_out
+    slot = tree.slot_of(slot, boxed=sandbox is not None)
     with contextlib.ExitStack() as stack:
         seed = _seed(config, source, cache, jobs) if sandbox else None
         stack.enter_context(cache.lock(tree.workspace_lock(source, slot)))
@@ -300,15 +300,9 @@ def compile_some(  # noqa: PLR0913 - keyword-only
     Raises:
         BuildError: they do not compile.
     """
-    slot = f"{slot}-box" if sandbox else slot
     with contextlib.ExitStack() as stack:
-        stack.enter_context(cache.lock(tree.workspace_lock(source, slot)))
-        space = tree.workspace(source, slot, cache)
+        space = stack.enter_context(tree.held(source, tree_id, slot, cache, boxed=sandbox is not None))
         box = stack.enter_context(_box(sandbox, space, config, source, cache, None)) if sandbox else None
-        if box:
-            tree.lay_out(space, source, tree_id, cache)
-        else:
-            tree.switch(space, source, tree_id)
         maker = _Maker(space, config, cache, jobs, box)
         maker.configure(start_config(config, source, cache))
         wanted = objects(space.files)

@@ -244,13 +244,8 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
     """Run the base's semantic patches in report mode on the touched files, as scripts/coccicheck does."""
     said: dict[str, set[Said]] = {}
     silent: dict[str, str] = {}
-    slot = f"{target.slot}-box" if target.sandbox else target.slot
-    with cache.lock(tree.workspace_lock(target.source, slot)):
-        space = tree.workspace(target.source, slot, cache)
-        if target.sandbox:
-            tree.lay_out(space, target.source, target.tree, cache)
-        else:
-            tree.switch(space, target.source, target.tree)
+    boxed = target.sandbox is not None
+    with tree.held(target.source, target.tree, target.slot, cache, boxed=boxed) as space:
         files = sorted(path for path in target.paths if _SOURCE.search(path) and (space.files / path).is_file())
         scripts = sorted((tree.pristine(target.source, cache) / "scripts/coccinelle").rglob("*.cocci"))
         scripts = [script for script in scripts if _REPORTS.search(script.read_text(encoding="utf-8"))]

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,35 @@ def workspace_place(source: Source, slot: str, cache: Cache) -> Workspace:
 def workspace_lock(source: Source, slot: str) -> str:
     """Return the name of the lock under which a workspace may be changed."""
     return f"work-{variant(source)}-{slot}"
+
+
+def slot_of(slot: str, *, boxed: bool) -> str:
+    """Return the name of the workspace for a stranger's trees beside one for our own: they are laid out otherwise."""
+    return f"{slot}-box" if boxed else slot
+
+
+@contextlib.contextmanager
+def held(source: Source, tree: str, slot: str, cache: Cache, *, boxed: bool) -> Iterator[Workspace]:
+    """Give a workspace whose files are those of a tree, and which nobody else changes meanwhile.
+
+    Args:
+        source: the base.
+        tree: git tree id in its repository.
+        slot: name of the workspace.
+        cache: where it is.
+        boxed: it is for a stranger's tree, which is built in a sandbox.
+
+    Raises:
+        MachineError: git failed, or the disk is full.
+    """
+    own = slot_of(slot, boxed=boxed)
+    with cache.lock(workspace_lock(source, own)):
+        space = workspace(source, own, cache)
+        if boxed:
+            lay_out(space, source, tree, cache)
+        else:
+            switch(space, source, tree)
+        yield space
 
 
 def switch(space: Workspace, source: Source, tree: str) -> list[str]:
