@@ -467,6 +467,8 @@ def main(argv: Sequence[str]) -> int:
         for one in catalogue()
         if (not options.k or any(text in one.name for text in options.k)) and options.stage in (None, one.stage)
     ]
+    if not chosen:
+        parser.error("there is no such mutant")
     judged = []
     try:
         judge = Judge(pipeline.open_project(load(Path.cwd()), {}), options.slot)

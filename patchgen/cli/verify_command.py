@@ -64,6 +64,7 @@ def verify(
     if schema:
         typer.echo(model.schema(), nl=False)
         return
+    from patchgen.verify import marks
     from patchgen.verify import rubric as rubrics
 
     asked = parse_points(points)
@@ -78,7 +79,9 @@ def verify(
         raise typer.Exit(status)
     if len(given) != 1:
         raise UsageError("more than one submission needs --out DIR")
-    verdict = _judged(given[0], chosen, asked, trust, moments)
+    handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
+    verdict = _judged(given[0], chosen, asked, trust)
+    verdict = verdict.model_copy(update={"marks": marks.late(verdict.marks, handed_in, moments[1])})
     _write(verdict, html, junit)
     if json:
         common.emit(verdict.model_dump(mode="json"))
@@ -154,20 +157,16 @@ def _batch(
     return many.exit_status(rows)
 
 
-def _judged(
-    path: Path, rubric: Rubric, asked: frozenset[int], trust: bool, moments: tuple[str | None, datetime | None]
-) -> Verdict:
+def _judged(path: Path, rubric: Rubric, asked: frozenset[int], trust: bool) -> Verdict:
     from patchgen import base, pipeline
-    from patchgen.verify import judge, marks, workshop
+    from patchgen.verify import judge, workshop
     from patchgen.verify.case import Request
 
     # Whatever else series are made for: this is what a submission is made on.
     project = pipeline.open_project(common.load_settings(base.DEFAULT), {})
     request: Request = Request(path, rubric, asked, trust)
     with workshop.free_slot(project.cache) as slot:
-        verdict = judge.judge(request, workshop.Workshop(project, project.source(), slot, trust))
-    late = marks.late(verdict.marks, submission_moment(path, moments[0]), moments[1])
-    return verdict.model_copy(update={"marks": late})
+        return judge.judge(request, workshop.Workshop(project, project.source(), slot, trust))
 
 
 def parse_points(text: str) -> frozenset[int]:

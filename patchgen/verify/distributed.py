@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from patchgen.errors import MachineError, ToolMissingError
+from patchgen.errors import MachineError, ToolMissingError, UsageError
 from patchgen.verify import worker
 from patchgen.verify.many import Engine
 from patchgen.verify.worker import Answer, Task
@@ -25,12 +25,18 @@ def engine(address: str) -> Engine:
 
     Raises:
         ToolMissingError: distributed is not installed.
+        UsageError: that is no address.
     """
     try:
         from distributed import Client, as_completed
+        from distributed.comm import get_address_host_port
     except ImportError as error:
         hint = "pip install 'patchgen[distributed]'"
         raise ToolMissingError("--scheduler needs Dask distributed", hint=hint) from error
+    try:
+        get_address_host_port(address)
+    except ValueError as error:
+        raise UsageError(f"--scheduler {address}: {error}", hint="it prints its address: tcp://HOST:PORT") from error
 
     def run(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
         try:

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verdicts import finding, verdict
 
+from patchgen.cli import verify_command
 from patchgen.cli.verify_command import parse_points, submission_moment
 from patchgen.errors import MachineError, UsageError
 from patchgen.findings import Severity
-from patchgen.verify import many, table, worker
+from patchgen.verify import distributed, many, table, worker
 from patchgen.verify.many import Batch
 from patchgen.verify.model import Status, Verdict
 from patchgen.verify.table import Row
@@ -283,6 +284,18 @@ def test_points(text: str, numbers: set[int]) -> None:
 def test_points_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--points"):
         parse_points(text)
+
+
+@pytest.mark.parametrize("address", ["x", "tcp://x", "http://127.0.0.1:1"])
+def test_a_scheduler_that_is_no_address(address: str) -> None:
+    with pytest.raises(UsageError, match=f"--scheduler {address}: "):
+        distributed.engine(address)
+
+
+def test_a_wrong_date_costs_no_verdict(archives: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_command, "_judged", lambda *_: pytest.fail("judged"))
+    with pytest.raises(UsageError, match="--submitted never"):
+        verify_command.verify([archives[0]], submitted="never")
 
 
 def test_moments(tmp_path: Path) -> None:
