@@ -13,8 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from patchgen import proc, repository
+from patchgen import proc, repository, source
 from patchgen.base import Base, Release
+from patchgen.cache import Cache
+from patchgen.settings import Settings
+from patchgen.source import Source
 
 
 class File(NamedTuple):
@@ -85,6 +88,12 @@ def base(url: str = "http://127.0.0.1:1/linux-toy.tar.xz", sha256: str = "0" * 6
         origin=Release(url=url, sha256=sha256),
         blobs={path: blob_id(RELEASE[path].data) for path in TOUCHED if path in RELEASE},
     )
+
+
+def obtain(place: Path, cache: Cache, touched: Iterable[str]) -> Source:
+    """Write the release's tree to a directory, and return it as a base in the cache."""
+    checkout = write(place)
+    return source.obtain(base(), Settings(linux_src=checkout, cache=cache.root), cache, list(touched))
 
 
 def write(directory: Path, files: Mapping[str, File] = UPSTREAM) -> Path:

@@ -13,10 +13,9 @@ import pytest
 import toytree
 from attacks.catalogue import Attack, named
 
-from patchgen import apply, patches, source
+from patchgen import apply, patches
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, SubmissionError
-from patchgen.settings import Settings
 from patchgen.source import Source
 
 HEAD = "From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001\nFrom: {author}\n"
@@ -187,8 +186,7 @@ def cache(tmp_path: Path) -> Cache:
 
 @pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
-    checkout = toytree.write(tmp_path / "linux")
-    return source.obtain(toytree.base(), Settings(linux_src=checkout, cache=cache.root), cache, ["Makefile"])
+    return toytree.obtain(tmp_path / "linux", cache, ["Makefile"])
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=named)

@@ -33,8 +33,7 @@ def cache(tmp_path: Path) -> Cache:
 
 @pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
-    checkout = toytree.write(tmp_path / "linux")
-    return source.obtain(toytree.base(), Settings(linux_src=checkout, cache=cache.root), cache, ["fs/exec.c"])
+    return toytree.obtain(tmp_path / "linux", cache, ["fs/exec.c"])
 
 
 @pytest.fixture
