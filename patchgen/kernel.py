@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from patchgen import kernel_box, proc, progress, resources, tree
 from patchgen.base import DEFAULT
 from patchgen.cache import Cache, digest, machine_faults, prune, replacing, write_text
 from patchgen.errors import BuildError, MachineError, UsageError
-from patchgen.kernel_box import Box
+from patchgen.kernel_box import Box, Chain, Objects
 from patchgen.sandbox import MIB, Sandbox
 from patchgen.source import Source
 
@@ -172,6 +172,7 @@ def build(
     slot: str,
     jobs: int,
     sandbox: Sandbox | None = None,
+    chain: Chain | None = None,
 ) -> Kernel:
     """Build a kernel, unless the cache has it.
 
@@ -182,7 +183,8 @@ def build(
         cache: where it is built and kept.
         slot: the workspace; trees that follow each other there are built incrementally.
         jobs: parallel compilers.
-        sandbox: what a stranger's build is shut in. It begins with the base's objects, and its own are not kept.
+        sandbox: what a stranger's build is shut in. It begins with the base's objects.
+        chain: builds in the sandbox begin with the objects of the one before, and add theirs.
 
     Raises:
         BuildError: the configuration cannot be had, or it does not compile; with the compiler's lines. In a sandbox
@@ -194,7 +196,7 @@ def build(
         return kernel
     slot = tree.slot_of(slot, boxed=sandbox is not None)
     with contextlib.ExitStack() as stack:
-        seed = _seed(config, source, cache, jobs) if sandbox else None
+        seed = _objects(config, source, cache, jobs, chain) if sandbox else None
         stack.enter_context(cache.lock(tree.workspace_lock(source, slot)))
         kernel = cached(config, tree_id, source, cache)
         if kernel:
@@ -202,33 +204,57 @@ def build(
         space = tree.workspace(source, slot, cache)
         begin = time.monotonic()
         box = stack.enter_context(_box(sandbox, space, config, source, cache, seed)) if sandbox else None
-        written = tree.lay_out(space, source, tree_id, cache) if box else _switch(space, source, tree_id, config)
+        if seed:
+            written = tree.lay_out(space, source, tree_id, cache, seed.tree)
+        else:
+            written = _switch(space, source, tree_id, config)
         maker = _Maker(space, config, cache, jobs, box)
         maker.configure(start_config(config, source, cache))
-        log = maker.compile()
-        key = key_of(config, tree_id, source)
-        target = cache.directory("kernels") / key
-        fields = {
-            "tree": tree_id,
-            "config": config.name,
-            "key": key,
-            "warnings": maker.warnings(log, written),
-            "seconds": round(time.monotonic() - begin, 1),
-        }
-        with replacing(target) as fresh, machine_faults("cannot keep the kernel"):
-            fresh.mkdir()
-            for file, name in ((_IMAGE, "bzImage"), (_MAP, _MAP), (_CONFIG, "config")):
-                shutil.copyfile(maker.output / file, fresh / name)
-            for notes in _notes(config):
-                if (maker.output / notes).is_file():
-                    (fresh / notes).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(maker.output / notes, fresh / notes)
-            (fresh / "build.log").write_text(log)
-            (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
+        kept = chain.place / f"{config.name}.tar" if chain else None
+        log = maker.compile(kept)
+        said = maker.warnings(log, written, seed.warnings if seed else None)
+        _put(config, tree_id, source, cache, maker.output, log, said, time.monotonic() - begin)
+        if chain and kept and kept.is_file():
+            chain.last[config.name] = Objects(tree_id, kept, said)
     prune(cache.directory("kernels"), _KEPT)
     kernel = cached(config, tree_id, source, cache)
     assert kernel is not None, "it was written just now"
     return kernel
+
+
+def _put(
+    config: Config,
+    tree_id: str,
+    source: Source,
+    cache: Cache,
+    output: Path,
+    log: str,
+    said: Mapping[str, list[str]],
+    seconds: float,
+) -> None:
+    """Keep a kernel that was built in the directory `output`.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    key = key_of(config, tree_id, source)
+    fields = {
+        "tree": tree_id,
+        "config": config.name,
+        "key": key,
+        "warnings": sorted(f"{name}: {text}" for name, texts in said.items() for text in texts),
+        "seconds": round(seconds, 1),
+    }
+    with replacing(cache.directory("kernels") / key) as fresh, machine_faults("cannot keep the kernel"):
+        fresh.mkdir()
+        for file, name in ((_IMAGE, "bzImage"), (_MAP, _MAP), (_CONFIG, "config")):
+            shutil.copyfile(output / file, fresh / name)
+        for notes in _notes(config):
+            if (output / notes).is_file():
+                (fresh / notes).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(output / notes, fresh / notes)
+        (fresh / "build.log").write_text(log)
+        (fresh / "kernel.json").write_text(json.dumps(fields, indent=1))
 
 
 def _notes(config: Config) -> list[str]:
@@ -236,37 +262,38 @@ def _notes(config: Config) -> list[str]:
     return [str(Path(name).with_suffix(".gcno")) for name in config.profile]
 
 
-def _seed(config: Config, source: Source, cache: Cache, jobs: int) -> Path:
-    """Return the tar of the base's build directory, from which a stranger's build begins; built if need be.
+def _objects(config: Config, source: Source, cache: Cache, jobs: int, chain: Chain | None) -> Objects:
+    """Return what a stranger's build begins with: the last of its chain, or the base's objects, built if need be.
 
     Raises:
         BuildError: the base does not build.
         MachineError: a tool is missing or the disk is full.
     """
+    if chain and config.name in chain.last:
+        return chain.last[config.name]
     key = digest("seed", key_of(config, source.tree, source))
     kept = kernel_box.seed_of(key, cache)
-    if kept.is_file():
-        return kept
-    with cache.lock(tree.workspace_lock(source, "vanilla")):
-        if kept.is_file():
-            return kept
-        space = tree.workspace(source, "vanilla", cache)
-        # Even if the cache has the kernel: its objects may be gone, or of another tree.
-        written = _switch(space, source, source.tree, config)
-        maker = _Maker(space, config, cache, jobs)
-        maker.configure(start_config(config, source, cache))
-        maker.warnings(maker.compile(), written)
-        return kernel_box.keep_seed(space.output(config.name), key, cache)
+    if not kept.is_file():
+        with cache.lock(tree.workspace_lock(source, "vanilla")):
+            if not kept.is_file():
+                space = tree.workspace(source, "vanilla", cache)
+                # Even if the cache has the kernel: its objects may be gone, or of another tree.
+                written = _switch(space, source, source.tree, config)
+                maker = _Maker(space, config, cache, jobs)
+                maker.configure(start_config(config, source, cache))
+                maker.warnings(maker.compile(), written)
+                kernel_box.keep_seed(space.output(config.name), key, cache)
+    return Objects(source.tree, kept)
 
 
 @contextlib.contextmanager
 def _box(
-    sandbox: Sandbox, space: tree.Workspace, config: Config, source: Source, cache: Cache, seed: Path | None
+    sandbox: Sandbox, space: tree.Workspace, config: Config, source: Source, cache: Cache, seed: Objects | None
 ) -> Iterator[Box]:
     """Give the box for a stranger's tree: everything is seen where the base's workspace has it."""
     seen = tree.workspace_place(source, "vanilla", cache)
     with kernel_box.room_for(cache) as output:
-        yield Box(sandbox, space.files, seen, config.name, seed, output, cache)
+        yield Box(sandbox, space.files, seen, config.name, seed.tar if seed else None, output, cache)
 
 
 def compile_some(  # noqa: PLR0913 - keyword-only
@@ -280,6 +307,7 @@ def compile_some(  # noqa: PLR0913 - keyword-only
     objects: Callable[[Path], list[str]],
     arguments: tuple[str, ...] = (),
     sandbox: Sandbox | None = None,
+    chain: Chain | None = None,
 ) -> tuple[str, int]:
     """Compile some objects of a tree anew, for what is said about them.
 
@@ -293,6 +321,7 @@ def compile_some(  # noqa: PLR0913 - keyword-only
         objects: called with the directory of the tree's files, says which.
         arguments: for make, `W=1` for example.
         sandbox: what a stranger's build is shut in.
+        chain: in the sandbox, what begins with the objects that a build there has left.
 
     Returns:
         Everything that was printed, and how many objects were compiled.
@@ -301,15 +330,16 @@ def compile_some(  # noqa: PLR0913 - keyword-only
         BuildError: they do not compile.
     """
     with contextlib.ExitStack() as stack:
-        space = stack.enter_context(tree.held(source, tree_id, slot, cache, boxed=sandbox is not None))
-        box = stack.enter_context(_box(sandbox, space, config, source, cache, None)) if sandbox else None
+        start = load_config(config.name, source.base.name)  # without what was added to it
+        seed = _objects(start, source, cache, jobs, chain) if sandbox else None
+        since = seed.tree if seed else ""
+        space = stack.enter_context(tree.held(source, tree_id, slot, cache, boxed=sandbox is not None, since=since))
+        box = stack.enter_context(_box(sandbox, space, config, source, cache, seed)) if sandbox else None
         maker = _Maker(space, config, cache, jobs, box)
         maker.configure(start_config(config, source, cache))
         wanted = objects(space.files)
-        for name in wanted:
-            (maker.output / name).unlink(missing_ok=True)
         # Only what is said of these files counts, not of the headers' generators, which come first.
-        return maker.make(*arguments, *wanted, before=("prepare", "scripts")), len(wanted)
+        return maker.make(*arguments, *wanted, before=("prepare", "scripts"), anew=wanted), len(wanted)
 
 
 def tree_path(name: str) -> str:
@@ -400,14 +430,23 @@ class _Maker:
         timeout: float = _MAKE_SECONDS,
         env: Mapping[str, str] | None = None,
         before: tuple[str, ...] = (),
+        anew: Sequence[str] = (),
         results: Mapping[str, int] | None = None,
+        keep: Path | None = None,
         on_line: Callable[[str], None] = lambda _: None,
     ) -> proc.Result:
-        """Run make, after `before` if that is given; in a box `results` are the files that are wanted from it."""
+        """Run make, after `before` if that is given, and without the objects `anew`.
+
+        In a box `results` are the files that are wanted from it, and all goes to `keep` as a tar.
+        """
         command, whole = self._make(*targets), {**self._env, **(env or {})}
         first = self._make(f"-j{self._jobs}", *before) if before else []
         if self._box:
-            return self._box.follow(command, env=whole, before=first, results=results or {}, on_line=on_line)
+            return self._box.follow(
+                command, env=whole, before=first, results=results or {}, remove=anew, keep=keep, on_line=on_line
+            )
+        for name in anew:
+            (self.output / name).unlink(missing_ok=True)
         for words in (first, command):
             if words:
                 result = proc.follow(words, cwd=self._files, env=whole, timeout=timeout, on_line=on_line)
@@ -454,19 +493,27 @@ class _Maker:
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
 
-    def make(self, *targets: str, before: tuple[str, ...]) -> str:
-        """Make some targets and return all that was printed; `before` are made first, and what they print is left out.
+    def make(self, *targets: str, before: tuple[str, ...], anew: Sequence[str]) -> str:
+        """Make some targets, without the objects `anew`, and return all that was printed.
+
+        Args:
+            targets: what is made.
+            before: what is made first; what that prints is left out.
+            anew: objects that are removed first.
 
         Raises:
             BuildError: it failed, with the compiler's lines.
         """
-        result = self._run(f"-j{self._jobs}", *targets, before=before)
+        result = self._run(f"-j{self._jobs}", *targets, before=before, anew=anew)
         if result.status:
             raise self._failure(result.stdout)
         return result.stdout
 
-    def compile(self) -> str:
+    def compile(self, keep: Path | None = None) -> str:
         """Run the build with its progress shown.
+
+        Args:
+            keep: where the build directory goes as a tar, for a build in a box.
 
         Returns:
             Its whole output.
@@ -487,7 +534,7 @@ class _Maker:
                     step.update(done)
 
             results = {**_RESULTS, **dict.fromkeys(_notes(self._config), _NOTES_MAX)}
-            result = self._run(f"-j{self._jobs}", "bzImage", results=results, on_line=on_line)
+            result = self._run(f"-j{self._jobs}", "bzImage", results=results, keep=keep, on_line=on_line)
         if result.status:
             raise self._failure(result.stdout)
         if missing := [name for name in _RESULTS if not (self.output / name).is_file()]:
@@ -496,24 +543,31 @@ class _Maker:
         (self.output / ".patchgen-unfinished").unlink(missing_ok=True)
         return result.stdout
 
-    def warnings(self, log: str, written: list[str]) -> list[str]:
-        """Return the warnings of a whole kernel of which this build has compiled a part.
+    def warnings(
+        self, log: str, written: list[str], before: Mapping[str, list[str]] | None = None
+    ) -> dict[str, list[str]]:
+        """Return the warnings of a whole kernel of which this build has compiled a part, by file.
 
-        What earlier builds in the directory said of a file stands until the file is changed or compiled again.
+        What earlier builds have said of a file stands until the file is changed or compiled again.
+
+        Args:
+            log: of this build.
+            written: files that were changed since the one before.
+            before: what earlier builds have said; if not given, it is what is noted in the build directory.
         """
         output = self._seen.output(self._config.name)
-        kept = output / ".patchgen-warnings"  # in a box: what the base's build said
+        kept = output / ".patchgen-warnings"
         lines = log.splitlines()
         again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
-        known = json.loads(kept.read_text()) if kept.is_file() else {}
+        known = before if before is not None else json.loads(kept.read_text()) if kept.is_file() else {}
         # What has no file, such as <stdin> of scripts/checksyscalls.sh, is said anew by each build.
         stale = {*again, *written, *(name for name in known if name.startswith("<"))}
-        known = {name: texts for name, texts in known.items() if name not in stale}
+        found = {name: list(texts) for name, texts in known.items() if name not in stale}
         for name, texts in warnings(lines, self._seen.files, output).items():
-            known[name] = sorted({*known.get(name, []), *texts})
+            found[name] = sorted({*found.get(name, []), *texts})
         if not self._box:
-            write_text(kept, json.dumps(known, indent=1))
-        return sorted(f"{name}: {text}" for name, texts in known.items() for text in texts)
+            write_text(kept, json.dumps(found, indent=1))
+        return found
 
     def _failure(self, log: str) -> BuildError | MachineError:
         """Return the error that a failed build is, with the lines that tell why.

@@ -8,6 +8,9 @@ directory goes with it.
 
 Each call of make starts anew from there. What it is to find besides (`.config`) comes from a directory of ours, and
 what we want of its results goes to files that are there already and have a greatest size.
+
+The trees of one submission differ by a patch each. So the build directory that one has left is where the next begins
+(`Chain`): it too only ever leaves a sandbox as a tar of limited size, and is only unpacked in another one.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
 _GIVEN, _RESULTS = Path("/given"), Path("/results")
 _KEPT = 8  # Base's build directories of 55 MB and more.
 _TAR_SECONDS = 120.0
+_OBJECTS = "objects"  # what the tar of a build directory is called on its way out
 # Arguments: how many results, their names, the command. Of the command in BEFORE something is seen only if it fails.
 _SCRIPT = """
 if [ -s /dev/stdin ]; then tar -xf - || exit 99; fi
+eval "rm -f -- $REMOVE"
 for name in .config .config.fresh; do
   if [ -f /given/$name ]; then cmp -s /given/$name $name || cp /given/$name $name; fi
 done
@@ -47,8 +52,39 @@ eval "$BEFORE" > /tmp/before 2>&1 || { status=$?; cat /tmp/before; exit $status;
 number=0
 cd "$out"
 for name in $names; do [ -f "$name" ] && cat "$name" > /results/$number; number=$((number + 1)); done
+if [ $status = 0 ] && [ -f /results/objects ]; then
+  find . -mindepth 1 -maxdepth 1 -print0 | tar --format=posix --null -T - -cf /results/objects || : > /results/objects
+fi
 exit $status
 """
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What a build has left, for another one to begin with.
+
+    Attributes:
+        tree: git tree id of the source they were made from.
+        tar: the build directory.
+        warnings: what the compiler has said of each file of a stranger's; the base's own do not count.
+    """
+
+    tree: str
+    tar: Path
+    warnings: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Chain:
+    """Builds of one submission's trees, of which each begins with what the one before it has left.
+
+    Attributes:
+        place: a directory for that; what is there goes with it.
+        last: the objects of the last build, by configuration.
+    """
+
+    place: Path
+    last: dict[str, Objects] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +117,8 @@ class Box:
         before: Sequence[str],
         results: Mapping[str, int],
         on_line: Callable[[str], None],
+        remove: Sequence[str] = (),
+        keep: Path | None = None,
     ) -> proc.Result:
         """Run make in the sandbox.
 
@@ -90,6 +128,8 @@ class Box:
             before: a command that is run first, whose output does not count.
             results: files of the build directory that are wanted, with the bytes that each may have.
             on_line: called with each line of output.
+            remove: files that are removed from the build directory first.
+            keep: where the build directory goes as a tar after a success, unless it is too large for the sandbox.
 
         Raises:
             BuildError: it did not keep to its limits, or a result is larger than it may be.
@@ -97,6 +137,7 @@ class Box:
         with ExitStack() as stack:
             room = stack.enter_context(self.cache.scratch("box"))
             files = [room / str(number) for number in range(len(results))]
+            files += [room / _OBJECTS] if keep else []
             for file in files:
                 file.touch()
                 open_to(file)
@@ -107,15 +148,22 @@ class Box:
                     words,
                     cwd=self.seen.output(self.name),
                     timeout=self.sandbox.limits.seconds,
-                    env={**env, "BEFORE": shlex.join(before), "SOURCE": str(self.seen.files)},
+                    env={
+                        **env,
+                        "BEFORE": shlex.join(before),
+                        "REMOVE": shlex.join(remove),
+                        "SOURCE": str(self.seen.files),
+                    },
                     stdin=stdin,
                     on_line=on_line,
                     sandbox=self._sandbox(files),
                 )
             except OverLimitError as error:
                 raise BuildError(f"the build was stopped: {error.message}", evidence=error.evidence) from error
-            for (name, limit), file in zip(results.items(), files, strict=True):
+            for (name, limit), file in zip(results.items(), files, strict=False):
                 self._take(name, limit, file)
+            if keep and (room / _OBJECTS).stat().st_size:
+                shutil.move(room / _OBJECTS, keep)
         return result
 
     def _sandbox(self, files: Sequence[Path]) -> Sandbox:
@@ -149,8 +197,8 @@ def room_for(cache: Cache) -> Iterator[Path]:
 CCACHE = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": str(HOME / "ccache"), "CCACHE_NOSTATS": "1"}
 
 
-def keep_seed(output: Path, key: str, cache: Cache) -> Path:
-    """Keep a build directory of the base as a tar, and return that.
+def keep_seed(output: Path, key: str, cache: Cache) -> None:
+    """Keep a build directory of the base as a tar.
 
     Args:
         output: the directory; the caller holds its workspace's lock.
@@ -168,7 +216,6 @@ def keep_seed(output: Path, key: str, cache: Cache) -> Path:
         command += sorted(path.name for path in output.iterdir())
         proc.run(command, cwd=Path("/"), timeout=_TAR_SECONDS)
     prune(target.parent, _KEPT)
-    return target
 
 
 def seed_of(key: str, cache: Cache) -> Path:

@@ -24,6 +24,7 @@ from patchgen.sandbox import with_files
 
 if TYPE_CHECKING:
     from patchgen.cache import Cache
+    from patchgen.kernel_box import Chain
     from patchgen.sandbox import Sandbox
     from patchgen.source import Source
 
@@ -47,6 +48,7 @@ class Target:
         slot: the workspace for such trees.
         paths: files that the series adds or changes.
         sandbox: what a stranger's tree is looked at in.
+        chain: the builds of a stranger's trees so far.
     """
 
     source: Source
@@ -54,6 +56,7 @@ class Target:
     slot: str
     paths: frozenset[str]
     sandbox: Sandbox | None = None
+    chain: Chain | None = None
 
     def vanilla(self) -> Target:
         """Return the same for the base."""
@@ -201,7 +204,8 @@ def _make(
     version: str = "",
 ) -> Seen:
     """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
-    config = kernel.load_config(CONFIG, target.source.base.name)
+    # In a sandbox every build directory goes away, so the objects of a kernel's can be used.
+    config = kernel.load_config("small" if target.sandbox else CONFIG, target.source.base.name)
     config = config.model_copy(update={"cflags": (*config.cflags, *cflags)})
     way = (kernel.key_of(config, target.tree, target.source), sorted(target.paths), list(arguments), version)
     kept = cache.directory("static") / f"{digest(1, *way)}.json"
@@ -218,6 +222,7 @@ def _make(
         objects=lambda there: _objects(target, there),
         arguments=tuple(arguments),
         sandbox=target.sandbox,
+        chain=target.chain,
     )
     said, what = parse(log, kernel.tree_path), f"{count} files"
     listed = sorted((one.path, one.line, one.text) for one in said)

@@ -123,7 +123,7 @@ def slot_of(slot: str, *, boxed: bool) -> str:
 
 
 @contextlib.contextmanager
-def held(source: Source, tree: str, slot: str, cache: Cache, *, boxed: bool) -> Iterator[Workspace]:
+def held(source: Source, tree: str, slot: str, cache: Cache, *, boxed: bool, since: str = "") -> Iterator[Workspace]:
     """Give a workspace whose files are those of a tree, and which nobody else changes meanwhile.
 
     Args:
@@ -132,6 +132,7 @@ def held(source: Source, tree: str, slot: str, cache: Cache, *, boxed: bool) -> 
         slot: name of the workspace.
         cache: where it is.
         boxed: it is for a stranger's tree, which is built in a sandbox.
+        since: git tree id of what the objects there were made from, the base's if not given; see `lay_out`.
 
     Raises:
         MachineError: git failed, or the disk is full.
@@ -140,7 +141,7 @@ def held(source: Source, tree: str, slot: str, cache: Cache, *, boxed: bool) -> 
     with cache.lock(workspace_lock(source, own)):
         space = workspace(source, own, cache)
         if boxed:
-            lay_out(space, source, tree, cache)
+            lay_out(space, source, tree, cache, since)
         else:
             switch(space, source, tree)
         yield space
@@ -177,20 +178,22 @@ def switch(space: Workspace, source: Source, tree: str) -> list[str]:
     return written
 
 
-def lay_out(space: Workspace, source: Source, tree: str, cache: Cache) -> list[str]:
+def lay_out(space: Workspace, source: Source, tree: str, cache: Cache, since: str = "") -> list[str]:
     """Make a workspace's files those of `tree`, as if nothing had been in it before.
 
-    What is as in the base is a hard link to the pristine file, and old; all that differs is written now. So any
-    objects of the base fit, whenever they were made. `switch` must not be used in the same workspace.
+    What is as in `since` is old, and what differs from that is written now. So any objects of `since` fit, whenever
+    they were made. What is as in the base is a hard link to the pristine file. `switch` must not be used in the same
+    workspace.
 
     Args:
         space: the workspace.
         source: the base it was made from.
         tree: git tree id in the source's repository.
         cache: where the pristine tree is.
+        since: git tree id of what the objects were made from, the base's if not given.
 
     Returns:
-        The paths in which the tree differs from the base.
+        The paths in which the tree differs from `since`.
 
     Raises:
         MachineError: git failed, or the disk is full.
@@ -199,22 +202,35 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache) -> list[s
     if not ours.is_file():
         for file in space.files.rglob("*"):
             _make_old(file)
-    before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
     wanted = _changes(source, tree)
-    write_text(ours, json.dumps(sorted(before | set(wanted))))
+    known = _changes(source, since) if since else {}
+    own = set(wanted) | set(known)
+    before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
+    write_text(ours, json.dumps(sorted(before | own)))
     with machine_faults("cannot write the kernel tree"):
-        for path in sorted(before | set(wanted)):
+        for path in sorted(before | own):
             _remove(space.files / path)
-        for path in sorted(before - set(wanted)):
+        for path in sorted((before | own) - set(wanted)):
             if os.path.lexists(clean / path):
-                (space.files / path).parent.mkdir(parents=True, exist_ok=True)
-                os.link(clean / path, space.files / path, follow_symlinks=False)
-                _make_old(space.files / path)
+                _put_back(clean / path, space.files / path, new=path in known)
         for path, (mode, blob) in wanted.items():
             data = answer(bare_repository(source.repository), "cat_file", "blob", blob, data=b"") if blob else None
             _put(space.files / path, mode, data)
-    write_text(ours, json.dumps(sorted(wanted)))
-    return sorted(wanted)
+            if data is not None and known.get(path) == (mode, blob):
+                _make_old(space.files / path)
+    write_text(ours, json.dumps(sorted(own)))
+    return sorted(path for path in own if wanted.get(path) != known.get(path))
+
+
+def _put_back(clean: Path, path: Path, *, new: bool) -> None:
+    """Put the base's file where it belongs: a link to it, or where it must be new, a copy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if new:
+        shutil.copyfile(clean, path, follow_symlinks=False)
+        shutil.copymode(clean, path, follow_symlinks=False)
+    else:
+        os.link(clean, path, follow_symlinks=False)
+        _make_old(path)
 
 
 def _changes(source: Source, tree: str) -> dict[str, tuple[str, str | None]]:

@@ -81,7 +81,7 @@ def judge(request: Request, shop: Workshop) -> Verdict:
     stages: list[Stage] = []
     findings: list[Finding] = []
     with shop.project.cache.scratch("verdict") as place:
-        case = Case(request, replace(shop, place=place))
+        case = Case(request, shop.within(place))
         for number, step in enumerate(_STEPS, 1):
             stage, found = _stage(number, step, case, stages)
             stages.append(stage)

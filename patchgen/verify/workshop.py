@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from patchgen import kernel, pipeline, sandbox, static
 from patchgen.cache import machine_faults
+from patchgen.kernel_box import Chain
 
 if TYPE_CHECKING:
     from patchgen.cache import Cache
@@ -57,6 +58,7 @@ class Workshop:
         trust: the user vouches for the submission.
         pace: what time limits in guests are multiplied by.
         place: a directory that holds the kernels for as long as the verdict takes; the cache may drop them.
+        chain: its builds so far, each of which begins where the one before it has ended.
     """
 
     project: Project
@@ -65,6 +67,11 @@ class Workshop:
     trust: bool = False
     pace: float = 1.0
     place: Path | None = None
+    chain: Chain | None = None
+
+    def within(self, place: Path) -> Workshop:
+        """Return the same for one verdict, with a directory for what it holds."""
+        return dataclasses.replace(self, place=place, chain=Chain(place))
 
     def build(self, config: str, tree: str) -> Kernel:
         """Build a tree, unless the cache has it.
@@ -78,7 +85,9 @@ class Workshop:
         slot, box = ("vanilla", None) if ours else (self.slot, self._box())
         jobs = self.project.settings.jobs
         cache = self.project.cache
-        return self._held(kernel.build(chosen, tree, self.origin, cache, slot=slot, jobs=jobs, sandbox=box))
+        chain = self.chain if box else None
+        built = kernel.build(chosen, tree, self.origin, cache, slot=slot, jobs=jobs, sandbox=box, chain=chain)
+        return self._held(built)
 
     def _held(self, built: Kernel) -> Kernel:
         """Return a kernel whose files stay: the cache keeps only the newest, and other verdicts build meanwhile."""
@@ -111,7 +120,7 @@ class Workshop:
             BuildError: they do not compile.
             MachineError: the machine failed.
         """
-        target = static.Target(self.origin, tree, self.slot, paths, self._box())
+        target = static.Target(self.origin, tree, self.slot, paths, self._box(), self.chain)
         return static.analyse(target, self.project.cache, self.project.settings.jobs, "sparse")
 
     def _box(self) -> Sandbox | None:

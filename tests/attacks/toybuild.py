@@ -25,6 +25,8 @@ PHONY: tinyconfig olddefconfig bzImage
 tinyconfig olddefconfig:
 \t@echo CONFIG_TOY=y > $(or $(KCONFIG_CONFIG),$(O)/.config)
 $(O)/object.o: kernel/fork.c
+\t@echo "  CC      kernel/fork.o"
+\t@sed -n 's,^warn ,$(CURDIR)/kernel/fork.c:1: warning: ,p' kernel/fork.c
 \t@cat kernel/fork.c > $@
 bzImage: $(O)/object.o
 \t@mkdir -p $(O)/arch/x86/boot
@@ -53,6 +55,11 @@ def patch(path: str, text: str) -> bytes:
 
 def build(mails: list[bytes], where: Source, cache: Cache, box: Sandbox | None) -> Kernel:
     """Apply patches and build what comes out, as a submission is."""
-    read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
-    tree = apply.apply(where, read, cache).trees[-1] if mails else where.tree
+    tree = trees(mails, where, cache)[-1] if mails else where.tree
     return kernel.build(CONFIG, tree, where, cache, slot="submission", jobs=2, sandbox=box)
+
+
+def trees(mails: list[bytes], where: Source, cache: Cache) -> tuple[str, ...]:
+    """Apply patches and return the tree after each."""
+    read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
+    return apply.apply(where, read, cache).trees
