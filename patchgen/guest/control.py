@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 MAX_PAYLOAD = 65536
@@ -36,6 +36,7 @@ _HEAD = re.compile(rb"\x02pg ([a-z]{1,7}) ([0-9a-f]{16}) ([0-9]{1,5}) ([0-9a-f]{
 _READ = 65536
 # Bytes that are read for one frame, with those between frames and what is read ahead of the next.
 _MOST = 4 * MAX_PAYLOAD
+_LOOK_SECONDS = 1.0
 
 
 class ChannelError(Exception):
@@ -96,13 +97,14 @@ class Channel:
 
     Args:
         connection: the socket; the channel closes it.
+        hopeless: asked every second while nothing comes; if it is true, the wait is over.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, hopeless: Callable[[], bool] = lambda: False) -> None:
         import pexpect
         from pexpect.socket_pexpect import SocketSpawn
 
-        self._socket = connection
+        self._socket, self._hopeless = connection, hopeless
         self._nonce = NOTHING_ASKED
         self._left = _MOST
         self._spawn = SocketSpawn(connection, maxread=_READ, timeout=None)
@@ -136,7 +138,7 @@ class Channel:
 
         Raises:
             ClosedError: the other side is gone.
-            SilentError: it did not come in time.
+            SilentError: it did not come in time, or there is no hope that it will.
             DamagedError: its checksum is wrong, it answers another request, or there is no end of bytes that are no
                 frame.
         """
@@ -176,16 +178,19 @@ class Channel:
         return limited
 
     def _expect(self, pattern: re.Pattern[bytes], deadline: float) -> re.Match[bytes]:
-        # Zero would make the socket non-blocking, which pexpect does not expect.
-        left = max(deadline - time.monotonic(), 0.001)
-        try:
-            which = self._spawn.expect([pattern, *self._ends], timeout=left)
-        except OSError as error:  # reset by a QEMU that was killed
-            raise ClosedError from error
-        if which == 1:
-            raise ClosedError
-        if which == 2:
-            raise SilentError
+        while True:
+            # Zero would make the socket non-blocking, which pexpect does not expect.
+            left = max(deadline - time.monotonic(), 0.001)
+            try:
+                which = self._spawn.expect([pattern, *self._ends], timeout=min(left, _LOOK_SECONDS))
+            except OSError as error:  # reset by a QEMU that was killed
+                raise ClosedError from error
+            if which == 0:
+                break
+            if which == 1:
+                raise ClosedError
+            if left <= _LOOK_SECONDS or self._hopeless():
+                raise SilentError
         match = self._spawn.match
         assert isinstance(match, re.Match)
         return match

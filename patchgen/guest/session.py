@@ -120,7 +120,7 @@ class Guest:
         """
         self.qemu.__enter__()
         try:
-            self._channel = Channel(self.qemu.control)
+            self._channel = Channel(self.qemu.control, lambda: self.qemu.flooded)
             if self._restored:
                 self._send(Frame("ping"), "when restored")
                 self._receive(RESTORE_SECONDS * self._pace, "when restored", wanted=("ack",))

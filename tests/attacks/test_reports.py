@@ -42,8 +42,11 @@ def written(*objects: bytes) -> bytes:
 
 def bomb() -> bytes:
     """A PDF whose table of objects is compressed, and 2 GB long when it is not."""
-    packer = zlib.compressobj(9)
-    data = b"".join(packer.compress(b"\0" * (1 << 20)) for _ in range(2048)) + packer.flush()
+    # A block that refers to nothing before it can be repeated; compressing it all takes seconds.
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    block = packer.compress(b"\0" * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    sums = (2048 << 20) % 65521 << 16 | 1
+    data = b"\x78\xda" + block * 2048 + packer.flush() + sums.to_bytes(4, "big")
     head = b"%PDF-1.5\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
     stream = (
         b"3 0 obj\n<< /Type /XRef /Size 4 /W [1 2 1] /Root 1 0 R /Filter /FlateDecode /Length %d >>\nstream\n"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patchgen.guest import control
 from patchgen.guest.control import (
     PREAMBLE,
     Channel,
@@ -92,6 +93,36 @@ def test_silence_ends_in_time_also_inside_a_frame(ends: tuple[Channel, socket.so
     with pytest.raises(SilentError):
         channel.receive(0.2)
     assert 0.1 < time.monotonic() - begin < 2
+
+
+def test_a_frame_may_take_longer_than_a_look(
+    ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_LOOK_SECONDS", 0.02)
+    channel, far = ends
+    data = encode(Frame("out", b"hello"))
+
+    def halting() -> None:
+        for part in (data[:10], data[10:-2], data[-2:]):
+            time.sleep(0.1)
+            far.sendall(part)
+
+    thread = threading.Thread(target=halting)
+    thread.start()
+    assert channel.receive(5) == Frame("out", b"hello")
+    thread.join()
+
+
+def test_there_is_no_waiting_without_hope(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_LOOK_SECONDS", 0.02)
+    near, far = socket.socketpair()
+    with far:
+        channel = Channel(near, lambda: True)
+        begin = time.monotonic()
+        with pytest.raises(SilentError):
+            channel.receive(20)
+        assert time.monotonic() - begin < 10
+        channel.close()
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0])
