@@ -373,7 +373,7 @@ def test_a_hostile_build(
 
 POISON = Attack(
     "an object left in the build directory, newer than its source, for the next submission",
-    "each build begins with the base's objects, and its directory goes with it",
+    "a submission's first build begins with the base's objects, and its directory goes with the verdict",
     rule("echo owned | tee $(O)/object.o > $(O)/arch/x86/boot/bzImage; touch -d 2099-01-01 $(O)/object.o"),
 )
 NEIGHBOUR = Attack(
