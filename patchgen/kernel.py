@@ -376,9 +376,9 @@ def warnings(lines: Iterable[str], files: Path, output: Path) -> dict[str, list[
         match = _WARNING.match(line)
         if match:
             whole = Path(os.path.normpath(output / match["file"]))
-            inside = str(whole.relative_to(files)) if whole.is_relative_to(files) else match["file"]
             # ccache repeats what the compiler said when it ran, perhaps in another workspace.
-            found.setdefault(_WORKSPACE.sub("", inside), set()).add(match["text"])
+            inside = str(whole.relative_to(files)) if whole.is_relative_to(files) else tree_path(match["file"])
+            found.setdefault(inside, set()).add(match["text"])
     return {name: sorted(texts) for name, texts in found.items()}
 
 

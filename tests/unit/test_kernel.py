@@ -23,6 +23,7 @@ def test_warnings_compare_across_builds() -> None:
         "/c/v1/work/abc-1/series/src/mm/a.c:1:2: warning: odd [-Wodd]",
         "../src/mm/a.c:77:2: warning: odd [-Wodd]",
         "/c/v1/work/other/vanilla/src/mm/a.c:3:9: warning: odd [-Wodd]",
+        "/c/v1/work/other/vanilla/src/arch/x86/rm/../../../mm/a.c:3:9: warning: odd [-Wodd]",
     ]
     for line in same:
         assert kernel.warnings([line], SPACE / "src", SPACE / "out-small") == {"mm/a.c": ["odd [-Wodd]"]}
