@@ -93,7 +93,7 @@ def shape(reader: _Reader) -> list[str]:
     return [tag for tag, _ in reader.tags]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.one_of(st.just(HOSTILE), st.text(st.characters(codec=None), min_size=1, max_size=40)))
 def test_the_page_escapes_everything(raw: str) -> None:
     """Whatever text a submission brings, the page has the same tags as with plain text, and shows the text."""
