@@ -13,7 +13,8 @@ from patchgen.testbed import Testbed
     [
         ("start write,0,3 end start write,1,1 end join", 4),
         ("tstart write,0,2 end tstart write,2,2 end join", 0),
-        ("start tstart write,0,2 end start write,0,4 end join end join write,3,1", 7),
+        # One after the other: a fork between a fault and the write that it is for makes that fault again.
+        ("start tstart write,0,2 touch,t1 end await,t1 start write,0,4 end join end join write,3,1", 7),
         ("fork tstart sleep,20000 write,0,1 end end", 0),  # it ends before that
         ("orphan write,0,1 touch,o1 end await,o1", 1),
         ("fork orphan start write,0,1 end join touch,o2 end end await,o2 write,0,1", 2),
