@@ -31,6 +31,7 @@ _KEPT = 96  # A kernel takes 3 MB; those of verdicts that are under way must be 
 _IMAGE, _MAP, _CONFIG = "arch/x86/boot/bzImage", "System.map", ".config"
 _RESULTS = {_IMAGE: 48 * MIB, _MAP: 32 * MIB}
 _CONFIG_MAX, _NOTES_MAX = MIB, 4 * MIB
+_SAID = ".patchgen-warnings"  # in a build directory: the warnings of each file
 _MAKE_SECONDS = 3600.0
 _CONFIG_SECONDS = 300.0
 _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
@@ -213,7 +214,7 @@ def build(
         kept = chain.place / f"{config.name}.tar" if chain else None
         log = maker.compile(kept)
         said = maker.warnings(log, written, seed.warnings if seed else None)
-        _put(config, tree_id, source, cache, maker.output, log, said, time.monotonic() - begin)
+        _keep(config, tree_id, source, cache, maker.output, log, said, time.monotonic() - begin)
         if chain and kept and kept.is_file():
             chain.last[config.name] = Objects(tree_id, kept, said)
     prune(cache.directory("kernels"), _KEPT)
@@ -222,7 +223,7 @@ def build(
     return kernel
 
 
-def _put(
+def _keep(
     config: Config,
     tree_id: str,
     source: Source,
@@ -283,7 +284,8 @@ def _objects(config: Config, source: Source, cache: Cache, jobs: int, chain: Cha
                 maker.configure(start_config(config, source, cache))
                 maker.warnings(maker.compile(), written)
                 kernel_box.keep_seed(space.output(config.name), key, cache)
-    return Objects(source.tree, kept)
+    said = tree.workspace_place(source, "vanilla", cache).output(config.name) / _SAID
+    return Objects(source.tree, kept, json.loads(said.read_text()) if said.is_file() else {})
 
 
 @contextlib.contextmanager
@@ -556,7 +558,7 @@ class _Maker:
             before: what earlier builds have said; if not given, it is what is noted in the build directory.
         """
         output = self._seen.output(self._config.name)
-        kept = output / ".patchgen-warnings"
+        kept = output / _SAID
         lines = log.splitlines()
         again = {f"{line.split()[-1].removesuffix('.o')}.c" for line in lines if line.startswith("  CC ")}
         known = before if before is not None else json.loads(kept.read_text()) if kept.is_file() else {}

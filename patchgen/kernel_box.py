@@ -66,12 +66,12 @@ class Objects:
     Attributes:
         tree: git tree id of the source they were made from.
         tar: the build directory.
-        warnings: what the compiler has said of each file of a stranger's; the base's own do not count.
+        warnings: what the compiler has said of each file.
     """
 
     tree: str
     tar: Path
-    warnings: Mapping[str, list[str]] = field(default_factory=dict)
+    warnings: Mapping[str, list[str]]
 
 
 @dataclass
