@@ -30,12 +30,13 @@ def coverage(
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on a kernel with counters, and say which lines of the series never ran."""
-    from patchgen import coverage_page, coverage_testing, pipeline
+    from patchgen import coverage_page, coverage_testing, pipeline, runner
     from patchgen.cache import write_text
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     box = common.sandbox_for(submission, trust)
-    measured = coverage_testing.measure(project, submission, only, workers or project.settings.jobs, box)
+    guests = workers or runner.at_once(project.settings.jobs)
+    measured = coverage_testing.measure(project, submission, only, guests, box)
     counted = measured.coverage
     if html:
         title = str(submission) if submission else project.series.title

@@ -52,7 +52,7 @@ def run_scenarios(
     image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
     bed = pipeline.testbed_of(project, image, box)
     prefix = str(project.series.parameters["log_prefix"])
-    outcomes = runner.run_all(chosen, bed, prefix, workers or project.settings.jobs)
+    outcomes = runner.run_all(chosen, bed, prefix, workers or runner.at_once(project.settings.jobs))
     results.keep(outcomes, bed, project.cache)
     if junit:
         runner.write_junit(outcomes, junit, str(image))

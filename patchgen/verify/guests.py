@@ -104,7 +104,7 @@ def behaviour(case: Case) -> Iterator[Finding]:
         again = shlex.join(["patchgen", "run", "--submission", str(case.request.given), "--", "true"])
         yield Finding("boot", Severity.ERROR, why, "", dead.evidence, ("3-4",), again=again)
         return
-    workers = case.shop.project.settings.jobs
+    workers = runner.at_once(case.shop.project.settings.jobs)
     case.outcomes = runner.run_all(SCENARIOS, bed, _prefix(case), workers, run=Course(case.pace))
     counts = {word: sum(one.result == word for one in case.outcomes) for word in ("ok", "FAILED", "skipped")}
     case.facts["scenarios"] = f"{counts['ok']} of {len(case.outcomes)} passed"
