@@ -211,12 +211,12 @@ def build(
             written = _switch(space, source, tree_id, config)
         maker = _Maker(space, config, cache, jobs, box)
         maker.configure(start_config(config, source, cache))
-        kept = chain.place / f"{config.name}.tar" if chain else None
+        kept = chain.room_for(config.name, tree_id) if chain else None
         log = maker.compile(kept)
         said = maker.warnings(log, written, seed.warnings if seed else None)
         _keep(config, tree_id, source, cache, maker.output, log, said, time.monotonic() - begin)
-        if chain and kept and kept.is_file():
-            chain.last[config.name] = Objects(tree_id, kept, said)
+        if chain and kept:
+            chain.add(config.name, Objects(tree_id, kept, said))
     prune(cache.directory("kernels"), _KEPT)
     kernel = cached(config, tree_id, source, cache)
     assert kernel is not None, "it was written just now"

@@ -86,6 +86,18 @@ class Chain:
     place: Path
     last: dict[str, Objects] = field(default_factory=dict)
 
+    def room_for(self, config: str, tree: str) -> Path:
+        """Return where the objects of a tree go; never where those of another are, which stand until `add`."""
+        return self.place / f"{config}-{tree}.tar"
+
+    def add(self, config: str, objects: Objects) -> None:
+        """Let the next build begin with these, if the build has kept them, and else with those of before."""
+        if objects.tar.is_file():
+            before = self.last.get(config)
+            self.last[config] = objects
+            if before and before.tar != objects.tar:
+                before.tar.unlink()
+
 
 @dataclass(frozen=True)
 class Box:

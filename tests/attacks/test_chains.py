@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from attacks import toybuild
 from attacks.catalogue import needs_sandbox
+from attacks.mails import addition
 
 from patchgen import kernel, sandbox
 from patchgen.cache import Cache
@@ -61,7 +62,7 @@ def test_what_is_as_it_was_is_not_compiled_again(cache: Cache, origin: Source, c
 
 def test_what_is_as_in_the_base_again_is_compiled_again(cache: Cache, origin: Source, chain: Chain) -> None:
     original = toybuild.FILES["kernel/fork.c"].data.decode()
-    back = toybuild.addition("kernel/fork.c", "warn me\n", f"{original}")
+    back = addition("kernel/fork.c", "warn me\n", original)
     mails = [toybuild.patch("kernel/fork.c", "warn me\n"), toybuild.patch("MAINTAINERS", "me\n"), back]
     kernels = [built(tree, origin, cache, chain) for tree in toybuild.trees(mails, origin, cache)]
     assert [COMPILES in log(one) for one in kernels] == [True, False, True]
@@ -89,6 +90,24 @@ def test_what_is_larger_than_the_sandbox_allows_is_not_kept(cache: Cache, origin
     assert chain.last == {}
     assert list(chain.place.iterdir()) == []
     assert built(second, origin, cache, chain).image.is_file()
+
+
+def test_objects_that_were_not_kept_are_not_taken_for_those_of_before(
+    cache: Cache, origin: Source, chain: Chain
+) -> None:
+    """The second tree's are too large, so the third begins with the first's, and compiles what the second changed."""
+    fills = MAKEFILE.replace("\t@echo map", "\t@head -c 1000000 /dev/zero | tee $(O)/a > $(O)/b; echo map")
+    first, filled = "one\n", [toybuild.patch("kernel/fork.c", "one\n"), toybuild.patch("Makefile", fills)]
+    mails = [*filled, addition("kernel/fork.c", first, "two\n"), toybuild.patch("MAINTAINERS", "me\n")]
+    one, _, two, last = toybuild.trees(mails, origin, cache)
+    small = replace(BOX, limits=replace(sandbox.BUILD, file=sandbox.MIB))
+    built(one, origin, cache, chain)
+    built(two, origin, cache, chain, small)
+    assert chain.last["toy"].tree == one
+    found = built(last, origin, cache, chain)
+    assert COMPILES in log(found)
+    assert found.image.read_text() == "two\n"
+    assert [path.name for path in chain.place.iterdir()] == [f"toy-{last}.tar"]
 
 
 def test_nobody_else_gets_what_a_submission_has_left(
