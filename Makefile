@@ -8,8 +8,8 @@ PYTEST := $(BIN)/python -m pytest
 JUNIT := dist/junit
 # Decides on which kernels the tests run, builds them, and hands the decision on.
 PREPARED = kernels=$$($(BIN)/python tests/prepare.py) && PATCHGEN_TEST_KERNELS="$$kernels"
-# One worker more than there are CPUs, since many tests wait for something; PARALLEL= for one process.
-PARALLEL = -n $$(($$(nproc) + 1))
+# Two workers more than there are CPUs, since many tests wait for something; PARALLEL= for one process.
+PARALLEL = -n $$(($$(nproc) + 2)) --dist worksteal
 
 # The kernel to work on and where it is, whose test program and fork to use: honoured by every target.
 export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
