@@ -416,6 +416,8 @@ class _Maker:
                 "CCACHE_DEPEND": "1",
                 # It costs more time than it saves disk.
                 "CCACHE_NOCOMPRESS": "1",
+                # Each header is hashed once, not for each of the objects that are made from it.
+                "CCACHE_INODECACHE": "1",
                 **(kernel_box.CCACHE if box else {}),
             }
 
