@@ -121,17 +121,15 @@ def test_a_command_is_killed_at_its_time_limit_with_its_children(guest: Guest) -
     assert result.timed_out
     assert not result.stuck
     assert result.signal == signal.SIGKILL
-    assert result.seconds < 5
+    assert result.seconds < 60
     assert "sleep 1234" not in guest.run(["ps"]).text
     assert guest.run("yes", timeout=0.5).timed_out
 
 
 def test_a_child_in_the_background_holds_nothing_up_and_is_reaped(guest: Guest) -> None:
-    begin = time.monotonic()
-    assert guest.run("echo a; sleep 0.5 & echo b").text == "a\nb\n"
-    assert time.monotonic() - begin < 0.5 + 2
-    assert "sleep" in guest.run(["ps"]).text
-    guest.run("sleep 1")
+    assert guest.run("echo a; sleep 1234 & echo b").text == "a\nb\n"
+    assert "sleep 1234" in guest.run(["ps"]).text
+    assert guest.run("killall sleep; sleep 0.5").status == 0
     assert "sleep" not in guest.run(["ps"]).text
 
 
@@ -278,16 +276,14 @@ def test_a_saved_guest_is_used_again_and_starts_afresh(own_cache: Cache, vanilla
     with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as first:
         first.run("touch /tmp/trace")
     before = state_file(own_cache).stat()
-    seconds = []
-    for _ in range(3):
-        begin = time.monotonic()
+    booted = state_file(own_cache).with_name("console").read_text()
+    assert VERSION in booted
+    for _ in range(2):
         with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as again:
             assert again.run("ls /tmp").text == ""
-            seconds.append(time.monotonic() - begin)
-            assert VERSION in again.console
+            assert again.console.startswith(booted), "the times of its lines say that it did not boot again"
     after = state_file(own_cache).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-    assert min(seconds) < 1.0, "0.2 s on a quiet machine"
 
 
 def test_a_damaged_saved_guest_is_made_anew(own_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
@@ -357,8 +353,8 @@ def test_qemu_ends_with_us_however_we_end(vanilla_kernel: Path, image: Image, nu
         assert alive(int(pid))
         time.sleep(0.3)
         child.send_signal(number)
-        child.wait(timeout=10)
-    deadline = time.monotonic() + 5
+        child.wait(timeout=60)
+    deadline = time.monotonic() + 30
     while alive(int(pid)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(int(pid))

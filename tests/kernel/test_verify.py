@@ -306,7 +306,7 @@ def test_kernels_are_held(project: Project, origin: Source, vanilla_kernel: Path
 
 
 def test_time_limits_grow_with_the_pace(vanilla_bed: Testbed) -> None:
-    with dataclasses.replace(vanilla_bed, pace=3.0).ready() as guest:
+    with dataclasses.replace(vanilla_bed, pace=30.0).ready() as guest:
         assert not guest.run("sleep 2", timeout=1).timed_out
     with vanilla_bed.ready() as guest:
         assert guest.run("sleep 2", timeout=1).timed_out
