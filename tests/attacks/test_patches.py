@@ -196,7 +196,7 @@ def test_a_hostile_patch_is_refused(attack: Attack, origin: Source, tmp_path: Pa
         apply.apply(origin, [patches.read("0001-a.patch", attack.means, cache)], cache)
     assert attack.said in caught.value.message
     assert "\x1b" not in caught.value.message
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 5
     assert not list(tmp_path.rglob("owned*"))
 
 

@@ -121,7 +121,7 @@ def test_a_command_is_killed_at_its_time_limit_with_its_children(guest: Guest) -
     assert result.timed_out
     assert not result.stuck
     assert result.signal == signal.SIGKILL
-    assert result.seconds < 60
+    assert result.seconds < 5
     assert "sleep 1234" not in guest.run(["ps"]).text
     assert guest.run("yes", timeout=0.5).timed_out
 
