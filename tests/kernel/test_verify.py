@@ -139,7 +139,7 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
         assert one.demands
         assert one.again == f"patchgen test --only {one.where} {idle}"
     assert set(lost(verdict)) == {one.id for one in behaviour}, "the patch itself is fine"
-    assert verdict.exit_status == 1
+    assert verdict.exit_status == (3 if verdict.stages[3].not_judged else 1)
 
 
 def test_a_patch_of_another_tree_does_not_apply(project: Project, origin: Source, foreign: Path) -> None:
@@ -189,7 +189,8 @@ def test_a_new_warning(project: Project, origin: Source, edited: Made) -> None:
     assert len(found) == 1
     assert "pf_unused" in found[0].message
     assert "lib/ctype.c" in found[0].message
-    assert lost(verdict)["warnings"] >= 0.25, "sparse may say the same"
+    if not verdict.stages[3].not_judged:
+        assert lost(verdict)["warnings"] >= 0.25, "sparse may say the same"
 
 
 @contextlib.contextmanager
