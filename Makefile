@@ -15,7 +15,7 @@ PARALLEL = -n $$(($$(nproc) + 2)) --dist worksteal
 export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-builds nightly torture mutants coverage static lint bench clean
+.PHONY: help patch check test test-unit test-qemu test-kernel test-builds nightly torture mutants coverage static lint bench clean
 .PHONY: host-patch host-test host-static
 .DELETE_ON_ERROR:
 
@@ -34,8 +34,12 @@ test: host-test $(VENV)/.made-dev ## run every test: unit, integration, and on t
 test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
 	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
 
-test-qemu: host-test $(VENV)/.made-dev ## build the kernel with the series, boot it in QEMU and test it
-	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-qemu.xml -m "kernel and not builds" $(PYTEST_ARGS)
+test-qemu: host-test $(VENV)/.made ## build the kernel with the series, boot it in QEMU, hold it to each sentence of the assignment
+	@base=$$($(BIN)/python tests/prepare.py --base) \
+	  && $(PATCHGEN) test --base "$$base" -s 2 -s 3 --junit $(JUNIT)/test-qemu.xml $(TEST_ARGS)
+
+test-kernel: host-test $(VENV)/.made-dev ## of all tests those that boot a kernel
+	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-kernel.xml -m "kernel and not builds" $(PYTEST_ARGS)
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)

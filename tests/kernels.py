@@ -68,13 +68,16 @@ def fetch(settings: Settings) -> None:
     pipeline.open_project(settings, {}).source()
 
 
-def decide(settings: Settings, asked: bool, obtain: Callable[[Settings], None] = fetch) -> Kernels:
+def decide(
+    settings: Settings, asked: bool, obtain: Callable[[Settings], None] = fetch, *, beside: bool = True
+) -> Kernels:
     """Find out which bases can be had.
 
     Args:
         settings: the caller's.
         asked: the caller has named a base: then it is the only one.
         obtain: brings a base into the cache, or raises.
+        beside: another one is wanted beside linux-4.15, not only in its place.
 
     Raises:
         PatchgenError: what the caller named cannot be had, or the machine is at fault in a way that hits every base.
@@ -89,6 +92,8 @@ def decide(settings: Settings, asked: bool, obtain: Callable[[Settings], None] =
         if settings.linux_src:
             raise
         lacking[base.DEFAULT] = error.message
+    if not lacking and not beside:
+        return Kernels(base.DEFAULT, "", {})
     others = [name for name in base.names() if name != base.DEFAULT]
     there = next((name for name in others if _can_be_had(name, settings, obtain, lacking)), "")
     return Kernels(there, "", lacking) if base.DEFAULT in lacking else Kernels(base.DEFAULT, there, lacking)
@@ -103,7 +108,7 @@ def _can_be_had(name: str, settings: Settings, obtain: Callable[[Settings], None
     return True
 
 
-def of_this_run() -> Kernels:
+def of_this_run(*, beside: bool = True) -> Kernels:
     """Return what was decided for this run; decide now, if pytest was started without prepare.py.
 
     Raises:
@@ -111,7 +116,7 @@ def of_this_run() -> Kernels:
     """
     if known := decided():
         return known
-    return decide(SETTINGS, _ASKED or SETTINGS.base != base.DEFAULT)
+    return decide(SETTINGS, _ASKED or SETTINGS.base != base.DEFAULT, beside=beside)
 
 
 def decided() -> Kernels | None:

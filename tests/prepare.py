@@ -2,6 +2,9 @@
 
 The decision goes to standard output, for the variable that kernels.py reads. Where no kernel can be had it says so and
 succeeds: the tests are then skipped, with the same reason.
+
+With --base it builds nothing, and prints only the name of the base for `patchgen test`: linux-4.15 also where neither
+that nor another can be had, so that the command says why.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import sys
 
 import kernels
 
-from patchgen import kernel, pipeline, progress, torture
+from patchgen import base, kernel, pipeline, progress, torture
 from patchgen.errors import BuildError, PatchgenError
 from patchgen.pipeline import Project
 
@@ -20,6 +23,8 @@ _CONFORMANCE = (("series", "small"),)
 
 def main() -> int:
     """Build them; return the exit status."""
+    if sys.argv[1:] == ["--base"]:
+        return name_base()
     try:
         chosen = kernels.of_this_run()
         progress.note(chosen.sentence())
@@ -29,6 +34,19 @@ def main() -> int:
         print(kernels.as_text(chosen))  # noqa: T201 - what is asked for
     except PatchgenError as error:
         progress.warn(f"kernel tests cannot run: {error.message}")
+    return 0
+
+
+def name_base() -> int:
+    """Print the name of the base to work on; return the exit status."""
+    name = base.DEFAULT
+    try:
+        chosen = kernels.of_this_run(beside=False)
+        progress.note(chosen.sentence())
+        name = chosen.main or name
+    except PatchgenError as error:
+        progress.warn(error.message)
+    print(name)  # noqa: T201 - what is asked for
     return 0
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from patchgen.pipeline import Project
     from patchgen.results import Row
     from patchgen.runner import Outcome
+    from patchgen.scenarios import Scenario
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +27,15 @@ def run_scenarios(
     kernel: kernel_commands.KernelFile = None,
     vanilla: kernel_commands.Vanilla = False,
     only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
+    sentences: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sentence",
+            "-s",
+            metavar="ID",
+            help="Scenarios for this sentence, 2.2-5 or S9, or this section, 2.2 or 2. Can be given many times.",
+        ),
+    ] = None,
     list_: Annotated[
         bool, typer.Option("--list", help="Print each sentence, its scenarios and the last results; run nothing.")
     ] = False,
@@ -38,11 +48,8 @@ def run_scenarios(
 ) -> None:
     """Run the scenarios on the kernel under test, each in a freshly booted guest."""
     from patchgen import pipeline, results, runner
-    from patchgen.scenarios import SCENARIOS
 
-    chosen = [one for one in SCENARIOS if only in one.name]
-    if not chosen:
-        raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
+    chosen = _chosen(only, sentences or [])
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     if list_:
         known = _known(project, kernel, submission, vanilla)
@@ -75,6 +82,31 @@ def run_scenarios(
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
     raise typer.Exit(1 if counts["FAILED"] else 0)
+
+
+def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
+    """Return the scenarios whose name has a text, and that stand for a sentence or section, if any is given.
+
+    Raises:
+        UsageError: there are none, or none for one of the sentences.
+    """
+    from patchgen.scenarios import SCENARIOS
+    from patchgen.scenarios.demands import within
+
+    hint = "patchgen test --list shows them"
+    for wanted in sentences:
+        if not any(within(one, wanted) for scenario in SCENARIOS for one in scenario.demands):
+            raise UsageError(f"no scenario stands for {wanted!r}", hint=hint)
+    chosen = [
+        scenario
+        for scenario in SCENARIOS
+        if only in scenario.name
+        and (not sentences or any(within(one, wanted) for wanted in sentences for one in scenario.demands))
+    ]
+    if not chosen:
+        also = f" and stands for {', '.join(sentences)}" if sentences else ""
+        raise UsageError(f"no scenario's name has {only!r}{also}", hint=hint)
+    return chosen
 
 
 def _known(project: Project, kernel: Path | None, submission: Path | None, vanilla: bool) -> dict[str, str]:

@@ -33,3 +33,8 @@ def demands() -> dict[str, Demand]:
     found = [Demand.model_validate(entry) for entry in tomllib.loads(_DATA.read_text(encoding="utf-8"))["demand"]]
     assert len({one.id for one in found}) == len(found), "an id names one demand"
     return {one.id: one for one in found}
+
+
+def within(sentence: str, part: str) -> bool:
+    """Return whether the sentence of an id is, or is in, a part of the assignment: an id, or a section, 2.2 or 2."""
+    return sentence == part or sentence.startswith((f"{part}-", f"{part}."))

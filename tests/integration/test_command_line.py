@@ -37,6 +37,8 @@ def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
         (("patch", "--set", "set_param_nr=x"), "must be a number"),
         (("patch", "--series", "nope"), "no series nope"),
         (("test", "--only", "nope"), "no scenario"),
+        (("test", "-s", "2.2-5", "-s", "2.2-50"), "no scenario stands for '2.2-50'"),
+        (("test", "-s", "2.2-5", "-k", "appendix"), "no scenario's name has 'appendix' and stands for 2.2-5"),
         (("boot",), "needs a terminal"),
         (("patch", "--base", "nope"), "no base called nope"),
         (("bases", "nope"), "no base called nope"),

@@ -221,3 +221,14 @@ def test_scenarios_from_the_command_line(here: Path, series_kernel: Kernel) -> N
     assert done.returncode == 1
     assert "0 passed, 1 failed" in done.stdout
     assert 'failures="1"' in (here / "out/junit.xml").read_text()
+
+
+def test_the_scenarios_of_a_sentence(here: Path, series_kernel: Kernel) -> None:
+    done = patchgen("test", "-s", "2.2-5", "-s", "2.4", "-k", "resets", "--json", cwd=here)
+    assert done.returncode == 0, done.stdout
+    seen = json.loads(done.stdout)["scenarios"]
+    assert {one["scenario"] for one in seen} == {
+        "a-second-run-resets",
+        "a-run-without-faults-resets-too",
+        "executing-itself-resets",
+    }

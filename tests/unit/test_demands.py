@@ -13,7 +13,7 @@ from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
 from patchgen.runner import Outcome
 from patchgen.scenarios import SCENARIOS
-from patchgen.scenarios.demands import Demand, demands
+from patchgen.scenarios.demands import Demand, demands, within
 from patchgen.scenarios.model import Lab, Registry, parse_maps
 from patchgen.testbed import Testbed
 
@@ -55,6 +55,23 @@ def test_a_scenario_must_stand_for_a_known_sentence() -> None:
 def bed(kernel: Path, image: str, cache: Cache) -> Testbed:
     kernel.write_text(kernel.name)
     return Testbed(kernel, Image(kernel, image), machine.load(), cache)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "part", "inside"),
+    [
+        ("2.2-1", "2.2-1", True),
+        ("2.2-10", "2.2-1", False),
+        ("2.2-10", "2.2", True),
+        ("2.2-10", "2", True),
+        ("2.2-10", "2.", False),
+        ("3-4", "3", True),
+        ("S10", "S1", False),
+        ("S10", "S10", True),
+    ],
+)
+def test_a_sentence_is_within_its_section(sentence: str, part: str, inside: bool) -> None:
+    assert within(sentence, part) is inside
 
 
 def test_results_are_kept_by_kernel_and_guest_programs(tmp_path: Path) -> None:

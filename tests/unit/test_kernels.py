@@ -47,6 +47,14 @@ def test_only_the_release() -> None:
     assert "on Linux 4.15 (Debian's Linux 6.1 cannot be had: no network for debian-6.1)" in found.sentence()
 
 
+def test_nothing_else_is_fetched_beside_it_if_nobody_wants_that() -> None:
+    obtain, asked = having(DEFAULT, OTHER)
+    assert kernels.decide(Settings(), False, obtain, beside=False) == Kernels(DEFAULT, "", {})
+    assert asked == [DEFAULT]
+    obtain, asked = having(OTHER)
+    assert kernels.decide(Settings(), False, obtain, beside=False).main == OTHER, "in its place it is wanted"
+
+
 def test_only_debian() -> None:
     found = decide(OTHER)
     assert (found.main, found.second, found.substitute) == (OTHER, "", True)
