@@ -16,6 +16,8 @@ from patchgen import resources
 from patchgen.kernel import Kernel
 from patchgen.source import Source
 
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
 pytestmark = pytest.mark.usefixtures("machine_environment")
 
 PACKED = pytest.mark.only_linux_4_15("nothing is packed for a base that is none of submissions")
@@ -91,6 +93,8 @@ def test_patch_without_an_author_warns(here: Path) -> None:
     (here / "patchgen.toml").unlink()
     done = patchgen("patch", cwd=here)
     assert done.returncode == 0
+    shown = "\n".join(f"    {line}" for line in done.stdout.splitlines()).partition(" (tar")[0]
+    assert shown in README, "the README shows what it prints"
     for placeholder in ("submission.authors", "submission.hours", "submission.difficulties"):
         assert placeholder in done.stderr
 
