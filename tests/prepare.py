@@ -3,8 +3,8 @@
 The decision goes to standard output, for the variable that kernels.py reads. Where no kernel can be had it says so and
 succeeds: the tests are then skipped, with the same reason.
 
-With --base it builds nothing, and prints only the name of the base for `patchgen test`: linux-4.15 also where neither
-that nor another can be had, so that the command says why.
+With --base it builds nothing, and prints only the name of the base for `patchgen test`: the one that was asked for,
+linux-4.15 if none was, also where neither that nor another can be had, so that the command says why.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 import kernels
 
-from patchgen import base, kernel, pipeline, progress, torture
+from patchgen import kernel, pipeline, progress, torture
 from patchgen.errors import BuildError, PatchgenError
 from patchgen.pipeline import Project
 
@@ -39,7 +39,7 @@ def main() -> int:
 
 def name_base() -> int:
     """Print the name of the base to work on; return the exit status."""
-    name = base.DEFAULT
+    name = kernels.SETTINGS.base
     try:
         chosen = kernels.of_this_run(beside=False)
         progress.note(chosen.sentence())

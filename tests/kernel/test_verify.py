@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ from patchgen.verify.workshop import Workshop
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.only_linux_4_15("a submission is made on no other base")]
 
+SPARSE = bool(shutil.which("sparse"))  # Optional: without it a whole verdict is never complete.
 FEW = scenarios.SCENARIOS[::8]
 # For each sentence the first scenario that stands for it: enough to decide every mark. test_scenarios.py runs them all.
 _FIRST = {demand: one for one in reversed(scenarios.SCENARIOS) for demand in one.demands}
@@ -119,7 +121,7 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert {one.result for one in verdict.scenarios} == {"ok"}
     assert {one.result for one in verdict.sentences} == {"ok"}
     assert [one.name for one in verdict.scenarios if one.picture] == [judge._EXAMPLE]
-    if not verdict.stages[3].not_judged:
+    if SPARSE:
         assert (verdict.status, verdict.marks.mark) == (Status.OK, 18.5)
 
 
@@ -139,7 +141,7 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
         assert one.demands
         assert one.again == f"patchgen test --only {one.where} {idle}"
     assert set(lost(verdict)) == {one.id for one in behaviour}, "the patch itself is fine"
-    assert verdict.exit_status == (3 if verdict.stages[3].not_judged else 1)
+    assert verdict.exit_status == (1 if SPARSE else 3)
 
 
 def test_a_patch_of_another_tree_does_not_apply(project: Project, origin: Source, foreign: Path) -> None:
@@ -189,7 +191,7 @@ def test_a_new_warning(project: Project, origin: Source, edited: Made) -> None:
     assert len(found) == 1
     assert "pf_unused" in found[0].message
     assert "lib/ctype.c" in found[0].message
-    if not verdict.stages[3].not_judged:
+    if SPARSE:
         assert lost(verdict)["warnings"] >= 0.25, "sparse may say the same"
 
 
