@@ -24,7 +24,8 @@ _CONFORMANCE = (("series", "small"),)
 def main() -> int:
     """Build them; return the exit status."""
     if sys.argv[1:] == ["--base"]:
-        return name_base()
+        print(name_of_base())  # noqa: T201 - what is asked for
+        return 0
     try:
         chosen = kernels.of_this_run()
         progress.note(chosen.sentence())
@@ -37,17 +38,14 @@ def main() -> int:
     return 0
 
 
-def name_base() -> int:
-    """Print the name of the base to work on; return the exit status."""
-    name = kernels.SETTINGS.base
+def name_of_base() -> str:
+    """Return the name of the base to work on; what is wrong with it says the command that gets it."""
     try:
         chosen = kernels.of_this_run(beside=False)
-        progress.note(chosen.sentence())
-        name = chosen.main or name
-    except PatchgenError as error:
-        progress.warn(error.message)
-    print(name)  # noqa: T201 - what is asked for
-    return 0
+    except PatchgenError:
+        return kernels.SETTINGS.base
+    progress.note(chosen.sentence())
+    return chosen.main or kernels.SETTINGS.base
 
 
 def build(project: Project, wanted: tuple[tuple[str, str], ...]) -> None:

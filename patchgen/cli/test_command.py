@@ -93,16 +93,16 @@ def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
     from patchgen.scenarios import SCENARIOS
     from patchgen.scenarios.demands import within
 
+    def of_part(part: str) -> set[Scenario]:
+        return {scenario for scenario in SCENARIOS if any(within(one, part) for one in scenario.demands)}
+
     hint = "patchgen test --list shows them"
-    for wanted in sentences:
-        if not any(within(one, wanted) for scenario in SCENARIOS for one in scenario.demands):
-            raise UsageError(f"no scenario stands for {wanted!r}", hint=hint)
-    chosen = [
-        scenario
-        for scenario in SCENARIOS
-        if only in scenario.name
-        and (not sentences or any(within(one, wanted) for wanted in sentences for one in scenario.demands))
-    ]
+    found = {part: of_part(part) for part in sentences}
+    for part, scenarios in found.items():
+        if not scenarios:
+            raise UsageError(f"no scenario stands for {part!r}", hint=hint)
+    among = set().union(*found.values()) if found else set(SCENARIOS)
+    chosen = [one for one in SCENARIOS if only in one.name and one in among]
     if not chosen:
         also = f" and stands for {', '.join(sentences)}" if sentences else ""
         raise UsageError(f"no scenario's name has {only!r}{also}", hint=hint)
