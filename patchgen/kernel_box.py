@@ -39,7 +39,7 @@ _TAR_SECONDS = 120.0
 _OBJECTS = "objects"  # what the tar of a build directory is called on its way out
 # Arguments: how many results, their names, the command. Of the command in BEFORE something is seen only if it fails.
 _SCRIPT = """
-if [ -s /dev/stdin ]; then tar -xf - || exit 99; fi
+if [ -p /dev/stdin ]; then tar -xf - || exit 99; fi
 eval "rm -f -- $REMOVE"
 for name in .config .config.fresh; do
   if [ -f /given/$name ]; then cmp -s /given/$name $name || cp /given/$name $name; fi
@@ -153,7 +153,6 @@ class Box:
             for file in files:
                 file.touch()
                 open_to(file)
-            stdin = stack.enter_context(self.seed.open("rb")).fileno() if self.seed else None
             words = ["sh", "-c", _SCRIPT, "sh", str(len(results)), *results, *command]
             try:
                 result = proc.follow(
@@ -166,7 +165,7 @@ class Box:
                         "REMOVE": shlex.join(remove),
                         "SOURCE": str(self.seen.files),
                     },
-                    stdin=stdin,
+                    feed=self.seed,
                     on_line=on_line,
                     sandbox=self._sandbox(files),
                 )

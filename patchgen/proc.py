@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -42,6 +43,7 @@ _INHERITED = (
     "SSL_CERT_DIR",
 )
 _EVIDENCE_LINES = 40
+_PIECE = 1 << 20
 _LINE_MAX = 65536  # of a stranger's program
 
 
@@ -222,7 +224,7 @@ def follow(
     timeout: float,
     on_line: Callable[[str], None],
     env: Mapping[str, str] | None = None,
-    stdin: int | None = None,
+    feed: Path | None = None,
     sandbox: Sandbox | None = None,
 ) -> Result:
     """Run a long program and hand over each line of its output (both streams) as it comes.
@@ -233,7 +235,8 @@ def follow(
         timeout: seconds until it is ended.
         on_line: called with each line, without its newline.
         env: variables on top of `environment()`.
-        stdin: descriptor of what it reads; nothing unless given.
+        feed: a file that it reads through a pipe as its standard input; nothing unless given. It never gets the file's
+            own descriptor: /proc/self/fd/0 would open that file again, for writing where its owner may write.
         sandbox: what it is shut in; it may print so much, and its lines come in pieces if they are long.
 
     Returns:
@@ -243,13 +246,20 @@ def follow(
         TimeoutExpiredError: it did not end in time; OverLimitError in a sandbox.
         ToolMissingError: it does not exist.
         OverLimitError: it did not keep to the sandbox's other limits.
+        MachineError: the file cannot be read.
     """
     words = [str(word) for word in argv]
     begin = time.monotonic()
     lines: list[str] = []
     timeout = min(timeout, sandbox.limits.seconds) if sandbox else timeout
-    with started(words, cwd=cwd, env=env, stdin=stdin, stderr=subprocess.STDOUT, sandbox=sandbox) as process:
+    with ExitStack() as stack:
+        stdin = subprocess.PIPE if feed else None
+        process = stack.enter_context(
+            started(words, cwd=cwd, env=env, stdin=stdin, stderr=subprocess.STDOUT, sandbox=sandbox)
+        )
         assert process.stdout is not None
+        if feed:
+            stack.enter_context(_feeding(feed, process))
         expired = threading.Event()
 
         def expire() -> None:
@@ -272,6 +282,30 @@ def follow(
         raise fault(f"{words[0]} did not end within {timeout:g} s{shown}", evidence="\n".join(lines[-20:]))
     status = sandbox.status(process.returncode) if sandbox else process.returncode
     return Result(words, status, "\n".join(lines), "", time.monotonic() - begin)
+
+
+@contextlib.contextmanager
+def _feeding(path: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Copy a file to a program's standard input from a thread of its own, as long as the program reads.
+
+    Raises:
+        MachineError: the file cannot be read.
+    """
+    target = process.stdin
+    assert target is not None, "it was started with a pipe"
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise MachineError(f"cannot read {path}: {error.strerror}") from error
+
+    def copy() -> None:
+        with source, contextlib.suppress(BrokenPipeError), target:
+            shutil.copyfileobj(source, target, _PIECE)
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 def _limited(stream: IO[bytes], sandbox: Sandbox) -> Iterator[bytes]:

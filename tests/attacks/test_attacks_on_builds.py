@@ -66,6 +66,16 @@ ATTACKS = (
         shows="cannot create kernel/fork.c",
     ),
     Attack(
+        "a Makefile that overwrites what it is handed in: the base's objects, by /proc/self/fd/0",
+        "what goes in and out goes through pipes, and no descriptor of a file",
+        shell(
+            "for n in 0 1 2 3 4 5 6 7 8 9; do test -f /proc/self/fd/$n && echo owned 1<>/proc/self/fd/$n; done; "
+            "stat -L -c %F /proc/self/fd/0"
+        ),
+        BUILT,
+        shows="attack: fifo",
+    ),
+    Attack(
         "a Makefile that makes the tree writable first",
         "a read-only mount, and nobody may remount it",
         shell("chmod -R u+w .; mount -o remount,rw .; mount -o bind /tmp ."),
