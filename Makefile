@@ -74,7 +74,7 @@ clean: ## remove what was made here; the cache stays (patchgen doctor says where
 host-patch host-test host-static: host-%:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "error: $(PYTHON) is not Python 3.11 or newer; set PYTHON=" >&2; exit 3; }
-	@$(PYTHON) -m patchgen.host ensure $*
+	@$(PYTHON) -I -c 'import sys; sys.path.append("$(CURDIR)"); from patchgen.host import main; sys.exit(main(sys.argv[1:]))' ensure $*
 
 # An environment is whole when its stamp is there; one that failed half-way is removed.
 $(VENV)/.made: pyproject.toml | host-patch

@@ -1,6 +1,6 @@
 """What the host must have: finding out, and installing it where that is allowed.
 
-Only the standard library is used, and `python3 -m patchgen.host ensure STAGE` works before there is a virtual
+Only the standard library is used, and the Makefile runs `main` before there is a virtual
 environment: the Makefile's first step.
 """
 
@@ -53,7 +53,7 @@ class Need:
 def _has_venv() -> bool:
     """Debian splits ensurepip off; importing venv alone does not show that."""
     try:
-        proc.run([sys.executable, "-c", "import ensurepip, venv"], cwd=Path("/"), timeout=_PROBE_SECONDS)
+        proc.run([sys.executable, "-I", "-c", "import ensurepip, venv"], cwd=Path("/"), timeout=_PROBE_SECONDS)
     except PatchgenError:
         return False
     return True
@@ -147,9 +147,9 @@ def ensure(stage: str) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `python3 -m patchgen.host ensure STAGE`."""
+    """Make sure that this machine has what a stage needs: arguments `ensure STAGE`, as the Makefile gives them."""
     if list(argv[:1]) != ["ensure"] or argv[1:2] not in (["patch"], ["test"], ["static"]):
-        print("usage: python3 -m patchgen.host ensure patch|test|static", file=sys.stderr)  # noqa: T201
+        print("usage: ensure patch|test|static", file=sys.stderr)  # noqa: T201
         return 2
     try:
         ensure(argv[1])
@@ -161,7 +161,3 @@ def main(argv: Sequence[str]) -> int:
             print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
         return error.exit_status
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,7 @@ from typing import Annotated
 from platformdirs import user_cache_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from patchgen import resources
 from patchgen.base import DEFAULT
 from patchgen.errors import UsageError
 from patchgen.validation import first_problem
@@ -96,6 +97,13 @@ class Settings(_Model):
     cache: Path = Field(default_factory=lambda: user_cache_path("patchgen"))
     jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
 
+    def absolute(self) -> Settings:
+        """Return the same for any directory: a series that is named by its path is named by its absolute path."""
+        own = Path(self.series.name)
+        if not (own / "series.toml").is_file() or (resources.TEMPLATES / own / "series.toml").is_file():
+            return self
+        return self.model_copy(update={"series": self.series.model_copy(update={"name": str(own.absolute())})})
+
 
 _ENVIRONMENT = {
     "BASE": "base",
@@ -109,6 +117,8 @@ _ENVIRONMENT = {
 }
 
 
+# All settings as JSON, for a patchgen that another one starts elsewhere (verify/worker.py).
+HANDED_ON = "PATCHGEN_SETTINGS"
 _PATHS = ("base_src", "linux_src", "test_program", "fork_program", "cache")
 
 
@@ -122,11 +132,14 @@ def split_identity(identity: str) -> tuple[str, str]:
 def load(directory: Path) -> Settings:
     """Read `patchgen.toml` in `directory`, if there is one, and the environment on top of it.
 
-    Relative paths are made absolute here, once: those of the file start from its directory.
+    Relative paths are made absolute here, once: those of the file start from its directory. Where another patchgen has
+    handed on its settings, they are taken as they are.
 
     Raises:
         UsageError: the file is not TOML, or has an unknown name or a value of the wrong kind.
     """
+    if handed_on := os.environ.get(HANDED_ON):
+        return Settings.model_validate_json(handed_on)
     path = directory / FILE_NAME
     data: dict[str, object] = {}
     if path.is_file():

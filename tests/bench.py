@@ -27,7 +27,7 @@ from patchgen.repository import environment
 from patchgen.settings import Settings, load
 
 RUNS = 5
-PATCHGEN = [sys.executable, "-m", "patchgen"]
+PATCHGEN = [sys.executable, "-P", "-m", "patchgen"]
 
 
 def timed(action: Callable[[], object], runs: int = RUNS) -> list[float]:

@@ -14,7 +14,7 @@ POWERLESS = ("setpriv", "--bounding-set=-all", "--") if os.geteuid() == 0 else (
 def patchgen(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -> subprocess.CompletedProcess[str]:
     """Run `patchgen WORDS` with variables on top of the environment; never with a traceback as its answer."""
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "patchgen", *words],
+        [*prefix, sys.executable, "-P", "-m", "patchgen", *words],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env},
         capture_output=True,

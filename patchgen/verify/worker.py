@@ -11,26 +11,16 @@ import dataclasses
 import json
 import os
 import signal
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import proc
-from patchgen.errors import MachineError, SubmissionError
+from patchgen import entry, proc, settings
+from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.submission import MAX_TOTAL
 from patchgen.visible import visible
 
 _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
-_PASSED_ON = (
-    "PATCHGEN_CACHE",
-    "PATCHGEN_JOBS",
-    "LINUX_SRC",
-    "LINUX_BASE",
-    "TEST_PROGRAM",
-    "FORK_PROGRAM",
-    "PYTHONPATH",
-)
 
 
 @dataclass(frozen=True)
@@ -138,12 +128,13 @@ def _work(task: Task) -> Answer:
         for link in task.links:
             (top / _unpacked(link)).symlink_to("nowhere")
         (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
-        command = [sys.executable, "-m", "patchgen", "verify", "--json", "--points", task.points]
-        command += ["--rubric", str(place / "rubric.toml"), *(["--trust"] if task.trust else []), "--", str(given)]
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        words = ["verify", "--json", "--points", task.points, "--rubric", str(place / "rubric.toml")]
+        words += [*(["--trust"] if task.trust else []), "--", str(given)]
         try:
-            done = proc.run(command, cwd=Path.cwd(), timeout=_SECONDS, env=env, check=False)
-        except MachineError as error:
+            # Not where the grader works: what a submission has put there is none of its business.
+            env = {settings.HANDED_ON: settings.load(Path.cwd()).absolute().model_dump_json()}
+            done = proc.run(entry.command(*words), cwd=place, timeout=_SECONDS, env=env, check=False)
+        except (MachineError, UsageError) as error:
             return Answer(3, "", error.message)
     return _answer(done.status, done.stdout, done.stderr, str(given), task.name)
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from attacks import kernels, test_archives, test_attacks_on_builds, test_guests, test_patches, test_reports
+from attacks import (
+    kernels,
+    test_archives,
+    test_attacks_on_builds,
+    test_grader_directory,
+    test_guests,
+    test_patches,
+    test_reports,
+)
 from attacks.catalogue import Attack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
 GROUPS: dict[str, tuple[Attack, ...]] = {
+    "The grader's directory": test_grader_directory.ATTACKS,
     "Archives and directories": test_archives.ATTACKS,
     "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),

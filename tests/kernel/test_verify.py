@@ -376,11 +376,11 @@ def cluster(place: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Start a scheduler and two workers, each a process of its own."""
     file = place / "scheduler.json"
     common = ["--scheduler-file", str(file), "--no-dashboard"]
-    started = [subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *common])]
+    started = [subprocess.Popen([sys.executable, "-P", "-m", "distributed.cli.dask_scheduler", "--port", "0", *common])]
     try:
         for name in ("one", "two"):
             words = ["--no-nanny", "--nthreads", "1", "--name", name, "--local-directory", str(place), *common]
-            started.append(subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", *words]))
+            started.append(subprocess.Popen([sys.executable, "-P", "-m", "distributed.cli.dask_worker", *words]))
         for _ in range(600):
             if file.is_file():
                 break
@@ -400,6 +400,7 @@ def test_a_worker_that_dies_half_way(pile: list[str], tmp_path: Path) -> None:
     with cluster(tmp_path) as (address, workers):
         words = [
             sys.executable,
+            "-P",
             "-m",
             "patchgen",
             "verify",

@@ -193,7 +193,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
         script = tmp_path / "python"
         script.write_text(f"#!{sys.executable}\nimport sys\n{code}\n")
         script.chmod(0o755)
-        monkeypatch.setattr(worker.sys, "executable", str(script))
+        monkeypatch.setattr(sys, "executable", str(script))
 
     return put
 
