@@ -150,14 +150,33 @@ def compiler() -> str:
     return proc.run([proc.find("gcc"), "--version"], cwd=Path("/"), timeout=30).stdout.splitlines()[0]
 
 
-def key_of(config: Config, tree_id: str, source: Source) -> str:
-    """Return the hash of everything that a kernel is made from."""
-    return digest(_RECIPE, config.identity(), config.settings(), tree_id, sorted(source.missing), compiler())
+def key_of(config: Config, tree_id: str, source: Source, before: Sequence[str] | None = None) -> str:
+    """Return the hash of everything that a kernel is made from.
+
+    Args:
+        config: how it is configured.
+        tree_id: git tree id of its source.
+        source: the base.
+        before: of an untrusted build, the trees whose builds may have left something for it, in their order
+            (`Chain.before`); None for a trusted build, which starts from nothing that an untrusted one has made.
+    """
+    untrusted = () if before is None else ("untrusted", *before)
+    return digest(
+        _RECIPE, config.identity(), config.settings(), tree_id, sorted(source.missing), compiler(), *untrusted
+    )
 
 
-def cached(config: Config, tree_id: str, source: Source, cache: Cache) -> Kernel | None:
-    """Return the kernel if it has been built."""
-    directory = cache.directory("kernels") / key_of(config, tree_id, source)
+def _kept_at(config: Config, tree_id: str, source: Source, cache: Cache, before: Sequence[str] | None) -> Path:
+    """Return where a kernel is kept, whether it is there or not. A flood of untrusted ones displaces no trusted one."""
+    kind = "kernels" if before is None else "untrusted-kernels"
+    return cache.directory(kind) / key_of(config, tree_id, source, before)
+
+
+def cached(
+    config: Config, tree_id: str, source: Source, cache: Cache, before: Sequence[str] | None = None
+) -> Kernel | None:
+    """Return the kernel if it has been built; `before` as for `key_of`."""
+    directory = _kept_at(config, tree_id, source, cache, before)
     if not (directory / "kernel.json").is_file():
         return None
     data = json.loads((directory / "kernel.json").read_text())
@@ -184,22 +203,26 @@ def build(
         cache: where it is built and kept.
         slot: the workspace; trees that follow each other there are built incrementally.
         jobs: parallel compilers.
-        sandbox: what a stranger's build is shut in. It begins with the base's objects.
-        chain: builds in the sandbox begin with the objects of the one before, and add theirs.
+        sandbox: what an untrusted build is shut in. It begins with the base's objects, and nobody else gets what it
+            makes: neither a trusted build nor an untrusted one of another chain.
+        chain: builds in the sandbox may begin with the objects of the one before, and add theirs.
 
     Raises:
         BuildError: the configuration cannot be had, or it does not compile; with the compiler's lines. In a sandbox
             also if it does not keep to its limits.
         MachineError: a tool is missing or the disk is full.
     """
-    kernel = cached(config, tree_id, source, cache)
+    before = (chain.before(config.name) if chain else ()) if sandbox else None
+    if chain:
+        chain.note(config.name, tree_id)
+    kernel = cached(config, tree_id, source, cache, before)
     if kernel:
         return kernel
     slot = tree.slot_of(slot, boxed=sandbox is not None)
     with contextlib.ExitStack() as stack:
-        seed = _objects(config, source, cache, jobs, chain) if sandbox else None
+        seed = _objects(config, tree_id, source, cache, jobs, chain) if sandbox else None
         stack.enter_context(cache.lock(tree.workspace_lock(source, slot)))
-        kernel = cached(config, tree_id, source, cache)
+        kernel = cached(config, tree_id, source, cache, before)
         if kernel:
             return kernel
         space = tree.workspace(source, slot, cache)
@@ -214,11 +237,12 @@ def build(
         kept = chain.room_for(config.name, tree_id) if chain else None
         log = maker.compile(kept)
         said = maker.warnings(log, written, seed.warnings if seed else None)
-        _keep(config, tree_id, source, cache, maker.output, log, said, time.monotonic() - begin)
+        target = _kept_at(config, tree_id, source, cache, before)
+        _keep(config, tree_id, target, maker.output, log, said, time.monotonic() - begin)
         if chain and kept:
             chain.add(config.name, Objects(tree_id, kept, said))
-    prune(cache.directory("kernels"), _KEPT)
-    kernel = cached(config, tree_id, source, cache)
+    prune(target.parent, _KEPT)
+    kernel = cached(config, tree_id, source, cache, before)
     assert kernel is not None, "it was written just now"
     return kernel
 
@@ -226,27 +250,25 @@ def build(
 def _keep(
     config: Config,
     tree_id: str,
-    source: Source,
-    cache: Cache,
+    target: Path,
     output: Path,
     log: str,
     said: Mapping[str, list[str]],
     seconds: float,
 ) -> None:
-    """Keep a kernel that was built in the directory `output`.
+    """Keep a kernel that was built in the directory `output` at `target`, whose name is its key.
 
     Raises:
         MachineError: the disk is full.
     """
-    key = key_of(config, tree_id, source)
     fields = {
         "tree": tree_id,
         "config": config.name,
-        "key": key,
+        "key": target.name,
         "warnings": sorted(f"{name}: {text}" for name, texts in said.items() for text in texts),
         "seconds": round(seconds, 1),
     }
-    with replacing(cache.directory("kernels") / key) as fresh, machine_faults("cannot keep the kernel"):
+    with replacing(target) as fresh, machine_faults("cannot keep the kernel"):
         fresh.mkdir()
         for file, name in ((_IMAGE, "bzImage"), (_MAP, _MAP), (_CONFIG, "config")):
             shutil.copyfile(output / file, fresh / name)
@@ -263,15 +285,18 @@ def _notes(config: Config) -> list[str]:
     return [str(Path(name).with_suffix(".gcno")) for name in config.profile]
 
 
-def _objects(config: Config, source: Source, cache: Cache, jobs: int, chain: Chain | None) -> Objects:
-    """Return what a stranger's build begins with: the last of its chain, or the base's objects, built if need be.
+def _objects(config: Config, tree_id: str, source: Source, cache: Cache, jobs: int, chain: Chain | None) -> Objects:
+    """Return what an untrusted build of a tree begins with: the last of its chain, or the base's objects.
+
+    Of the two it is what leaves less to compile. The base's objects are built if need be.
 
     Raises:
         BuildError: the base does not build.
         MachineError: a tool is missing or the disk is full.
     """
-    if chain and config.name in chain.last:
-        return chain.last[config.name]
+    last = chain.last.get(config.name) if chain else None
+    if last and tree.distance(source, last.tree, tree_id) < tree.distance(source, source.tree, tree_id):
+        return last
     key = digest("seed", key_of(config, source.tree, source))
     kept = kernel_box.seed_of(key, cache)
     if not kept.is_file():
@@ -333,7 +358,7 @@ def compile_some(  # noqa: PLR0913 - keyword-only
     """
     with contextlib.ExitStack() as stack:
         start = load_config(config.name, source.base.name)  # without what was added to it
-        seed = _objects(start, source, cache, jobs, chain) if sandbox else None
+        seed = _objects(start, tree_id, source, cache, jobs, chain) if sandbox else None
         since = seed.tree if seed else ""
         space = stack.enter_context(tree.held(source, tree_id, slot, cache, boxed=sandbox is not None, since=since))
         box = stack.enter_context(_box(sandbox, space, config, source, cache, seed)) if sandbox else None
@@ -406,7 +431,12 @@ class _Maker:
             # The assembler starts while the compiler is at work: a twentieth of the time of a build.
             "KCFLAGS": " ".join(("-pipe", *config.cflags)),
         }
-        if shutil.which("ccache"):
+        self._ccache = shutil.which("ccache") is not None
+        if self._ccache and box:
+            # The command lines of the base's objects name it, so it stays in them; but it only starts the compiler. Of
+            # what other trees were compiled to, ours too, an untrusted build sees nothing.
+            self._env["CCACHE_DISABLE"] = "1"
+        elif self._ccache:
             self._env |= {
                 "CCACHE_DIR": str(cache.directory("ccache")),
                 # With the relative names (see _make) an object is the same in whatever workspace it is made.
@@ -418,11 +448,10 @@ class _Maker:
                 "CCACHE_NOCOMPRESS": "1",
                 # Each header is hashed once, not for each of the objects that are made from it.
                 "CCACHE_INODECACHE": "1",
-                **(kernel_box.CCACHE if box else {}),
             }
 
     def _make(self, *targets: str) -> list[str]:
-        cc = [f"CC={_COMPILER}", "HOSTCC=ccache gcc"] if "CCACHE_DIR" in self._env else []
+        cc = [f"CC={_COMPILER}", "HOSTCC=ccache gcc"] if self._ccache else []
         # Given here, the variables that a Makefile's `GCOV_PROFILE_file.o := y` would set need no Makefile.
         profile = [f"GCOV_PROFILE_{Path(name).name}=y" for name in self._config.profile]
         output = self._seen.output(self._config.name)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from patchgen import proc
 from patchgen.cache import Cache, machine_faults, prune, replacing
 from patchgen.errors import BuildError, OverLimitError
-from patchgen.sandbox import HOME, open_to
+from patchgen.sandbox import open_to
 
 if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
@@ -81,10 +81,20 @@ class Chain:
     Attributes:
         place: a directory for that; what is there goes with it.
         last: the objects of the last build, by configuration.
+        trees: the trees that were built or are being built, by configuration.
     """
 
     place: Path
     last: dict[str, Objects] = field(default_factory=dict)
+    trees: dict[str, list[str]] = field(default_factory=dict)
+
+    def before(self, config: str) -> tuple[str, ...]:
+        """Return the trees whose builds may have left something for the next one, in their order."""
+        return tuple(self.trees.get(config, ()))
+
+    def note(self, config: str, tree: str) -> None:
+        """Note that a tree is built, or was found built: from now on it may have a part in what comes."""
+        self.trees.setdefault(config, []).append(tree)
 
     def room_for(self, config: str, tree: str) -> Path:
         """Return where the objects of a tree go; never where those of another are, which stand until `add`."""
@@ -178,10 +188,9 @@ class Box:
         return result
 
     def _sandbox(self, files: Sequence[Path]) -> Sandbox:
-        ccache = self.cache.directory("ccache")
         return dataclasses.replace(
             self.sandbox,
-            readable=((self.files, self.seen.files), (ccache, ccache), (self.output, _GIVEN)),
+            readable=((self.files, self.seen.files), (self.output, _GIVEN)),
             private=(self.seen.output(self.name),),
             writable=tuple((file, _RESULTS / file.name) for file in files),
         )
@@ -202,10 +211,6 @@ def room_for(cache: Cache) -> Iterator[Path]:
     with cache.scratch("output") as scratch:
         scratch.chmod(0o755)
         yield scratch
-
-
-# ccache in the sandbox reads what is there and writes only its own temporary files.
-CCACHE = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": str(HOME / "ccache"), "CCACHE_NOSTATS": "1"}
 
 
 def keep_seed(output: Path, key: str, cache: Cache) -> None:

@@ -37,9 +37,10 @@ class Row:
 
 
 def _file(bed: Testbed, cache: Cache) -> Path:
-    """Return where results on a kernel are: those of other scenarios or guest programs do not count."""
+    """Return where results on a kernel are: those of other scenarios, guest programs or sandbox do not count."""
     sources = sorted(Path(scenarios.__file__).parent.glob("*.py"))
-    key = digest("results", file_digest(bed.kernel), bed.image.digest, [file_digest(path) for path in sources])
+    whose = ["untrusted"] if bed.machine.sandbox else []
+    key = digest("results", file_digest(bed.kernel), bed.image.digest, [file_digest(path) for path in sources], *whose)
     return cache.directory("results") / f"{key}.json"
 
 

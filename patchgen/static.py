@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from patchgen.source import Source
 
 CONFIG = "static"
+# In a sandbox every build directory goes away, so the objects of a kernel's can be used.
+SANDBOXED = "small"
 _KEPT = 200  # results of a tool on a tree, a few KB each
 _SCRIPT_SECONDS = 150.0  # deref_null.cocci takes more than a minute of one CPU
 _LINE = re.compile(r"^(?P<file>[^\s:]+\.[chS]):(?P<line>\d+):(?:[\d-]+:)?\s*(?P<text>\S.*)$")
@@ -57,6 +59,12 @@ class Target:
     paths: frozenset[str]
     sandbox: Sandbox | None = None
     chain: Chain | None = None
+
+    def before(self) -> tuple[str, ...] | None:
+        """Return the trees whose builds may have left something in what is looked at; None if it is trusted."""
+        if self.sandbox is None:
+            return None
+        return self.chain.before(SANDBOXED) if self.chain else ()
 
     def vanilla(self) -> Target:
         """Return the same for the base."""
@@ -204,11 +212,10 @@ def _make(
     version: str = "",
 ) -> Seen:
     """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
-    # In a sandbox every build directory goes away, so the objects of a kernel's can be used.
-    config = kernel.load_config("small" if target.sandbox else CONFIG, target.source.base.name)
+    config = kernel.load_config(SANDBOXED if target.sandbox else CONFIG, target.source.base.name)
     config = config.model_copy(update={"cflags": (*config.cflags, *cflags)})
-    way = (kernel.key_of(config, target.tree, target.source), sorted(target.paths), list(arguments), version)
-    kept = cache.directory("static") / f"{digest(1, *way)}.json"
+    way = (kernel.key_of(config, target.tree, target.source, target.before()), sorted(target.paths), list(arguments))
+    kept = cache.directory("static") / f"{digest(1, *way, version)}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         return Seen({"": {Said(*one) for one in data["said"]}}, data["what"])
@@ -255,6 +262,8 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
         scripts = sorted((tree.pristine(target.source, cache) / "scripts/coccinelle").rglob("*.cocci"))
         scripts = [script for script in scripts if _REPORTS.search(script.read_text(encoding="utf-8"))]
         content = {path: file_digest(space.files / path) for path in files}
+        # What it includes has a say, too: in somebody else's tree that may be another text.
+        content |= {"tree": target.tree} if boxed else {}
 
         def run(script: Path) -> None:
             try:

@@ -222,6 +222,20 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache, since: st
     return sorted(path for path in own if wanted.get(path) != known.get(path))
 
 
+def distance(source: Source, one: str, other: str) -> tuple[int, int]:
+    """Return how far two trees are from each other, for whoever has the objects of one and builds the other.
+
+    Returns:
+        How many headers differ, since each may be part of every object; and how many files.
+
+    Raises:
+        MachineError: git failed.
+    """
+    before, after = _changes(source, one), _changes(source, other)
+    paths = [path for path in {*before, *after} if before.get(path) != after.get(path)]
+    return sum(path.endswith(".h") for path in paths), len(paths)
+
+
 def _put_back(clean: Path, path: Path, *, new: bool) -> None:
     """Put the base's file where it belongs: a link to it, or where it must be new, a copy."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -60,8 +60,10 @@ def _build(project: Project, config: str, given: Path | None, vanilla: bool, box
     return kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs, sandbox=box)
 
 
-def built(project: Project, *, given: Path | None = None, vanilla: bool = False) -> Path | None:
-    """Return the kernel under test if it has been built; nothing is built now.
+def built(
+    project: Project, *, given: Path | None = None, vanilla: bool = False, box: Sandbox | None = None
+) -> Path | None:
+    """Return the kernel under test if it has been built, in a sandbox if that is given; nothing is built now.
 
     Raises:
         PatchgenError: there is no base, or the patches do not apply.
@@ -70,7 +72,8 @@ def built(project: Project, *, given: Path | None = None, vanilla: bool = False)
 
     origin = project.source()
     tree, _ = _wanted(project, origin, given, vanilla)
-    found = kernel.cached(kernel.load_config("small", project.base.name), tree, origin, project.cache)
+    before = () if box else None
+    found = kernel.cached(kernel.load_config("small", project.base.name), tree, origin, project.cache, before)
     return found.image if found else None
 
 

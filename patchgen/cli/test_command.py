@@ -52,7 +52,7 @@ def run_scenarios(
     chosen = _chosen(only, sentences or [])
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     if list_:
-        known = _known(project, kernel, submission, vanilla)
+        known = _known(project, kernel, submission, vanilla, trust)
         _show_table(results.table(known), json)
         return
     box = common.sandbox_for(submission, trust)
@@ -109,7 +109,9 @@ def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
     return chosen
 
 
-def _known(project: Project, kernel: Path | None, submission: Path | None, vanilla: bool) -> dict[str, str]:
+def _known(
+    project: Project, kernel: Path | None, submission: Path | None, vanilla: bool, trust: bool
+) -> dict[str, str]:
     """Return what is known of the kernel under test; nothing if it was not built, or the base is not there.
 
     Raises:
@@ -121,11 +123,12 @@ def _known(project: Project, kernel: Path | None, submission: Path | None, vanil
     if not results.any_known(project.cache):  # then the base need not be there either, and is not worth a download
         return {}
     try:
+        box = common.sandbox_for(submission, trust)
         if kernel:
             image: Path | None = kernel_commands.kernel_of(project, kernel=kernel)
         else:
-            image = kernel_commands.built(project, given=submission, vanilla=vanilla)
-        return results.known_results(pipeline.testbed_of(project, image), project.cache) if image else {}
+            image = kernel_commands.built(project, given=submission, vanilla=vanilla, box=box)
+        return results.known_results(pipeline.testbed_of(project, image, box), project.cache) if image else {}
     except (BaseError, MachineError) as error:
         progress.warn(f"no results are known: {error.message}")
         return {}

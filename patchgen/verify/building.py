@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from patchgen.errors import BuildError
@@ -15,30 +15,44 @@ _SHOWN = 6  # lines of the build's log for a warning
 
 
 def build(case: Case) -> Iterator[Finding]:
-    """Build the tree after each patch, in order, in one workspace."""
+    """Build the tree with all patches, which is what is judged, and see that the tree after each patch builds.
+
+    The last tree is built first, from the base's objects alone. From there it goes back patch by patch, each build with
+    the objects of the one before it: as quick as going forward, and no patch can leave anything in what is judged.
+    """
     given, applied = case.submission, case.applied
     assert given is not None, "the first stage has read it"
     assert applied is not None, "the second has applied it"
     vanilla = set(case.shop.vanilla().warnings)
+    *between, last = applied.trees
+    final = _outcome(case.shop.build, last)
+    said: list[Finding] = []
+    if isinstance(final, Kernel):
+        case.kernel = final
+        # Before any other tree is built, so that it begins with what this one has left, and with nothing else.
+        said = list(_sparse(case, frozenset(path for patch in given.patches for path in patch.paths)))
+    backwards = [_outcome(case.shop.build_on, tree) for tree in reversed(between)]
     known: set[str] = set()
     built = []
-    last = len(applied.trees) - 1
-    for number, (patch, tree) in enumerate(zip(given.patches, applied.trees, strict=True)):
-        try:
-            kernel = case.shop.build(CONFIG, tree)
-        except BuildError as error:
-            yield _does_not_build(error, patch.name, number == last)
+    for patch, outcome in zip(given.patches, [*reversed(backwards), final], strict=True):
+        if isinstance(outcome, BuildError):
+            yield _does_not_build(outcome, patch.name, outcome is final)
             continue
-        built.append(kernel.seconds)
-        if number == last:
-            case.kernel = kernel
-        for text in sorted(set(kernel.warnings) - vanilla - known):
+        built.append(outcome.seconds)
+        for text in sorted(set(outcome.warnings) - vanilla - known):
             known.add(text)
-            yield Finding("warning", Severity.WARNING, text, patch.name, _in_log(kernel, text), ("3-3",))
+            yield Finding("warning", Severity.WARNING, text, patch.name, _in_log(outcome, text), ("3-3",))
     case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
     case.facts["new warnings"] = str(len(known))
-    if case.kernel:
-        yield from _sparse(case, frozenset(path for patch in given.patches for path in patch.paths))
+    yield from said
+
+
+def _outcome(build: Callable[[str, str], Kernel], tree: str) -> Kernel | BuildError:
+    """Return the kernel that a tree builds, or why it does not build."""
+    try:
+        return build(CONFIG, tree)
+    except BuildError as error:
+        return error
 
 
 def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:

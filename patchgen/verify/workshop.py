@@ -58,7 +58,7 @@ class Workshop:
         trust: the user vouches for the submission.
         pace: what time limits in guests are multiplied by.
         place: a directory that holds the kernels for as long as the verdict takes; the cache may drop them.
-        chain: its builds so far, each of which begins where the one before it has ended.
+        chain: its builds so far, each of which may begin where the one before it has ended.
     """
 
     project: Project
@@ -74,18 +74,32 @@ class Workshop:
         return dataclasses.replace(self, place=place, chain=Chain(place))
 
     def build(self, config: str, tree: str) -> Kernel:
-        """Build a tree, unless the cache has it.
+        """Build a tree that is judged, unless the cache has it: from the base's objects, in one step.
 
         Raises:
             BuildError: it does not build.
             MachineError: the machine failed.
         """
+        # What another tree of the same submission has left could be anything.
+        first = self.chain is not None and not self.chain.before(config)
+        return self._build(config, tree, self.chain if first else None)
+
+    def build_on(self, config: str, tree: str) -> Kernel:
+        """Build a tree only to see that it builds: quickly, from what the builds before it have left.
+
+        Raises:
+            BuildError: it does not build.
+            MachineError: the machine failed.
+        """
+        return self._build(config, tree, self.chain)
+
+    def _build(self, config: str, tree: str, chain: Chain | None) -> Kernel:
         chosen = kernel.load_config(config)
         ours = tree == self.origin.tree
         slot, box = ("vanilla", None) if ours else (self.slot, self._box())
         jobs = self.project.settings.jobs
         cache = self.project.cache
-        chain = self.chain if box else None
+        chain = chain if box else None
         built = kernel.build(chosen, tree, self.origin, cache, slot=slot, jobs=jobs, sandbox=box, chain=chain)
         return self._held(built)
 

@@ -9,6 +9,7 @@ from attacks import (
     kernels,
     test_archives,
     test_attacks_on_builds,
+    test_chains,
     test_grader_directory,
     test_guests,
     test_patches,
@@ -23,6 +24,7 @@ GROUPS: dict[str, tuple[Attack, ...]] = {
     "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
     "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
+    "What builds leave": test_chains.ATTACKS,
     "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
 }
 _PLACE = re.compile(r"(<!-- attacks: .*? -->\n).*?(<!-- end of attacks -->)", re.DOTALL)

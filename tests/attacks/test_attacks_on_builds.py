@@ -84,9 +84,18 @@ ATTACKS = (
     ),
     Attack(
         "a Makefile that puts objects of its own into the compiler cache",
-        "the cache is read-only to a stranger's build",
-        shell("mkdir -p $CCACHE_DIR/0; echo owned > $CCACHE_DIR/0/owned; rm -rf $CCACHE_DIR"),
+        "an untrusted build has no compiler cache",
+        shell(
+            "mkdir -p {cache}/ccache/0; echo owned > {cache}/ccache/0/owned; rm -rf {cache}/ccache; ccache -p | head -1"
+        ),
         BUILT,
+    ),
+    Attack(
+        "a Makefile that takes what our own series was compiled to from the compiler cache",
+        "an untrusted build has no compiler cache",
+        shell("cat {cache}/ccache/*/*; ls {cache}/ccache"),
+        BUILT,
+        shows="ccache': No such file or directory",
     ),
     Attack(
         "a Makefile that reads the home directory",
@@ -315,6 +324,7 @@ def cache(tmp_path: Path) -> Cache:
 def origin(tmp_path: Path, cache: Cache) -> Source:
     where = toybuild.origin(tmp_path, cache)
     toybuild.build([toybuild.patch("fs/harmless.c", "\n")], where, cache, BOX)
+    (cache.directory("ccache", "0") / "object").write_text(SECRET)
     return where
 
 

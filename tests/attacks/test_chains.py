@@ -1,24 +1,57 @@
-"""Builds of which each begins with what the one before it has left: what that saves, and what cannot come of it."""
+"""Builds of which each begins with what the one before it has left: what that saves, and what cannot come of it.
+
+Attackers know their victim's patch, or our own series: they hand in the same tree, and a patch before it that leaves
+something of theirs in a build directory.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from attacks import toybuild
-from attacks.catalogue import needs_sandbox
+from attacks.catalogue import Attack, needs_sandbox
 from attacks.mails import addition
 
-from patchgen import kernel, sandbox
+from patchgen import apply, kernel, patches, sandbox, static
+from patchgen import tree as trees_on_disk
 from patchgen.cache import Cache
 from patchgen.errors import BuildError
 from patchgen.kernel import Kernel
 from patchgen.kernel_box import Chain
 from patchgen.sandbox import Sandbox
+from patchgen.settings import Settings
 from patchgen.source import Source
+from patchgen.verify import building, rubric
+from patchgen.verify.case import Case, Request
+from patchgen.verify.workshop import Workshop
 
 pytestmark = needs_sandbox
+
+VICTIM = Attack(
+    "a first patch that leaves foreign code in an object; the second takes it back and makes the tree a victim's",
+    "what an untrusted build makes is keyed by all trees that had a part in it, and kept apart",
+    "victim",
+)
+TRUSTED = Attack(
+    "the same with the tree of our own series, for `patchgen run` to boot it without a sandbox",
+    "what an untrusted build makes is never used for trusted work",
+    "trusted",
+)
+JUDGED = Attack(
+    "a patch that leaves foreign code in an object, so that the kernel that is judged is not made from its sources",
+    "the kernel that is judged is built from the base's objects in one step",
+    "judged",
+)
+STATIC = Attack(
+    "a first patch that leaves a tool that finds nothing, for a victim with the same last tree",
+    "what static analysis found is keyed as kernels are",
+    "static",
+)
+ATTACKS = (VICTIM, TRUSTED, JUDGED, STATIC)
 
 BOX = sandbox.Sandbox()
 MAKEFILE = toybuild.FILES["Makefile"].data.decode()
@@ -41,6 +74,12 @@ def chain(tmp_path: Path) -> Chain:
     return Chain(tmp_path / "place")
 
 
+@pytest.fixture
+def on_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each build begin with the objects of the one before, even where the base is nearer."""
+    monkeypatch.setattr(trees_on_disk, "distance", lambda origin, one, _: (int(one == origin.tree), 0), raising=False)
+
+
 def built(tree: str, origin: Source, cache: Cache, chain: Chain, box: Sandbox = BOX) -> Kernel:
     return kernel.build(toybuild.CONFIG, tree, origin, cache, slot="submission", jobs=2, sandbox=box, chain=chain)
 
@@ -60,6 +99,7 @@ def test_what_is_as_it_was_is_not_compiled_again(cache: Cache, origin: Source, c
     assert second.warnings == first.warnings
 
 
+@pytest.mark.usefixtures("on_and_on")
 def test_what_is_as_in_the_base_again_is_compiled_again(cache: Cache, origin: Source, chain: Chain) -> None:
     original = toybuild.FILES["kernel/fork.c"].data.decode()
     back = addition("kernel/fork.c", "warn me\n", original)
@@ -123,3 +163,92 @@ def test_nobody_else_gets_what_a_submission_has_left(
     (tmp_path / "other").mkdir()
     found = built(other, origin, cache, Chain(tmp_path / "other"))
     assert found.image.read_bytes() == toybuild.FILES["kernel/fork.c"].data
+
+
+FORGED = MAKEFILE.replace("\t@echo map", "\t@echo forged > $(O)/object.o; touch -d 2099-01-01 $(O)/object.o; echo map")
+HONEST = toybuild.FILES["kernel/fork.c"].data.decode()
+
+
+def attacks_mails() -> list[bytes]:
+    """Return a patch that leaves a forged object, and one that takes that back and adds the victim's change."""
+    poison = toybuild.patch("Makefile", FORGED)
+    back, change = addition("Makefile", FORGED, MAKEFILE), toybuild.patch("MAINTAINERS", "the victim\n")
+    return [poison, back + change.split(b"---\n", 1)[1]]
+
+
+@pytest.fixture
+def forged(cache: Cache, origin: Source, chain: Chain, on_and_on: None) -> str:
+    """Return the victim's tree after the attacker's patches were built one on the other."""
+    first, second = toybuild.trees(attacks_mails(), origin, cache)
+    victims = toybuild.trees([toybuild.patch("MAINTAINERS", "the victim\n")], origin, cache)[-1]
+    assert second == victims
+    built(first, origin, cache, chain)
+    assert built(second, origin, cache, chain).image.read_text() == "forged\n", "the attack works up to here"
+    return victims
+
+
+def test_a_victim_does_not_get_an_attackers_kernel(cache: Cache, origin: Source, tmp_path: Path, forged: str) -> None:
+    (tmp_path / "other").mkdir()
+    assert built(forged, origin, cache, Chain(tmp_path / "other")).image.read_text() == HONEST
+
+
+def test_trusted_work_does_not_get_an_attackers_kernel(cache: Cache, origin: Source, forged: str) -> None:
+    assert kernel.cached(toybuild.CONFIG, forged, origin, cache) is None
+    found = kernel.build(toybuild.CONFIG, forged, origin, cache, slot="series", jobs=2)
+    assert found.image.read_text() == HONEST
+
+
+def test_the_kernel_that_is_judged_is_made_from_its_sources(
+    cache: Cache, origin: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go through the stage that builds, with the patches in both orders: each patch may be the one that is poison."""
+    monkeypatch.setattr(kernel, "load_config", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
+    monkeypatch.setattr(building, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
+    project: Any = SimpleNamespace(cache=cache, settings=Settings(cache=cache.root, jobs=2))
+    mails = [*attacks_mails(), toybuild.patch("fs/more.c", "x\n")]
+    read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
+    (tmp_path / "verdict").mkdir()
+    shop = Workshop(project, origin, "submission").within(tmp_path / "verdict")
+    case = Case(Request(tmp_path, rubric.load(), frozenset({4})), shop)
+    case.submission = SimpleNamespace(patches=read)  # type: ignore[assignment]
+    case.applied = apply.apply(origin, read, cache)
+    assert list(building.build(case)) == []
+    assert case.facts["built"].startswith("3 of 3")
+    assert case.kernel is not None
+    assert case.kernel.image.read_text() == HONEST
+    assert case.kernel.tree == case.applied.trees[-1]
+
+
+def test_what_is_not_the_last_tree_is_built_on_what_is_there(cache: Cache, origin: Source, tmp_path: Path) -> None:
+    """Going back, only what a patch changes is compiled; where the base is nearer, it begins there."""
+    (tmp_path / "back").mkdir()
+    chain = Chain(tmp_path / "back")
+    mails = [toybuild.patch("MAINTAINERS", "me\n"), toybuild.patch("kernel/fork.c", "two\n")]
+    mails += [toybuild.patch("fs/a.c", "a\n")]
+    one, two, three = toybuild.trees(mails, origin, cache)
+    kernels = [built(tree, origin, cache, chain) for tree in (three, two, one)]
+    assert [COMPILES in log(found) for found in kernels] == [True, False, False]
+    assert [found.image.read_text() for found in kernels] == ["two\n", "two\n", HONEST]
+    assert len({found.key for found in kernels}) == 3
+
+
+def test_a_submission_that_is_judged_again_is_not_built_again(cache: Cache, origin: Source, tmp_path: Path) -> None:
+    mails = [toybuild.patch("kernel/fork.c", "one\n"), toybuild.patch("MAINTAINERS", "me\n")]
+    trees = toybuild.trees(mails, origin, cache)
+    images = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        chain = Chain(tmp_path / name)
+        images.append([built(tree, origin, cache, chain).image for tree in reversed(trees)])
+        assert bool(chain.last) == (name == "first"), "only the first has built anything"
+    assert images[0] == images[1]
+
+
+def test_results_of_static_analysis_are_keyed_as_kernels_are(cache: Cache, origin: Source, chain: Chain) -> None:
+    first, second = toybuild.trees(attacks_mails(), origin, cache)
+    alone = static.Target(origin, second, "submission", frozenset(), BOX, Chain(chain.place))
+    chain.note(static.SANDBOXED, first)
+    after = static.Target(origin, second, "submission", frozenset(), BOX, chain)
+    trusted = static.Target(origin, second, "series", frozenset())
+    keys = {kernel.key_of(toybuild.CONFIG, one.tree, origin, one.before()) for one in (alone, after, trusted)}
+    assert len(keys) == 3
