@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from patchgen import syscalls
 from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
 
 if TYPE_CHECKING:
@@ -107,6 +109,68 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         return
 
 
+def launch(
+    words: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    stdout: int | None = subprocess.PIPE,
+    stderr: int | None = subprocess.PIPE,
+    sandbox: Sandbox | None = None,
+    through: Sequence[str] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own; the caller ends it.
+
+    Args:
+        words: the command.
+        cwd: its working directory; in a sandbox, one that it sees there.
+        env: variables on top of `environment()`.
+        stdin: as for subprocess.Popen; nothing to read unless given.
+        stdout: as for subprocess.Popen.
+        stderr: as for subprocess.Popen.
+        sandbox: what it is shut in. It gets no descriptor of a file, only pipes.
+        through: a command that starts it in its turn, outside the sandbox.
+
+    Raises:
+        ToolMissingError: the program does not exist.
+        MachineError: it cannot be started.
+    """
+    whole, command, descriptors = environment(env), [*words], list[int]()
+    with ExitStack() as stack:
+        if sandbox:
+            descriptors = [stack.enter_context(syscalls.handed_over())]
+            syscalls.leave_keyring()
+            command, cwd, whole = sandbox.argv(words, cwd, descriptors[0]), Path("/"), sandbox.environment(env)
+        try:
+            return subprocess.Popen(
+                [*through, *command],
+                cwd=cwd,
+                env=whole,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                pass_fds=descriptors,
+            )
+        except FileNotFoundError as error:
+            if error.filename == str(cwd):
+                raise MachineError(f"the directory {cwd} is gone") from error
+            raise ToolMissingError(f"{command[0]} is not installed", hint="run 'patchgen doctor'") from error
+        except OSError as error:
+            raise MachineError(f"cannot start {command[0]}: {error.strerror}") from error
+
+
+def drain(stream: IO[bytes], most: int, seconds: float) -> bytes:
+    """Return what a program has printed until its end, at most so many bytes, waiting at most so many seconds."""
+    data, deadline = b"", time.monotonic() + seconds
+    while len(data) < most and select.select([stream], [], [], max(deadline - time.monotonic(), 0))[0]:
+        if not (piece := os.read(stream.fileno(), most - len(data))):
+            break
+        data += piece
+    return data
+
+
 @contextlib.contextmanager
 def started(
     argv: Sequence[str | Path],
@@ -135,25 +199,7 @@ def started(
         OverLimitError: it took more memory than the sandbox allows.
     """
     words = [str(word) for word in argv]
-    whole = environment(env)
-    if sandbox:
-        words, cwd, whole = sandbox.argv(words, cwd), Path("/"), sandbox.environment(env)
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=whole,
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        if error.filename == str(cwd):
-            raise MachineError(f"the directory {cwd} is gone") from error
-        raise ToolMissingError(f"{words[0]} is not installed", hint="run 'patchgen doctor'") from error
-    except OSError as error:
-        raise MachineError(f"cannot start {words[0]}: {error.strerror}") from error
+    process = launch(words, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, sandbox=sandbox)
     with sandbox.watch(process) if sandbox else contextlib.nullcontext():
         try:
             yield process

@@ -32,6 +32,8 @@ MIB = 1 << 20
 # not found. Of /etc only what the loader and Debian's alternatives need. No accounts, no keys, no other people's files.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _CONFIGURATION = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+# These tell of keys of the kernel that belong to the same user, in whatever session.
+_KEYS = ("/proc/keys", "/proc/key-users")
 HOME = Path("/tmp")  # noqa: S108 - in the sandbox, where it is private
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # Where we are root, the program must not be: root is exempt from the limit on processes, and owns files that may be
@@ -47,6 +49,7 @@ _PROBE_SECONDS = 20.0
 # Succeeds where the sandbox is one: nobody, no way out, nothing to write to, no namespace to get powers in.
 _PROBE = """
 test "$(id -u)" = 65533 || { echo "it runs as user $(id -u)"; exit 1; }
+grep -q "^Seccomp:.2$" /proc/self/status || { echo "it may make every system call"; exit 1; }
 test "$(grep -c : /proc/net/dev)" -le 1 || { echo "it sees the network"; exit 1; }
 test ! -e /root -a ! -e "$1" || { echo "it sees the home directories"; exit 1; }
 for place in / /usr /etc /dev; do
@@ -122,12 +125,14 @@ class Sandbox:
     private: tuple[Path, ...] = ()
     writable: tuple[tuple[Path, Path], ...] = ()
 
-    def argv(self, words: Sequence[str], cwd: Path) -> list[str]:
+    def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
         """Return the command that runs a command in the sandbox.
 
         Args:
             words: the command.
             cwd: its working directory, as it sees it.
+            filtering: a descriptor that has the filter of system calls (syscalls.py), which comes last: the sandbox
+                itself needs namespaces and mounts.
 
         Raises:
             MachineError: bubblewrap is missing, or what is to be read is closed to others than root.
@@ -135,7 +140,7 @@ class Sandbox:
         root = os.geteuid() == 0
         outer = [proc.find("bwrap"), "--die-with-parent", "--new-session", *_NAMESPACES, "--hostname", "sandbox"]
         outer += self._mounts()
-        inner = [*_NO_POWER, "--uid", _USER, "--gid", _USER, "--chdir", str(cwd)]
+        inner = [*_NO_POWER, "--uid", _USER, "--gid", _USER, "--chdir", str(cwd), "--seccomp", str(filtering)]
         if root:
             # Two steps: root can mount what only root may look into, and then nobody goes on.
             self._check_readable()
@@ -181,6 +186,8 @@ class Sandbox:
         for name in _CONFIGURATION:
             words += ["--ro-bind-try", name, name]
         words += ["--proc", "/proc", "--dev", "/dev"]
+        for name in _KEYS:
+            words += ["--ro-bind-try", "/dev/null", name]
         for place in (HOME, *self.private):
             words += ["--perms", "1777", "--size", str(self.limits.room), "--tmpfs", str(place)]
         for kind, pairs in (("--ro-bind", self.readable), ("--bind", self.writable)):
@@ -268,7 +275,8 @@ def for_strangers(trust: bool, limits: Limits = BUILD) -> Sandbox | None:
     if why:
         raise MachineError(
             f"a stranger's work is only built and run in a sandbox, and there is none here: {why}",
-            hint="as root: apt-get install -y --no-install-recommends bubblewrap; or --trust, for work that you trust",
+            hint="as root: apt-get install -y --no-install-recommends bubblewrap libseccomp2; "
+            "or --trust, for work that you trust",
         )
     return Sandbox(limits)
 

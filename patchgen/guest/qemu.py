@@ -18,18 +18,18 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from patchgen import proc
 from patchgen.errors import MachineError
 from patchgen.sandbox import GUEST, Watch, open_to
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
@@ -72,7 +72,7 @@ class Qemu:
         self._arguments = arguments
         self._files, self._state = files, state
         self._lines = ["control", *(["monitor"] if monitor else [])]
-        self._process: Any = None  # pexpect has no types
+        self._process: subprocess.Popen[bytes] | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._console = ""
         self._flooded = False
@@ -90,9 +90,8 @@ class Qemu:
         try:
             with contextlib.ExitStack() as stack:
                 listeners = {name: stack.enter_context(_listener(self.directory / name)) for name in self._lines}
-                if self._machine.sandbox:
-                    argv = self._shut_in(self._machine.sandbox, argv)
-                self._start([*_guard(), *argv])
+                sandbox = self._machine.sandbox
+                self._start(argv, self._shut_in(sandbox) if sandbox else None)
                 for name, listener in listeners.items():
                     self._sockets[name] = self._accept(listener)
         except BaseException:
@@ -135,7 +134,7 @@ class Qemu:
         """Return the exit status (minus the signal's number); None if QEMU has not ended within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
-            status: int | None = self._process.proc.poll()
+            status = self._running.poll()
             if status is not None and self._machine.sandbox:
                 status = self._machine.sandbox.status(status)
             if status is not None or time.monotonic() >= deadline:
@@ -149,11 +148,9 @@ class Qemu:
 
     def said(self) -> str:
         """Return what QEMU itself printed. Only after its end."""
-        import pexpect
-
         if self._said is None:
-            self._process.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=2)
-            self._said = bytes(self._process.before).decode(errors="replace").strip()
+            assert self._running.stdout is not None, "it was started with a pipe"
+            self._said = proc.drain(self._running.stdout, GUEST.output, 2).decode(errors="replace").strip()
         return self._said
 
     def stop(self) -> None:
@@ -163,27 +160,32 @@ class Qemu:
         if self._watch is not None:
             self._watch.stop()
         if self._process is not None:
-            _end(self._process.proc)
+            _end(self._process)
             self.said()
-            self._process.proc.stdout.close()
+            assert self._process.stdout is not None, "it was started with a pipe"
+            self._process.stdout.close()
         _ = self.console, self.flooded  # read it before its file goes
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _shut_in(self, sandbox: Sandbox, argv: list[str]) -> list[str]:
-        """Return the command line that starts QEMU in the sandbox, and open to it what it needs."""
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "it was started"
+        return self._process
+
+    def _shut_in(self, sandbox: Sandbox) -> Sandbox:
+        """Return the sandbox for QEMU, and open to it what it needs."""
         console = self.directory / "console"
         console.touch()
         for path in (self.directory, *self.directory.iterdir()):
             open_to(path)
         own = (self.directory, *self._files)
         writable = [console, *([self._state] if self._state else [])]
-        whole = replace(
+        return replace(
             sandbox,
             limits=GUEST,
             readable=(*sandbox.readable, *((path, path) for path in own)),
             writable=tuple((path, path) for path in writable),
         )
-        return whole.argv(argv, self.directory)
 
     def _argv(self) -> list[str]:
         argv = [*self._machine.argv(), "-serial", "file:console"]
@@ -194,18 +196,12 @@ class Qemu:
             argv += ["-mon", "chardev=monitor,mode=control"]
         return argv + self._arguments
 
-    def _start(self, argv: list[str]) -> None:
-        from pexpect.popen_spawn import PopenSpawn
-
-        sandbox = self._machine.sandbox
-        env = sandbox.environment(None) if sandbox else proc.environment()
-        try:
-            self._process = PopenSpawn(argv, cwd=str(self.directory), env=env, maxread=65536, timeout=None)
-        except OSError as error:
-            raise MachineError(f"cannot start QEMU: {error.strerror}") from error
-        self._process.proc.stdin.close()
+    def _start(self, argv: list[str], sandbox: Sandbox | None) -> None:
+        self._process = proc.launch(
+            argv, cwd=self.directory, stderr=subprocess.STDOUT, sandbox=sandbox, through=_guard()
+        )
         if sandbox:
-            self._watch = Watch(GUEST, self._process.proc)
+            self._watch = Watch(GUEST, self._process)
 
     def _accept(self, listener: socket.socket) -> socket.socket:
         deadline = time.monotonic() + _CONNECT_SECONDS
@@ -219,8 +215,8 @@ class Qemu:
 
 
 def _guard() -> list[str]:
-    """Return what QEMU is started by: a session of its own that ends with us, and limits on files."""
-    guard = [proc.find("setpriv"), "--pdeathsig", "KILL", proc.find("setsid"), proc.find("prlimit")]
+    """Return what QEMU is started by: something that ends it with us, and limits on files."""
+    guard = [proc.find("setpriv"), "--pdeathsig", "KILL", proc.find("prlimit")]
     return [*guard, f"--fsize={_FILE_MAX}", "--core=0"]
 
 
@@ -249,8 +245,6 @@ def _listener(path: Path) -> Iterator[socket.socket]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill what was started and whatever that has started, and wait for it."""
     if process.poll() is None:
-        # Its own session's group; if setsid has not happened yet there is only itself.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
     process.wait()

@@ -86,4 +86,18 @@ KCONFIG = Attack(
 HOST_TOOL = Attack(
     "a host tool that writes outside, opens the network and reads the home directory", "the sandbox", "tool", ""
 )
-BUILDS = (KCONFIG, HOST_TOOL)
+# Linked by the first patch, once all is compiled, into an object that the next build has no reason to make again.
+PLANTED = r"""
+printf '%s\n' '.section .initcall7.init,"aw"' '.long attack_planted' \
+  '.text' 'attack_planted: push $said' 'call panic' '.section .rodata' 'said: .asciz "owned by patch 1"' |
+  gcc -m32 -c -x assembler -o attack.o -
+ld -m elf_i386 -r -o planted.o init/do_mounts.o attack.o
+mv planted.o init/do_mounts.o
+"""
+VICTIM = Attack(
+    "the same with a real kernel: the first patch's link script plants code that panics in the second's kernel",
+    "what an untrusted build makes is keyed by all trees that had a part in it, and kept apart",
+    PLANTED,
+    "attack_planted",
+)
+BUILDS = (KCONFIG, HOST_TOOL, VICTIM)

@@ -14,6 +14,7 @@ from attacks import (
     test_guests,
     test_patches,
     test_reports,
+    test_system_calls,
 )
 from attacks.catalogue import Attack
 
@@ -25,6 +26,7 @@ GROUPS: dict[str, tuple[Attack, ...]] = {
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
     "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
     "What builds leave": test_chains.ATTACKS,
+    "System calls": test_system_calls.ATTACKS,
     "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
 }
 _PLACE = re.compile(r"(<!-- attacks: .*? -->\n).*?(<!-- end of attacks -->)", re.DOTALL)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from attacks.catalogue import Attack, needs_sandbox
-from attacks.kernels import GUESTS, HOSTILE, KCONFIG
+from attacks.kernels import GUESTS, HOSTILE, KCONFIG, VICTIM
 from attacks.mails import addition
 
 from patchgen import apply, kernel, patches, sandbox, testbed, tree
 from patchgen.errors import BuildError, GuestError
 from patchgen.kernel import Kernel
+from patchgen.kernel_box import Chain
 from patchgen.pipeline import Project
 from patchgen.source import Source
 from patchgen.testbed import Testbed
@@ -81,6 +82,33 @@ def test_qemu_has_nothing_to_reach(hostile: Testbed) -> None:
             assert (pid / "ns/pid").readlink() != Path("/proc/self/ns/pid").readlink()
             assert status["Uid"].split()[0] != "0"
             assert str(sandbox.GUEST.file) in (pid / "limits").read_text()
+
+
+def test_a_victim_does_not_get_an_attackers_kernel(
+    project: Project, origin: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, file = "scripts/link-vmlinux.sh", "init/version.c"
+    plain, text = text_of(script, project, origin), text_of(file, project, origin)
+    plants = plain.replace("set -e\n", f"set -e\n{VICTIM.means}", 1)
+    assert plants != plain
+    victim = addition(file, text, f"{text}\n/* {tmp_path.name} */\n")
+    attacker = [addition(script, plain, plants), addition(script, plants, plain) + victim.split(b"---\n", 1)[1]]
+    read = [patches.read(f"{number:04}-a.patch", mail, project.cache) for number, mail in enumerate(attacker, 1)]
+    first, second = apply.apply(origin, read, project.cache).trees
+    monkeypatch.setattr(tree, "distance", lambda where, one, _: (int(one == where.tree), 0), raising=False)
+    config, chain, box = kernel.load_config("small"), Chain(tmp_path), sandbox.for_strangers(trust=False)
+    for one in (first, second):
+        made = kernel.build(
+            config, one, origin, project.cache, slot="submission", jobs=project.settings.jobs, sandbox=box, chain=chain
+        )
+    assert VICTIM.said in made.image.with_name("System.map").read_text(), "the attack works up to here"
+    found = built(victim, project, origin)
+    assert found.tree == second
+    assert VICTIM.said not in found.image.with_name("System.map").read_text()
+    bed = testbed.make(found.image, project.settings, project.series.parameters, project.cache, box)
+    with bed.ready() as guest:
+        assert guest.run("uname -r").text == "4.15.0\n"
+    assert kernel.cached(config, second, origin, project.cache) is None, "nothing trusted takes either of them"
 
 
 def _cwd(pid: Path) -> str:

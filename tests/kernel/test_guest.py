@@ -195,7 +195,7 @@ def test_fork_and_test_start_as_in_the_assignment(guest: Guest) -> None:
 def test_a_panic_is_told_with_its_cause(own_guest: Guest, settings: Settings) -> None:
     # Later kernels panic outright instead of writing to address 0.
     crash = "BUG: unable to handle kernel NULL pointer" if settings.base == DEFAULT else "Kernel panic - not syncing"
-    pid = own_guest.qemu._process.pid
+    pid = own_guest.qemu._running.pid
     error = failure(own_guest, "echo c >/proc/sysrq-trigger")
     assert error.kind == "panic"
     assert f"during 'echo c >/proc/sysrq-trigger': {crash}" in error.message
@@ -212,7 +212,7 @@ def test_a_triple_fault_is_a_reset(own_guest: Guest) -> None:
 
 def test_a_silent_guest_hangs(own_guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patchgen.guest.session._GRACE_SECONDS", 0.5)
-    os.kill(own_guest.qemu._process.pid, signal.SIGSTOP)
+    os.kill(own_guest.qemu._running.pid, signal.SIGSTOP)
     error = failure(own_guest, "true", timeout=0.5)
     assert error.kind == "hang"
     assert "no answer for" in error.message
@@ -220,7 +220,7 @@ def test_a_silent_guest_hangs(own_guest: Guest, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_qemu_killed_is_not_the_kernels_fault(own_guest: Guest) -> None:
-    os.kill(own_guest.qemu._process.pid, signal.SIGKILL)
+    os.kill(own_guest.qemu._running.pid, signal.SIGKILL)
     with pytest.raises(MachineError, match="signal 9"):
         own_guest.run("true")
 
@@ -329,14 +329,14 @@ from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
 from patchgen.guest.session import BOOT_SECONDS, Guest
 with Guest(Path(sys.argv[1]), Image(Path(sys.argv[2]), ""), machine.load()) as guest:
-    print(guest.qemu._process.pid, guest.qemu.directory, flush=True)
+    print(guest.qemu._running.pid, guest.qemu.directory, flush=True)
     guest.run("sleep 100", timeout=200)
 """
 
 
 def test_qemu_and_its_directory_are_gone_after_the_block(own_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
     with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE) as running:
-        pid, directory = running.qemu._process.pid, running.qemu.directory
+        pid, directory = running.qemu._running.pid, running.qemu.directory
         assert alive(pid)
         assert directory.is_dir()
     assert not alive(pid)
