@@ -215,7 +215,8 @@ def build(
     before = (chain.before(config.name) if chain else ()) if sandbox else None
     if chain:
         chain.note(config.name, tree_id)
-    kernel = cached(config, tree_id, source, cache, before)
+    # What trusted work has made of the same tree is what that tree makes; the other way round it could be anything.
+    kernel = cached(config, tree_id, source, cache) or cached(config, tree_id, source, cache, before)
     if kernel:
         return kernel
     slot = tree.slot_of(slot, boxed=sandbox is not None)

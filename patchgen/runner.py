@@ -15,6 +15,7 @@ from junitparser import Skipped as JUnitSkipped
 from patchgen import progress
 from patchgen.cache import write_text
 from patchgen.errors import GuestError
+from patchgen.guest import kernel_log
 from patchgen.scenarios import Failed, Lab, Scenario, Skipped
 from patchgen.scenarios.model import Picture, picture
 from patchgen.testbed import Testbed
@@ -125,7 +126,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 broken = (*broken, *(one for aside in lab.asides for one in aside.demands))
             skipped = skipped and not broken
             if message and not skipped:
-                evidence = "\n".join([*guest.complaints, *guest.console.splitlines()[-_CONSOLE_LINES:]])
+                evidence = "\n".join([*guest.complaints, kernel_log.tail(guest.console, _CONSOLE_LINES)])
             if after:
                 after(scenario, guest)
     except GuestError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ LEVELS = ("emerg", "alert", "crit", "err", "warn", "notice", "info", "debug")
 # "prio,sequence,timestamp,flags[,...];text", Documentation/ABI/testing/dev-kmsg. `prio` is facility * 8 + level.
 _RECORD = re.compile(r"(?P<prio>[0-9]{1,6}),\d+,\d+,(?P<flag>[^,;]*)[^;]*;(?P<text>.*)", re.DOTALL)
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+_LINE = re.compile(r"[^\r\n]+")
+_LONGEST = 4000  # characters of a line
 _STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
 
 # How a kernel announces its end (with oops=panic, an oops is one) ...
@@ -64,21 +67,30 @@ def parse_records(data: bytes) -> tuple[LogLine, ...]:
 
 def complaints(console: str) -> tuple[str, ...]:
     """Return the console's lines in which the kernel says that something is wrong: panic, BUG, WARNING, stalls, ..."""
-    return tuple(unstamped(line) for line in console.splitlines() if _COMPLAINT.search(line))
+    return tuple(unstamped(line)[:_LONGEST] for line in _lines(console) if _COMPLAINT.search(line))
 
 
 def fatal(console: str) -> str | None:
     """Return the first line that tells of the kernel's end, None if there is none."""
-    return next((unstamped(line) for _, line in _fatal_lines(console.splitlines())), None)
+    return next((unstamped(line)[:_LONGEST] for line in _lines(console) if _FATAL.search(line)), None)
 
 
 def excerpt(console: str, lines: int = 25) -> str:
     """Return the part of a console that shows what went wrong: from just before the first fatal line, else the end."""
-    every = [line for line in console.splitlines() if line.strip()]
-    first = next((index for index, _ in _fatal_lines(every)), None)
-    begin = len(every) - lines if first is None else min(first - 3, len(every) - lines)
-    begin = max(begin, 0)
-    return "\n".join(every[begin : begin + lines])
+    last: deque[str] = deque(maxlen=lines)
+    shown: list[str] = []
+    for line in filter(str.strip, _lines(console)):
+        if shown or _FATAL.search(line):
+            shown = [*(shown or list(last)[-3:]), line[:_LONGEST]]
+        if len(shown) == lines:
+            return "\n".join(shown)
+        last.append(line[:_LONGEST])
+    return "\n".join(last)
+
+
+def tail(console: str, lines: int) -> str:
+    """Return a console's last lines."""
+    return "\n".join(console[-_LONGEST * lines :].splitlines()[-lines:])
 
 
 def unstamped(line: str) -> str:
@@ -86,5 +98,6 @@ def unstamped(line: str) -> str:
     return _STAMP.sub("", line)
 
 
-def _fatal_lines(lines: list[str]) -> Iterator[tuple[int, str]]:
-    return ((index, line) for index, line in enumerate(lines) if _FATAL.search(line))
+def _lines(console: str) -> Iterator[str]:
+    """Give the lines that are not empty one by one: as a list, short ones take fifty times the console's memory."""
+    return (match[0] for match in _LINE.finditer(console))

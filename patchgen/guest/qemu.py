@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from patchgen import proc
 from patchgen.errors import MachineError
-from patchgen.sandbox import GUEST, Watch, open_to
+from patchgen.sandbox import GUEST, MIB, Watch, open_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 20.0
 _SOCKET_PATH_MAX = 107  # sun_path of unix(7), less its NUL
+# Of an untrusted kernel's console. A serial line that is emulated takes minutes for that.
+CONSOLE_MAX = 8 * MIB
 # A hostile kernel could fill the disk through its console; a saved guest is smaller than its memory.
 _FILE_MAX = 1 << 30
 
@@ -119,7 +121,8 @@ class Qemu:
         """What the kernel has printed so far; still there after the end."""
         path = self.directory / "console"
         with contextlib.suppress(FileNotFoundError):
-            self._console = path.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+            with path.open("rb") as file:
+                self._console = file.read(self._most).decode(errors="replace").replace("\r\n", "\n")
         return self._console
 
     @property
@@ -127,8 +130,12 @@ class Qemu:
         """Whether the console has all that it may hold; what came after that is lost."""
         path = self.directory / "console"
         with contextlib.suppress(FileNotFoundError):
-            self._flooded = path.stat().st_size >= (GUEST.file if self._machine.sandbox else _FILE_MAX)
+            self._flooded = path.stat().st_size >= self._most
         return self._flooded
+
+    @property
+    def _most(self) -> int:
+        return CONSOLE_MAX if self._machine.sandbox else _FILE_MAX
 
     def ended(self, timeout: float = 0.0) -> int | None:
         """Return the exit status (minus the signal's number); None if QEMU has not ended within `timeout` seconds."""

@@ -28,6 +28,7 @@ RESTORE_SECONDS = 20.0
 _GRACE_SECONDS = 10.0
 # What one command's output and log may be: the agent stops at 1 MiB of output, and the kernel's log is smaller.
 _OUTPUT_MAX, _LOG_MAX = 2 << 20, 16 << 20
+_RECORDS_MAX = 100_000  # The largest log buffer, of 1 MiB, has room for half as many of one character each.
 _EXIT = re.compile(r"(exited|killed) ([0-9]{1,3})((?: (?:timeout|stuck|truncated|lost))*)")
 _SCRIPT, _SCRIPT_SECONDS = "/tmp/.script", 3600.0  # noqa: S108 - in the guest
 _PUT_BYTES = 4096  # More at a stretch and the 8250 driver complains: see pause_line() in agent.c.
@@ -183,7 +184,7 @@ class Guest:
             if frame.kind == "exit":
                 break
             (output if frame.kind == "out" else log).extend(frame.payload)
-            if len(output) > _OUTPUT_MAX or len(log) > _LOG_MAX:
+            if len(output) > _OUTPUT_MAX or len(log) > _LOG_MAX or log.count(b"\n") > _RECORDS_MAX:
                 raise failures.garbled("it does not stop", self.console, doing)
         how, number, notes = self._ending(frame, doing)
         return CommandResult(

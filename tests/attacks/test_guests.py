@@ -6,6 +6,7 @@ import resource
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from patchgen.errors import GuestError
 from patchgen.guest import failures, kernel_log, machine, terminal
 from patchgen.guest.control import PREAMBLE, Channel, Frame, encode
 from patchgen.guest.initramfs import Image
+from patchgen.guest.qemu import Qemu
 from patchgen.guest.session import Guest
 from patchgen.sandbox import Sandbox
 
@@ -73,6 +75,12 @@ ATTACKS = (
     Attack("the beginning of a frame, again and again", CHECKED, forever(b"\x02pg exit " * 4096), "that are no frame"),
     Attack("a program's output without end", CHECKED, forever(Frame("out", b"x" * 60000)), "it does not stop"),
     Attack("a kernel log without end", CHECKED, forever(Frame("log", b"6,1,1,-;x\n" * 6000)), "it does not stop"),
+    Attack(
+        "a kernel log of seven million lines of one character",
+        "limit on the number of records",
+        frames(*[Frame("log", b"x\n" * 32000)] * 220, Frame("exit", OK)),
+        "it does not stop",
+    ),
     Attack("an end that is no end", CHECKED, frames(Frame("exit", b"owned")), "ended with 'owned'"),
     Attack(
         "an end with a number of 5,000 digits", CHECKED, frames(Frame("exit", b"exited " + b"9" * 5000)), "ended with"
@@ -182,7 +190,12 @@ CONSOLE = Attack(
     "what is shown is spelled out",
     "\x1b[2J\x1b]0;owned\x07Kernel panic - not syncing: \x1b[31mowned\x9b31m\u202e",
 )
-OTHERS = (RECORDS, CONSOLE)
+SHORT = Attack(
+    "a console of twenty million lines of two characters, which take 1.2 GB as a list",
+    "limit on what is read of a console, and lines are looked at one by one",
+    b"BU\n" * 22_000_000,
+)
+OTHERS = (RECORDS, CONSOLE, SHORT)
 
 
 def test_an_interactive_guest_gets_no_further_than_colours() -> None:
@@ -201,6 +214,23 @@ def test_a_hostile_console() -> None:
     for text in (error.message, error.evidence):
         assert "owned" in text
         assert not set(text) & set("\x1b\x07\x9b\u202e")
+
+
+def test_a_console_of_short_lines(tmp_path: Path) -> None:
+    qemu = Qemu(replace(machine.load(), sandbox=Sandbox()), [], [])
+    qemu.directory = tmp_path
+    (tmp_path / "console").write_bytes(SHORT.means)
+    tracemalloc.start()
+    assert kernel_log.complaints(qemu.console) == ()
+    assert len(kernel_log.excerpt(qemu.console).splitlines()) == 25
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert qemu.flooded
+    assert peak < 64 << 20
+
+
+def test_a_line_without_an_end_is_not_shown_whole() -> None:
+    assert len(kernel_log.fatal("Oops: " + "x" * 100_000) or "") == 4000
 
 
 def test_saved_states_of_strangers_are_not_restored_elsewhere() -> None:

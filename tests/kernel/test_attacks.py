@@ -52,7 +52,7 @@ def hostile(project: Project, origin: Source) -> Testbed:
 @pytest.mark.parametrize("attack", GUESTS, ids=lambda attack: attack.means)
 def test_a_hostile_kernel(attack: Attack, hostile: Testbed, monkeypatch: pytest.MonkeyPatch) -> None:
     # An emulated serial line takes an hour for 64 MiB.
-    monkeypatch.setattr("patchgen.guest.qemu.GUEST", replace(sandbox.GUEST, file=sandbox.MIB // 8))
+    monkeypatch.setattr("patchgen.guest.qemu.CONSOLE_MAX", sandbox.MIB // 8)
     words = (*hostile.machine.cmdline, f"attack={attack.means}")
     bed = replace(hostile, machine=replace(hostile.machine, cmdline=words))
     begin = time.monotonic()

@@ -42,9 +42,17 @@ Made = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def ours(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return our own patch.tar.gz."""
-    path = tmp_path_factory.mktemp("ours") / "patch.tar.gz"
-    path.write_bytes(pipeline.pack(pipeline.generate(project).files, project.settings).data)
+    """Return our own series as a patch.tar.gz, in one patch: the kernel of its tree was built by trusted work."""
+    author, place = project.settings.submission, tmp_path_factory.mktemp("ours")
+    steps = compose.render_series(project.series, origin, author)
+    files = {path: data for step in steps for path, data in step.files.items()}
+    modes = {path: mode for step in steps for path, mode in step.modes.items()}
+    (whole,) = compose.format_patch(
+        compose.commit(origin, [Step("whole", steps[0].message, files, modes)], author, project.cache), place
+    )
+    others = {name: data for name, data in pipeline.generate(project).files.items() if not name.endswith(".patch")}
+    path = place / "patch.tar.gz"
+    path.write_bytes(pipeline.pack({**others, whole.name: whole.read_bytes()}, project.settings).data)
     return path
 
 
@@ -123,6 +131,16 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert [one.name for one in verdict.scenarios if one.picture] == [judge._EXAMPLE]
     if SPARSE:
         assert (verdict.status, verdict.marks.mark) == (Status.OK, 18.5)
+
+
+def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, tmp_path: Path) -> None:
+    """As trusted work, which has a compiler cache."""
+    (tmp_path / "patch.tar.gz").write_bytes(pipeline.pack(pipeline.generate(project).files, project.settings).data)
+    request = Request(tmp_path / "patch.tar.gz", rubric.load(), frozenset({4}), trust=True)
+    verdict = judge.judge(request, Workshop(project, origin, "submission", trust=True))
+    count = len(project.series.patches)
+    assert verdict.stages[3].facts["built"].startswith(f"{count} of {count},")
+    assert [one for one in verdict.findings if one.stage == "build"] == []
 
 
 @pytest.mark.usefixtures("cover")
