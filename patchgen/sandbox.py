@@ -188,6 +188,9 @@ class Sandbox:
         words += ["--proc", "/proc", "--dev", "/dev"]
         for name in _KEYS:
             words += ["--ro-bind-try", "/dev/null", name]
+        # What the owner of a namespace may set. Where we are root, root owns it, and the step that follows still sets one.
+        for name in ("/proc/pressure", *(["/proc/sys"] if os.geteuid() else [])):
+            words += ["--ro-bind-try", name, name]
         for place in (HOME, *self.private):
             words += ["--perms", "1777", "--size", str(self.limits.room), "--tmpfs", str(place)]
         for kind, pairs in (("--ro-bind", self.readable), ("--bind", self.writable)):

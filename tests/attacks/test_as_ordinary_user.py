@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(bool(ordinary.why_not()), reason=ordinary.why_no
 _LIMITS = "memory or disk or fills or forks or ends or told or without or never"
 
 
-@pytest.mark.parametrize("module", ["test_attacks_on_builds.py", "test_system_calls.py"])
+@pytest.mark.parametrize("module", ["test_attacks_on_builds.py", "test_system_calls.py", "test_inside.py"])
 def test_attacks_come_to_nothing_as_an_ordinary_user(module: str) -> None:
     done = ordinary.pytest(str(HERE / module), "-k", f"not ({_LIMITS})")
     if "no sandbox here" in done.stdout:

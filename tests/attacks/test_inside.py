@@ -1,0 +1,60 @@
+"""All that an untrusted program can write and read, as a program finds out that runs in its place (inside.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attacks import seen, toybuild
+from attacks.catalogue import needs_sandbox
+from attacks.seen import SYSTEM, Seen
+
+from patchgen import tree
+from patchgen.cache import Cache
+
+pytestmark = needs_sandbox
+
+_PROC = ("/proc/self/", "/proc/sys/kernel/ns_last_pid")
+_DEVICES = {"null", "zero", "full", "random", "urandom", "tty", "pts/ptmx"}
+
+
+def check(found: Seen, places: set[str], files: set[str]) -> None:
+    """Hold what was found against where files may be made, and what may be written besides devices without a host."""
+    assert {one["is"] for one in found["descriptors"].values()} <= {"pipe", "device"}
+    assert {one["target"] for one in found["descriptors"].values() if one["is"] == "device"} <= {"/dev/null"}
+    status = found["status"]
+    assert (status["CapEff"].strip("0"), status["CapBnd"].strip("0"), status["Groups"]) == ("", "", "")
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert set(status["Uid"].split()) == {"65533"}
+    top = {place for place in found["places"] if not any(place.startswith(f"{one}/") for one in places)}
+    assert top == places
+    written = {path for path in found["written"] if not any(path.startswith(f"{one}/") for one in places)}
+    assert written <= files | {f"/dev/{name}" for name in _DEVICES}
+    # Of /proc only what is the process's own, and what asks for a capability when it is written.
+    assert [path for path in found["proc written"] if not path.startswith(_PROC)] == []
+    assert found["proc places"] == []
+    assert [mode for where, _, mode in found["mounts"] if where in ("/", SYSTEM)] == ["ro", "ro"]
+    assert set(found["read"]) - {"/dev", "/etc", "/tmp", "/given", "/results", *_parents(places | files)} == set()
+
+
+def _parents(paths: set[str]) -> set[str]:
+    return {f"/{Path(path).parts[1]}" for path in paths} | {f"/{seen.PROGRAM.parts[1]}"} | {"/bin", "/sbin", "/lib"}
+
+
+def test_a_build_writes_only_to_its_own(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    origin = toybuild.origin(tmp_path, cache)
+    found = seen.by_a_build(origin, cache, SYSTEM)
+    output = str(tree.workspace_place(origin, "vanilla", cache).output("toy"))
+    # The build directory may lie below /tmp, which is private: then so do its parents, which the sandbox made.
+    check(found, {"/tmp", output} if not output.startswith("/tmp/") else {"/tmp"}, {"/results/0", "/results/1"})
+
+
+def test_qemu_writes_only_to_its_console() -> None:
+    found = seen.by_qemu(SYSTEM)
+    assert [path for path in found["written"] if path.endswith("/console")] != []
+    check(found, {"/tmp"}, {path for path in found["written"] if path.endswith("/console")})
+    assert [path for path in found["places"] if path != "/tmp"] == []
+
+
+def test_a_reader_writes_nothing() -> None:
+    check(seen.by_a_reader(SYSTEM), {"/tmp"}, set())
