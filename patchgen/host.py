@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import proc, resources
+from patchgen import proc, resources, syscalls
 from patchgen.errors import CommandError, MachineError, PatchgenError, ToolMissingError
 
 _PROBE_SECONDS = 60.0
@@ -71,7 +71,7 @@ def _has_multilib() -> bool:
     return True
 
 
-_PROBES = {"venv": _has_venv, "multilib": _has_multilib}
+_PROBES = {"venv": _has_venv, "multilib": _has_multilib, "seccomp": syscalls.there}
 
 
 def needs(stage: str | None = None) -> list[Need]:

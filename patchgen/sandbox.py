@@ -188,7 +188,7 @@ class Sandbox:
         words += ["--proc", "/proc", "--dev", "/dev"]
         for name in _KEYS:
             words += ["--ro-bind-try", "/dev/null", name]
-        # What the owner of a namespace may set. Where we are root, root owns it, and the step that follows still sets one.
+        # What the owner of a namespace may set. As root, root owns it, and the step that follows has yet to set one.
         for name in ("/proc/pressure", *(["/proc/sys"] if os.geteuid() else [])):
             words += ["--ro-bind-try", name, name]
         for place in (HOME, *self.private):

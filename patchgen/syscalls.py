@@ -63,6 +63,15 @@ class _Compare(ctypes.Structure):
     _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
 
 
+def there() -> bool:
+    """Whether libseccomp is installed."""
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return False
+    return True
+
+
 @functools.cache
 def program() -> bytes:
     """Return the filter, as `bwrap --seccomp` reads it: an array of `struct sock_filter`.

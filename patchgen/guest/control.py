@@ -5,7 +5,7 @@ nothing. So a program's output can hold anything, and a line that loses bytes is
 the kinds mean, is in qemu/guest/agent.c.
 
 NONCE is a random number of the request, which every answer to it repeats: what a kernel has prepared, or kept from an
-earlier request, is no answer. (One that reads the agent's memory can answer in its place: docs/strangers.md.)
+earlier request, is no answer. (One that reads the agent's memory can answer in its place: docs/untrusted.md.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an attack is, as data: tests run it, docs/strangers.md shows it, test_catalogue.py holds them together."""
+"""What an attack is, as data: tests run it, docs/untrusted.md shows it, test_catalogue.py holds them together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of attacks in docs/strangers.md: `PYTHONPATH=tests python -m attacks.table` writes it anew."""
+"""The table of attacks in docs/untrusted.md: `PYTHONPATH=tests python -P -m attacks.table` writes it anew."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from attacks import (
 )
 from attacks.catalogue import Attack
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "untrusted.md"
 GROUPS: dict[str, tuple[Attack, ...]] = {
     "The grader's directory": test_grader_directory.ATTACKS,
     "Archives and directories": test_archives.ATTACKS,
