@@ -16,7 +16,7 @@ _SHOWN = 6  # lines of the build's log for a warning
 
 def build(case: Case) -> Iterator[Finding]:
     """Build the tree after each patch, in order, in one workspace."""
-    given, applied = case.submission, case.applied
+    given, applied = case.submission, case.buildable
     assert given is not None, "the first stage has read it"
     assert applied is not None, "the second has applied it"
     vanilla = set(case.shop.vanilla().warnings)

@@ -28,6 +28,7 @@ class Request:
         rubric: what there are points for.
         points: numbers of the stages to go through.
         trust: the user vouches for the submission.
+        allow_build_changes: the user has looked at what it changes of the build.
         seed: of the torture, so that the same submission meets the same.
         torture_seconds: how long that is.
     """
@@ -36,6 +37,7 @@ class Request:
     rubric: Rubric
     points: frozenset[int]
     trust: bool = False
+    allow_build_changes: bool = False
     seed: int = 940
     torture_seconds: float = 20.0
 
@@ -50,6 +52,7 @@ class Case:
         what: the kind of what was given.
         submission: as read.
         applied: what git am made of it.
+        buildable: the same, if it changes nothing of the build that the user has not allowed.
         kernel: the kernel with all patches.
         pace: how slow the machine is (patchgen.verify.pace); 0 if that was not measured.
         accelerator: what the guests ran on.
@@ -64,6 +67,7 @@ class Case:
     what: Kind = "archive"
     submission: Submission | None = None
     applied: Applied | None = None
+    buildable: Applied | None = None
     kernel: Kernel | None = None
     pace: float = 0.0
     accelerator: str = ""
@@ -74,4 +78,5 @@ class Case:
 
     def again(self, command: str, *words: str) -> str:
         """Return the command line that does something to the submission once more."""
-        return shlex.join(["patchgen", command, *words, str(self.request.given)])
+        options = ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
+        return shlex.join(["patchgen", command, *words, *options, "--", str(self.request.given)])

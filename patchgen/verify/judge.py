@@ -42,7 +42,7 @@ _STEPS = (
     _Step("archive", early.archive),
     _Step("patches", early.patches, "submission"),
     _Step("style", early.style, "submission"),
-    _Step("build", building.build, "applied"),
+    _Step("build", building.build, "buildable"),
     _Step("behaviour", guests.behaviour, "kernel"),
     _Step("robustness", guests.robustness, "kernel"),
     _Step("cost", guests.costs, "kernel"),
@@ -51,6 +51,7 @@ NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
     "submission": "what was handed in cannot be read",
     "applied": "the patches do not apply",
+    "buildable": "it changes how the kernel is built: look at that, and say --allow-build-changes",
     "kernel": "the kernel does not build, or does not boot",
 }
 

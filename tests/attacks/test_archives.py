@@ -202,7 +202,7 @@ def test_a_hostile_archive_is_refused(attack: Attack, tmp_path: Path) -> None:
     before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(cache.root)}
     begin, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SubmissionError) as caught:
-        submission.load(given, cache)
+        submission.load(given, cache, None)
     assert attack.said in caught.value.message
     assert "\x1b" not in str(caught.value)
     assert time.monotonic() - begin < 10

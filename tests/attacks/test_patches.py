@@ -173,7 +173,7 @@ ATTACKS = (
     Attack(
         "a diff of random bytes",
         "an error of the patch, not of ours",
-        mail("diff --git a/y b/y\n") + random.Random(1).randbytes(4096).replace(b"\n", b""),
+        mail("diff --git a/y b/y\n") + random.Random(1).randbytes(4096).translate(None, b"\n\0"),
         "does not apply",
     ),
 )

@@ -32,7 +32,7 @@ def test_four_to_six_patches(made: list[PatchFile]) -> None:
 
 def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], project: Project, origin: Source) -> None:
     handed_in = Submission(Path("patch.tar.gz"), tuple(made), {"report.txt": b"x"}, ())
-    verdict, applied = check.check(handed_in, origin, project.cache)
+    verdict, applied = check.check(handed_in, origin, project.cache, None)
     assert verdict.findings == ()
     assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
     assert applied is not None
@@ -53,7 +53,7 @@ def test_checkpatch_would_speak(made: list[PatchFile], project: Project, origin:
     last = made[-1]
     spoiled = patches.read(last.name, last.data.replace(b"Signed-off-by", b"Signed-by"), project.cache)
     handed_in = Submission(Path("patch.tar.gz"), (*made[:-1], spoiled), {"report.txt": b"x"}, ())
-    verdict, _ = check.check(handed_in, origin, project.cache)
+    verdict, _ = check.check(handed_in, origin, project.cache, None)
     assert {(finding.check, finding.where) for finding in verdict.findings} == {("checkpatch", last.name)}
     assert any("MISSING_SIGN_OFF" in finding.message for finding in verdict.findings)
     assert not verdict.ok
@@ -83,7 +83,7 @@ def test_the_archive_is_read_back(project: Project, origin: Source, tmp_path: Pa
     generated = pipeline.generate(project)
     packed = pipeline.pack(generated.files, project.settings)
     (tmp_path / "patch.tar.gz").write_bytes(packed.data)
-    loaded = submission.load(tmp_path / "patch.tar.gz", project.cache)
+    loaded = submission.load(tmp_path / "patch.tar.gz", project.cache, None)
     assert [patch.data for patch in loaded.patches] == [patch.data for patch in generated.patches]
     assert list(loaded.reports) == ["report.pdf"]
     assert loaded.others == ()
