@@ -22,6 +22,7 @@ _NAME = re.compile(r"^\d{4}-[A-Za-z0-9_.-]+\.patch$")
 _LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
 # The smallest type that anybody would call readable, 9 points: nobody loses for the printer that was thought of.
 _PAGE_LINES, _PAGE_COLUMNS = 88, 100
+_TEXT_MAX = 1024 * 1024  # bytes; two pages have 18,000
 
 
 def check(
@@ -155,7 +156,13 @@ def _too_long(pages: int, name: str) -> Finding:
 
 
 def text_pages(data: bytes) -> int:
-    """Return how many pages a text takes in print: A4 with 88 lines of 100 columns, a form feed ends a page."""
+    """Return how many pages a text takes in print: A4 with 88 lines of 100 columns, a form feed ends a page.
+
+    Raises:
+        SubmissionError: it is far too large to be counted.
+    """
+    if len(data) > _TEXT_MAX:
+        raise SubmissionError(f"it has {len(data)} bytes; {_TEXT_MAX} are allowed")
     pages = 0
     for sheet in data.decode(errors="replace").rstrip().split("\f"):
         lines = sum(max(1, -(-len(line.expandtabs()) // _PAGE_COLUMNS)) for line in sheet.splitlines())

@@ -181,8 +181,12 @@ class NotPlainError(SubmissionError):
     """What was handed in is a link or a socket, where a plain file belongs."""
 
 
-def read_plain(origin: Path) -> bytes:
+def read_plain(origin: Path, first: int | None = None) -> bytes:
     """Return the content of a plain file that somebody else has put there; a link that was named is followed.
+
+    Args:
+        origin: the file.
+        first: how many bytes of it; all if not given.
 
     Raises:
         SubmissionError: it is no plain file, or too large.
@@ -191,7 +195,7 @@ def read_plain(origin: Path) -> bytes:
     with _opened(origin) as file:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise SubmissionError(f"{origin} is not a plain file")
-        return _read(origin, file, MAX_TOTAL)
+        return _read(origin, file, MAX_TOTAL) if first is None else os.read(file, first)
 
 
 @contextlib.contextmanager
@@ -201,7 +205,8 @@ def _opened(path: Path, directory: int | None = None) -> Iterator[int]:
     try:
         file = os.open(path, flags, dir_fd=directory)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO) or path.is_symlink():
+        # A link where none is followed, a link to nothing, a socket.
+        if error.errno in (errno.ELOOP, errno.ENXIO) or (error.errno == errno.ENOENT and path.is_symlink()):
             raise NotPlainError(f"{path} is not a plain file") from error
         raise MachineError(f"cannot read {path}: {error.strerror}") from error
     try:

@@ -11,7 +11,10 @@ from patchgen.verify.rubric import Rubric
 from patchgen.verify.workshop import Workshop
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from patchgen.apply import Applied
+    from patchgen.findings import Finding
     from patchgen.kernel import Kernel
     from patchgen.runner import Outcome
     from patchgen.submission import Submission
@@ -53,6 +56,7 @@ class Case:
         submission: as read.
         applied: what git am made of it.
         buildable: the same, if it changes nothing of the build that the user has not allowed.
+        style: what checkpatch says, once it has.
         kernel: the kernel with all patches.
         pace: how slow the machine is (patchgen.verify.pace); 0 if that was not measured.
         accelerator: what the guests ran on.
@@ -68,6 +72,7 @@ class Case:
     submission: Submission | None = None
     applied: Applied | None = None
     buildable: Applied | None = None
+    style: Future[tuple[list[Finding], dict[str, str]]] | None = None
     kernel: Kernel | None = None
     pace: float = 0.0
     accelerator: str = ""

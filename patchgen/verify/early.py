@@ -59,10 +59,11 @@ def patches(case: Case) -> Iterator[Finding]:
     given = case.submission
     assert given is not None, "the stage before has read it"
     where = (given, case.shop.origin, case.shop.project.cache, case.shop.box())
-    with ThreadPoolExecutor(1) as pool:
-        # checkpatch's results are kept: the next stage finds them, and a refusal takes no longer than git am.
-        pool.submit(check.style, *where)
-        found, facts, case.applied = check.application(*where)
+    # checkpatch runs meanwhile, and the next stage takes what came of it: a refusal takes no longer than git am.
+    pool = ThreadPoolExecutor(1)
+    case.style = pool.submit(check.style, *where)
+    pool.shutdown(wait=False)
+    found, facts, case.applied = check.application(*where)
     yield from found
     if case.applied:
         yield from build_changes(case, case.applied)
@@ -118,6 +119,9 @@ def made_by_git(patch: PatchFile, number: int, count: int) -> Iterator[Finding]:
 def style(case: Case) -> Iterator[Finding]:
     """Let the base's own checkpatch look at each patch."""
     assert case.submission is not None, "the first stage has read it"
-    found, facts = check.style(case.submission, case.shop.origin, case.shop.project.cache, case.shop.box())
+    if case.style:
+        found, facts = case.style.result()
+    else:
+        found, facts = check.style(case.submission, case.shop.origin, case.shop.project.cache, case.shop.box())
     case.facts |= facts
     yield from found

@@ -59,7 +59,7 @@ def kind(given: Path) -> Kind:
         return "directory"
     if not os.path.lexists(given):
         raise UsageError(f"{given} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
-    is_archive = submission.read_plain(given).startswith(_GZIP)
+    is_archive = submission.read_plain(given, len(_GZIP)) == _GZIP
     return "patch" if given.suffix in _PATCH_SUFFIXES and not is_archive else "archive"
 
 
