@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -203,18 +204,33 @@ def _lines(data: bytes, *, joined: bool) -> list[str]:
 
 
 def _of_makefile(rule: Lines, old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield what goes from a Makefile, and what comes that may not: the old lines must all be there, in their order."""
-    at, still = 0, set(new)
+    """Yield what goes from a Makefile, and what comes that may not.
+
+    The new lines are gone through beside the old ones. One that may be added anywhere is no matter. Any other must be
+    an old one, and it is the next of its kind: what is passed over on the way there is gone, unless it comes later,
+    where it is told because it has lost its place.
+    """
+    lost = Counter(old) - Counter(new)
+    places: dict[str, list[int]] = {}
+    for number, line in enumerate(old):
+        places.setdefault(line, []).append(number)
+
+    def gone(first: int, last: int) -> Iterator[tuple[str, str]]:
+        return (("removed or changed", line) for line in old[first:last] if _code(line) and lost[line])
+
+    at = 0
     for line in new:
-        while at < len(old) and old[at] not in still and not _code(old[at]):
-            at += 1
         if at < len(old) and (line == old[at] or _grows(rule, old[at], line)):
             at += 1
         elif not rule.permits(_code(line)):
-            yield "added", line
-    gone = [line for line in old[at:] if _code(line)]
-    if gone:
-        yield "removed, changed or moved", gone[0]
+            known = places.get(line, [])
+            found = bisect_left(known, at)
+            if found == len(known):
+                yield "added", line
+            else:
+                yield from gone(at, known[found])
+                at = known[found] + 1
+    yield from gone(at, len(old))
 
 
 def _code(line: str) -> str:

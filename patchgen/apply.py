@@ -133,10 +133,24 @@ def apply(source: Source, patches: Sequence[PatchFile], cache: Cache, box: Sandb
     return _apply(source, patches, Toolroom(cache, box), ())
 
 
+def require_size(source: Source, patches: Sequence[PatchFile]) -> None:
+    """Refuse patches that add up to more than a submission may have, before any tool is kept busy with them.
+
+    Raises:
+        ApplyError: they do.
+        MachineError: git failed.
+    """
+    _reckoned(source, patches)
+
+
+def _reckoned(source: Source, patches: Sequence[PatchFile]) -> tuple[dict[str, Row], list[dict[str, growth.Effect]]]:
+    """Return the base's files that patches name, and what each patch must make of them."""
+    base = _base(bare_repository(source.repository), source, sorted({path for one in patches for path in one.paths}))
+    return base, growth.reckon(patches, {path: growth.size_of(row.data or b"") for path, row in base.items()})
+
+
 def _apply(source: Source, patches: Sequence[PatchFile], room: Toolroom, more: Sequence[str]) -> Applied:
-    repo = bare_repository(source.repository)
-    base = _base(repo, source, sorted({path for patch in patches for path in patch.paths}))
-    expected = growth.reckon(patches, {path: growth.size_of(row.data or b"") for path, row in base.items()})
+    base, expected = _reckoned(source, patches)
     files = {"base": _commit(base)} | {f"{number:04}": patch.data for number, patch in enumerate(patches)}
     try:
         found = room.run(_AM, files, {**variables(), **_IDENTITY}, ["strict", *more])
@@ -155,7 +169,7 @@ def _apply(source: Source, patches: Sequence[PatchFile], room: Toolroom, more: S
         raise ApplyError(f"git am made {len(steps)} commits of {len(patches)} patches", evidence="\n".join(words))
     for patch, step, wanted in zip(patches, steps, expected, strict=True):
         _compare(patch.name, step, wanted, leniency)
-    trees = _graft(repo, source, steps, room)
+    trees = _graft(bare_repository(source.repository), source, steps, room)
     complaints = {patch.name: said for patch, said in zip(patches, words, strict=True) if _WHITESPACE.search(said)}
     contents = {path: row.data or b"" for path, row in base.items()}
     return Applied(tuple(trees), complaints, leniency, contents, tuple(steps))

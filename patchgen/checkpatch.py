@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
 
 # It takes a second of CPU time for a patch of 600 lines, and minutes for one that is written to keep it busy.
-_LEAST_SECONDS, _LINE_SECONDS, _MOST_SECONDS = 10.0, 0.02, 120.0
+_LEAST_SECONDS, _LINE_SECONDS, _ALL_SECONDS = 8.0, 0.01, 30.0
 _SAID_MAX = 4 * 1024 * 1024
 _PROGRAM = """
 out=$PWD/out/said; cd "$given"
@@ -117,8 +118,12 @@ def check(
         SubmissionError: it takes more than its share of time or memory.
         MachineError: checkpatch itself failed.
     """
+    lines = sum(patch.data.count(b"\n") for patch in patches)
+    until = time.monotonic() + _ALL_SECONDS + _LINE_SECONDS * lines
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda patch: _check_one(patch, pristine, base_tree, cache, box), patches))
+        return list(
+            pool.map(lambda patch: _check_one(patch, pristine, base_tree, Toolroom(cache, box), until), patches)
+        )
 
 
 def totals(styles: Sequence[Style]) -> str:
@@ -127,15 +132,15 @@ def totals(styles: Sequence[Style]) -> str:
     return f"{sums[0]} errors, {sums[1]} warnings, {sum(style.checks for style in styles)} checks"
 
 
-def _check_one(patch: PatchFile, pristine: Path, base_tree: str, cache: Cache, box: Sandbox | None) -> Style:
-    kept = cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
+def _check_one(patch: PatchFile, pristine: Path, base_tree: str, room: Toolroom, until: float) -> Style:
+    kept = room.cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
     if kept.is_file():
         return Style(**json.loads(kept.read_text()))
-    said = _said(patch, pristine, cache, box)
+    said = _said(patch, pristine, room, until)
     match = _TOTAL.search(said)
     if match is None:
         # Which it does on no patch that has nothing to do with it.
-        fault = SubmissionError if box else MachineError
+        fault = SubmissionError if room.sandbox else MachineError
         raise fault(f"checkpatch failed on {patch.name}", evidence=proc.tail(said))
     remarks = said[: match.start()].strip() if _REMARK.search(said) else ""
     errors, warnings, checks, lines = (int(group) for group in match.groups())
@@ -144,15 +149,23 @@ def _check_one(patch: PatchFile, pristine: Path, base_tree: str, cache: Cache, b
     return style
 
 
-def _said(patch: PatchFile, pristine: Path, cache: Cache, box: Sandbox | None) -> str:
+def _said(patch: PatchFile, pristine: Path, room: Toolroom, until: float) -> str:
     """Return what checkpatch prints.
+
+    Args:
+        patch: what it looks at.
+        pristine: the base's files.
+        room: where it runs.
+        until: when all patches must be done (time.monotonic()).
 
     Raises:
         SubmissionError: it does not come to an end, or prints more than anybody reads.
         MachineError: it could not be started.
     """
-    seconds = min(_LEAST_SECONDS + _LINE_SECONDS * patch.data.count(b"\n"), _MOST_SECONDS)
-    room = Toolroom(cache, box, replace(LIMITS, seconds=seconds), (pristine,))
+    seconds = min(_LEAST_SECONDS + _LINE_SECONDS * patch.data.count(b"\n"), until - time.monotonic())
+    if seconds <= 0 and room.sandbox:
+        raise SubmissionError("checkpatch comes to no end with the patches")
+    room = replace(room, limits=replace(LIMITS, seconds=seconds), readable=(pristine,))
     words = [str(pristine / "scripts" / "checkpatch.pl"), f"--root={pristine}"]
     try:
         # A name of our own: what the file is called must not matter.

@@ -35,7 +35,7 @@ exit $status
 _TRUSTED_SECONDS = 120.0
 # git am takes 0.1 s of CPU time and 20 MB for a series of six patches.
 LIMITS = Limits(
-    seconds=20,
+    seconds=10,
     memory=512 * MIB,
     address=1024 * MIB,
     processes=64,
@@ -101,15 +101,18 @@ class Toolroom:
                 (given / name).write_bytes(data)
             box = self._box(given, result)
             seen = (_GIVEN, _RESULT) if box else (given, result)
-            done = proc.run(
-                ["sh", "-c", _SCRIPT, "sh", *seen, program, *words],
-                cwd=Path("/tmp") if box else place,  # noqa: S108 - the sandbox's own
-                timeout=self.limits.seconds if box else _TRUSTED_SECONDS,
-                env=env,
-                check=False,
-                merge=True,
-                sandbox=box,
-            )
+            try:
+                done = proc.run(
+                    ["sh", "-c", _SCRIPT, "sh", *seen, program, *words],
+                    cwd=Path("/tmp") if box else place,  # noqa: S108 - the sandbox's own
+                    timeout=self.limits.seconds if box else _TRUSTED_SECONDS,
+                    env=env,
+                    check=False,
+                    merge=True,
+                    sandbox=box,
+                )
+            except OverLimitError as error:
+                raise OverLimitError(error.message.replace("sh did", "it did")) from error
             first, _, said = done.stdout.partition("\n")
             if first != _READY:
                 raise MachineError("the tools cannot be started", evidence=proc.tail(done.stdout))

@@ -54,6 +54,7 @@ class Case:
         shop: where kernels are built and run.
         what: the kind of what was given.
         submission: as read.
+        sized: the same, if it is not too large for tools to look at.
         applied: what git am made of it.
         buildable: the same, if it changes nothing of the build that the user has not allowed.
         style: what checkpatch says, once it has.
@@ -70,6 +71,7 @@ class Case:
     shop: Workshop
     what: Kind = "archive"
     submission: Submission | None = None
+    sized: Submission | None = None
     applied: Applied | None = None
     buildable: Applied | None = None
     style: Future[tuple[list[Finding], dict[str, str]]] | None = None

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
-from patchgen import allowed, check
+from patchgen import allowed, apply, check
 from patchgen.apply import Applied
-from patchgen.errors import SubmissionError
+from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity
 from patchgen.patches import PatchFile
 from patchgen.submission import DIRECTORY, Submission
@@ -59,6 +59,12 @@ def patches(case: Case) -> Iterator[Finding]:
     given = case.submission
     assert given is not None, "the stage before has read it"
     where = (given, case.shop.origin, case.shop.project.cache, case.shop.box())
+    try:
+        apply.require_size(case.shop.origin, given.patches)
+    except ApplyError as error:
+        yield Finding("apply", Severity.ERROR, error.message, "", error.evidence, ("6-7", "6-2"))
+        return
+    case.sized = given
     # checkpatch runs meanwhile, and the next stage takes what came of it: a refusal takes no longer than git am.
     pool = ThreadPoolExecutor(1)
     case.style = pool.submit(check.style, *where)

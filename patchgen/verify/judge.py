@@ -42,7 +42,7 @@ class _Step:
 _STEPS = (
     _Step("archive", early.archive),
     _Step("patches", early.patches, "submission"),
-    _Step("style", early.style, "submission"),
+    _Step("style", early.style, "sized"),
     _Step("build", building.build, "buildable"),
     _Step("behaviour", guests.behaviour, "kernel"),
     _Step("robustness", guests.robustness, "kernel"),
@@ -51,6 +51,7 @@ _STEPS = (
 NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
     "submission": "what was handed in cannot be read",
+    "sized": "what the patches add up to is too large",
     "applied": "the patches do not apply",
     "buildable": "it changes how the kernel is built: look at that, and say --allow-build-changes",
     "kernel": "the kernel does not build, or does not boot",
@@ -132,7 +133,7 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
 def needed(points: frozenset[int]) -> frozenset[int]:
     """Return the stages that were asked for, and those before them that they start from."""
     last = max(points)
-    return points | {1} | ({2} if last > 3 else set()) | ({4} if last > 4 else set())
+    return points | {1} | ({2} if last > 2 else set()) | ({4} if last > 4 else set())
 
 
 def _trimmed(finding: Finding) -> Finding:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from attacks import kernels, test_archives, test_attacks_on_builds, test_guests, test_patches, test_reports
+from attacks import (
+    kernels,
+    test_archives,
+    test_attacks_on_builds,
+    test_build_changes,
+    test_guests,
+    test_patches,
+    test_reports,
+)
 from attacks.catalogue import Attack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
@@ -13,6 +21,7 @@ GROUPS: dict[str, tuple[Attack, ...]] = {
     "Archives and directories": test_archives.ATTACKS,
     "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
+    "Changes to the build": test_build_changes.ATTACKS,
     "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
     "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
 }
