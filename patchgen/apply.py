@@ -47,7 +47,11 @@ git symbolic-ref HEAD refs/heads/base
 git reset --hard -q
 start=$(git rev-parse HEAD)
 cd files
-am() { git am --quiet --patch-format=mbox --no-3way --keep-cr $option "$@" 2>&1; }
+am() {
+  git am --quiet --patch-format=mbox --no-3way --keep-cr $option "$@" 2>&1 && return 0 || status=$?
+  was_killed $status && { touch ../out/killed; exit 1; }
+  return $status
+}
 again() { rm -rf ../git/rebase-apply; git reset --hard -q "$start"; rm -rf ../said; mkdir ../said; }
 one_by_one() {
   for mail in "$given"/[0-9]*; do
@@ -156,6 +160,8 @@ def _apply(source: Source, patches: Sequence[PatchFile], room: Toolroom, more: S
         found = room.run(_AM, files, {**variables(), **_IDENTITY}, ["strict", *more])
     except OverLimitError as error:
         raise ApplyError(f"git am was stopped: {error.message}", evidence=error.evidence) from error
+    if "killed" in found.files:
+        raise ApplyError(f"git am was stopped: it used more than {room.cpu} s of CPU time, or failed")
     if "begun" not in found.files:
         raise MachineError("cannot prepare the base for git am", evidence=proc.tail(found.said))
     words = [_words(found, f"{number:04}") for number in range(len(patches))]

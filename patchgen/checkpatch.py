@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
 
 # It takes a second of CPU time for a patch of 600 lines, and minutes for one that is written to keep it busy.
-_LEAST_SECONDS, _LINE_SECONDS, _ALL_SECONDS = 8.0, 0.01, 30.0
+_LEAST_SECONDS, _LINE_SECONDS, _ALL_SECONDS = 8.0, 0.01, 120.0
 _SAID_MAX = 4 * 1024 * 1024
 _PROGRAM = """
 out=$PWD/out/said; cd "$given"
-perl "$1" --strict --show-types "$2" 0001.patch > "$out" 2>&1 || :
+perl "$1" --strict --show-types "$2" 0001.patch > "$out" 2>&1 || { was_killed $? && rm "$out"; } || :
 """
 _TOTAL = re.compile(r"^total: (\d+) errors, (\d+) warnings, (\d+) checks, (\d+) lines checked$", re.M)
 _REMARK = re.compile(r"^(?:ERROR|WARNING|CHECK):", re.M)
@@ -162,16 +162,21 @@ def _said(patch: PatchFile, pristine: Path, room: Toolroom, until: float) -> str
         SubmissionError: it does not come to an end, or prints more than anybody reads.
         MachineError: it could not be started.
     """
-    seconds = min(_LEAST_SECONDS + _LINE_SECONDS * patch.data.count(b"\n"), until - time.monotonic())
-    if seconds <= 0 and room.sandbox:
+    seconds = _LEAST_SECONDS + _LINE_SECONDS * patch.data.count(b"\n")
+    left = min(4 * seconds, until - time.monotonic())
+    if left <= 0 and room.sandbox:
         raise SubmissionError("checkpatch comes to no end with the patches")
-    room = replace(room, limits=replace(LIMITS, seconds=seconds), readable=(pristine,))
+    room = replace(room, limits=replace(LIMITS, seconds=left), readable=(pristine,), cpu=int(seconds))
     words = [str(pristine / "scripts" / "checkpatch.pl"), f"--root={pristine}"]
     try:
         # A name of our own: what the file is called must not matter.
-        found = room.run(_PROGRAM, {"0001.patch": patch.data}, {}, words).files.get("said", b"")
+        found = room.run(_PROGRAM, {"0001.patch": patch.data}, {}, words).files.get("said")
     except OverLimitError as error:
         raise SubmissionError(f"checkpatch comes to no end with {patch.name}: {error.message}") from error
+    if found is None:
+        raise SubmissionError(
+            f"checkpatch comes to no end with {patch.name}: it used more than {room.cpu} s of CPU time"
+        )
     if len(found) > _SAID_MAX:
         raise SubmissionError(f"checkpatch has more than {_SAID_MAX} bytes to say of {patch.name}")
     return found.decode(errors="replace")

@@ -22,20 +22,23 @@ from patchgen.sandbox import MIB, Limits, Sandbox, open_to
 # The tools see these names in the sandbox, and the real ones outside of it.
 _GIVEN, _RESULT = Path("/given"), Path("/results/archive")
 _READY = "the tools are there"
-# Arguments: the directory of the input, the file for the results, the program. It runs in an empty directory and leaves
-# its results in `out`.
+# Arguments: the directory of the input, the file for the results, seconds of CPU time, the program. It runs in an empty
+# directory and leaves its results in `out`.
 _SCRIPT = f"""
 mkdir out && echo {_READY} || exit 99
-given=$1; result=$2; program=$3; shift 3
-(set -e; eval "$program")
+given=$1; result=$2; seconds=$3; program=$4; shift 4
+was_killed() {{ [ "$1" -gt 128 ] && [ "$1" -lt 192 ]; }}
+(set -e; ulimit -t "$seconds"; eval "$program")
 status=$?
 tar --format=posix -C out -cf "$result" . || exit 98
 exit $status
 """
 _TRUSTED_SECONDS = 120.0
-# git am takes 0.1 s of CPU time and 20 MB for a series of six patches.
+# git am takes 0.1 s of CPU time and 20 MB for a series of six patches. What counts is CPU time, since the machine may
+# be busy; the wall time is for what only waits.
+CPU_SECONDS = 10
 LIMITS = Limits(
-    seconds=10,
+    seconds=40,
     memory=512 * MIB,
     address=1024 * MIB,
     processes=64,
@@ -69,12 +72,14 @@ class Toolroom:
         sandbox: what they are shut in; None for trusted work.
         limits: how much each run may use, in the sandbox.
         readable: directories that the tools can read where they are.
+        cpu: seconds of CPU time that each process may use, in the sandbox.
     """
 
     cache: Cache
     sandbox: Sandbox | None
     limits: Limits = LIMITS
     readable: tuple[Path, ...] = ()
+    cpu: int = CPU_SECONDS
 
     def run(
         self, program: str, files: Mapping[str, bytes], env: Mapping[str, str], words: Sequence[str] = ()
@@ -83,7 +88,7 @@ class Toolroom:
 
         Args:
             program: it finds the files in the directory "$given" and its own arguments in "$@", and leaves its results,
-                plain files, in the directory `out`.
+                plain files, in the directory `out`. `was_killed STATUS` says whether a signal has ended what it ran.
             files: by name.
             env: variables.
             words: the program's arguments.
@@ -103,7 +108,7 @@ class Toolroom:
             seen = (_GIVEN, _RESULT) if box else (given, result)
             try:
                 done = proc.run(
-                    ["sh", "-c", _SCRIPT, "sh", *seen, program, *words],
+                    ["sh", "-c", _SCRIPT, "sh", *seen, str(self.cpu) if box else "unlimited", program, *words],
                     cwd=Path("/tmp") if box else place,  # noqa: S108 - the sandbox's own
                     timeout=self.limits.seconds if box else _TRUSTED_SECONDS,
                     env=env,

@@ -13,14 +13,16 @@ from attacks import (
     test_guests,
     test_patches,
     test_reports,
+    test_verdicts,
 )
 from attacks.catalogue import Attack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
 GROUPS: dict[str, tuple[Attack, ...]] = {
-    "Archives and directories": test_archives.ATTACKS,
+    "Archives and directories": (*test_archives.ATTACKS, *test_archives.OTHERS),
     "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
+    "Verdicts and batches": test_verdicts.ATTACKS,
     "Changes to the build": test_build_changes.ATTACKS,
     "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
     "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
