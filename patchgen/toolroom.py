@@ -36,9 +36,9 @@ exit $status
 _TRUSTED_SECONDS = 120.0
 # git am takes 0.1 s of CPU time and 20 MB for a series of six patches. What counts is CPU time, since the machine may
 # be busy; the wall time is for what only waits.
-CPU_SECONDS = 10
+CPU_SECONDS = 5
 LIMITS = Limits(
-    seconds=40,
+    seconds=20,
     memory=512 * MIB,
     address=1024 * MIB,
     processes=64,

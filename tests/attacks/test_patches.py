@@ -275,7 +275,7 @@ _LONG = "--- /dev/null\n+++ b/y\n@@ -0,0 +1,45000 @@\n" + "+a\n" * 45000
 _SOUGHT = "--- a/y\n+++ b/y\n@@ -1,22501 +1,22501 @@\n" + " a\n" * 22500 + "-b\n+c\n"
 BUSY = Attack(
     "a hunk that git am looks for for minutes",
-    "git am runs in the sandbox, with 10 s of CPU time",
+    "git am runs in the sandbox, with 5 s of CPU time",
     [
         mail(f"diff --git a/y b/y\nnew file mode 100644\n{_LONG}"),
         mail(f"diff --git a/y b/y\n{_SOUGHT}"),
