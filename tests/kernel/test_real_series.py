@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import check, compose, kernel, patches, pipeline, submission, tree
+from patchgen import allowed, apply, check, compose, kernel, patches, pipeline, submission, tree
 from patchgen.kernel import Kernel
 from patchgen.patches import PatchFile
 from patchgen.pipeline import Project
@@ -37,6 +37,44 @@ def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], projec
     assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
     assert applied is not None
     assert applied.trees[-1] == pipeline.commit(project, origin).tree
+
+
+def test_it_may_change_what_it_changes(made: list[PatchFile], project: Project, origin: Source) -> None:
+    rules = allowed.load(project.series.directory)
+    applied = apply.apply(origin, made, project.cache)
+    assert allowed.changes(rules, made, applied) == []
+    without = rules.model_copy(
+        update={"lines": [one for one in rules.lines if "scripts/checksyscalls.sh" not in one.files]}
+    )
+    if any("scripts/checksyscalls.sh" in patch.paths for patch in made):
+        assert allowed.changes(without, made, applied), "the negative control"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("Makefile", r"^(core-y\s*\+= kernel/.*)$", r"\1 pf_stat/"),
+        ("Makefile", r"^(core-y\s*\+= kernel/.*)$", r"\1\ncore-y += pf_stat/"),
+        ("kernel/Makefile", r"^(\s+async\.o range\.o.*)$", r"\1 pf_stat.o"),
+        ("kernel/Makefile", r"^(obj-\$\(CONFIG_FREEZER\).*)$", r"\1\nobj-y += pf_stat.o"),
+        ("mm/Makefile", r"\Z", "obj-$(CONFIG_PF_STAT) += pf_stat.o\n"),
+        ("init/Kconfig", r"^(menu \"General setup\".*)$", r"config PF_STAT\n\tdef_bool y\n\n\1"),
+    ],
+)
+@pytest.mark.only_linux_4_15("submissions are made on no other base")
+def test_what_honest_submissions_do_to_the_real_files(
+    project: Project, origin: Source, path: str, old: str, new: str
+) -> None:
+    before = (tree.pristine(origin, project.cache) / path).read_text()
+    after = re.sub(old, new, before, count=1, flags=re.M)
+    assert after != before
+    patch = patches.PatchFile("0001-a.patch", b"", "", "", "", "", ())
+    step = {path: apply.Row("M", "100644", after.encode())}
+    applied = apply.Applied((), {}, "", {path: before.encode()}, (step,))
+    rules = allowed.load(project.series.directory)
+    assert allowed.changes(rules, [patch], applied) == []
+    emptied = {path: apply.Row("M", "100644", after.replace("\n", " $(x)\n", 9).encode())}
+    assert allowed.changes(rules, [patch], apply.Applied((), {}, "", {path: before.encode()}, (emptied,)))
 
 
 def test_the_kernels_own_data_structures(made: list[PatchFile]) -> None:
