@@ -195,6 +195,8 @@ def _base(repo: Repository, source: Source, paths: Sequence[str]) -> dict[str, R
         MachineError: git failed, or the source does not have one of them.
     """
     wanted = {*paths} | {str(parent) for path in paths for parent in PurePosixPath(path).parents} - {"."}
+    if lacking := sorted(wanted & source.missing):
+        raise MachineError(f"the source in {source.origin} lacks the content of {lacking[0]}, which a patch touches")
     request = "".join(f"{source.tree}:{path}\n" for path in sorted(wanted)).encode()
     with git_errors("cannot read the base"):
         out = answer(repo, "cat_file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=request)

@@ -146,7 +146,7 @@ def contents(origin: Path) -> tuple[dict[str, bytes], list[str]]:
         SubmissionError: there is too much of it, or patch is a link, which may lead to somebody else's files.
         MachineError: it cannot be read.
     """
-    with _opened(origin) as top:
+    with _opened(origin, only=os.O_DIRECTORY) as top:
         names = os.listdir(top)  # noqa: PTH208 - a descriptor
         if "patch" not in names or any(name.endswith(".patch") for name in names):
             return _entries(origin, top)
@@ -155,7 +155,7 @@ def contents(origin: Path) -> tuple[dict[str, bytes], list[str]]:
             raise SubmissionError(f"{origin}: 'patch' is a link, not a directory")
         if not stat.S_ISDIR(found.st_mode):
             return _entries(origin, top)
-        with _opened(Path("patch"), top) as inner:
+        with _opened(Path("patch"), top, only=os.O_DIRECTORY) as inner:
             return _entries(origin, inner)
 
 
@@ -199,14 +199,16 @@ def read_plain(origin: Path, first: int | None = None) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, directory: int | None = None) -> Iterator[int]:
+def _opened(path: Path, directory: int | None = None, *, only: int = 0) -> Iterator[int]:
     """Give a descriptor, without waiting for who writes to a pipe; in a directory, without following a link."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | (0 if directory is None else os.O_NOFOLLOW)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | only | (0 if directory is None else os.O_NOFOLLOW)
     try:
         file = os.open(path, flags, dir_fd=directory)
     except OSError as error:
         # A link where none is followed, a link to nothing, a socket.
-        if error.errno in (errno.ELOOP, errno.ENXIO) or (error.errno == errno.ENOENT and path.is_symlink()):
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR) or (
+            error.errno == errno.ENOENT and path.is_symlink()
+        ):
             raise NotPlainError(f"{path} is not a plain file") from error
         raise MachineError(f"cannot read {path}: {error.strerror}") from error
     try:

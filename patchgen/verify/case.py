@@ -86,4 +86,5 @@ class Case:
     def again(self, command: str, *words: str) -> str:
         """Return the command line that does something to the submission once more."""
         options = ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
-        return shlex.join(["patchgen", command, *words, *options, "--", str(self.request.given)])
+        given = ["--"] * str(self.request.given).startswith("-") + [str(self.request.given)]
+        return shlex.join(["patchgen", command, *words, *options, *given])

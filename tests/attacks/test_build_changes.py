@@ -117,6 +117,7 @@ ATTACKS = (
     Attack("a script of the build", FILES, edited("scripts/run.sh", "#!/bin/sh\n", "#!/bin/sh\nid\n"), ""),
     Attack("a host program of the build", FILES, edited("scripts/kconfig/conf.c", "", "int x;\n"), ""),
     Attack("the program that puts the bzImage together", FILES, edited("arch/x86/boot/tools/build.c", "", "x\n"), ""),
+    Attack("a linker script that links another file", FILES, edited("arch/x86/kernel/vmlinux.lds.S", "", "x\n"), ""),
     Attack("a header of a host program", FILES, edited("arch/x86/include/asm/cpufeatures.h", "", "x\n"), ""),
     Attack("an object that is shipped in text", FILES, edited("kernel/x.o_shipped", "", "x\n"), ""),
     Attack("a file with commands that kbuild reads", FILES, edited("kernel/.x.o.cmd", "", "x\n"), ""),
