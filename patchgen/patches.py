@@ -28,7 +28,7 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_FILES = 500
 # Of all patches of a submission together. Each line takes half a kilobyte once it is parsed; the largest honest
 # submission that is known has 5,000.
-MAX_LINES = 100_000
+MAX_LINES = 50_000
 MAX_ALL = 8 * 1024 * 1024
 _MESSAGE_MAX = 64 * 1024  # of bytes of a commit message
 _MAILINFO = """

@@ -210,7 +210,7 @@ ATTACKS = (
         "16 KB of archive with 5 million lines of one character",
         "limit on the lines of all patches",
         archive(*(member(f"patch/{number:04}-a.patch", b"+a\n" * (2 * MIB // 3)) for number in range(8))),
-        "more than 100000 lines",
+        "more than 50000 lines",
     ),
 )
 
