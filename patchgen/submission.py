@@ -178,7 +178,7 @@ def _entries(origin: Path, top: int) -> tuple[dict[str, bytes], list[str]]:
 
 
 class NotPlainError(SubmissionError):
-    """What was handed in is a link or a socket, where a plain file belongs."""
+    """What was handed in is a link, a socket or shut to us, where a plain file belongs."""
 
 
 def read_plain(origin: Path, first: int | None = None) -> bytes:
@@ -205,10 +205,11 @@ def _opened(path: Path, directory: int | None = None, *, only: int = 0) -> Itera
     try:
         file = os.open(path, flags, dir_fd=directory)
     except OSError as error:
-        # A link where none is followed, a link to nothing, a socket.
-        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR) or (
-            error.errno == errno.ENOENT and path.is_symlink()
-        ):
+        # A link where none is followed, a socket, a file in a directory's place; a link to nothing; one shut to us.
+        odd = error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR)
+        odd |= error.errno == errno.ENOENT and directory is None and path.is_symlink()
+        odd |= error.errno == errno.EACCES and directory is not None
+        if odd:
             raise NotPlainError(f"{path} is not a plain file") from error
         raise MachineError(f"cannot read {path}: {error.strerror}") from error
     try:
