@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from patchgen import apply, checkpatch, pdf, tree
 from patchgen.cache import Cache
@@ -14,14 +15,26 @@ from patchgen.report import MAX_PAGES
 from patchgen.source import Source
 from patchgen.submission import Submission
 
+if TYPE_CHECKING:
+    from patchgen.sandbox import Sandbox
+
 _NAME = re.compile(r"^\d{4}-[A-Za-z0-9_.-]+\.patch$")
 _LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
 # The smallest type that anybody would call readable, 9 points: nobody loses for the printer that was thought of.
 _PAGE_LINES, _PAGE_COLUMNS = 88, 100
+_TEXT_MAX = 1024 * 1024  # bytes; two pages have 18,000
 
 
-def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict, apply.Applied | None]:
+def check(
+    submission: Submission, source: Source, cache: Cache, box: Sandbox | None
+) -> tuple[Verdict, apply.Applied | None]:
     """Check a submission as far as that goes without building it.
+
+    Args:
+        submission: what was handed in.
+        source: the base.
+        cache: where results are kept.
+        box: the sandbox that tools read it in; None for trusted work.
 
     Returns:
         The verdict, and what `git am` made of it (None if it does not apply).
@@ -30,8 +43,8 @@ def check(submission: Submission, source: Source, cache: Cache) -> tuple[Verdict
         MachineError: a check could not be made.
     """
     findings, facts = shape(submission), sizes(submission)
-    more, said, applied = application(submission, source, cache)
-    styles, totals = style(submission, source, cache)
+    more, said, applied = application(submission, source, cache, box)
+    styles, totals = style(submission, source, cache, box)
     findings += [*more, *styles]
     if source.base.submission:
         findings += report(submission, cache)
@@ -48,7 +61,7 @@ def sizes(submission: Submission) -> dict[str, str]:
 
 
 def application(
-    submission: Submission, source: Source, cache: Cache
+    submission: Submission, source: Source, cache: Cache, box: Sandbox | None
 ) -> tuple[list[Finding], dict[str, str], apply.Applied | None]:
     """Apply the patches to the base, strictly and if that fails leniently.
 
@@ -59,7 +72,7 @@ def application(
         MachineError: git failed.
     """
     try:
-        applied = apply.leniently(source, submission.patches, cache)
+        applied = apply.leniently(source, submission.patches, cache, box)
     except ApplyError as error:
         demands = ("6-7", "6-2")
         found = Finding("apply", Severity.ERROR, error.message, evidence=error.evidence, demands=demands)
@@ -76,16 +89,19 @@ def application(
     return findings, {"git am": how}, applied
 
 
-def style(submission: Submission, source: Source, cache: Cache) -> tuple[list[Finding], dict[str, str]]:
+def style(
+    submission: Submission, source: Source, cache: Cache, box: Sandbox | None
+) -> tuple[list[Finding], dict[str, str]]:
     """Let the base's checkpatch look at each patch.
 
     Returns:
         A finding for each of its remarks, and the counts.
 
     Raises:
+        SubmissionError: checkpatch does not come to an end with it.
         MachineError: it failed.
     """
-    styles = checkpatch.check(submission.patches, tree.pristine(source, cache), source.tree, cache)
+    styles = checkpatch.check(submission.patches, tree.pristine(source, cache), source.tree, cache, box)
     findings = [
         Finding("checkpatch", _LEVELS[remark.level], _said(remark), one.patch, remark.source, ("3-3",))
         for one in styles
@@ -140,7 +156,13 @@ def _too_long(pages: int, name: str) -> Finding:
 
 
 def text_pages(data: bytes) -> int:
-    """Return how many pages a text takes in print: A4 with 88 lines of 100 columns, a form feed ends a page."""
+    """Return how many pages a text takes in print: A4 with 88 lines of 100 columns, a form feed ends a page.
+
+    Raises:
+        SubmissionError: it is far too large to be counted.
+    """
+    if len(data) > _TEXT_MAX:
+        raise SubmissionError(f"it has {len(data)} bytes; {_TEXT_MAX} are allowed")
     pages = 0
     for sheet in data.decode(errors="replace").rstrip().split("\f"):
         lines = sum(max(1, -(-len(line.expandtabs()) // _PAGE_COLUMNS)) for line in sheet.splitlines())

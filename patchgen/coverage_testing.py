@@ -11,13 +11,13 @@ from patchgen import coverage, kernel, pipeline, runner
 from patchgen.coverage import Coverage
 from patchgen.coverage_runs import RUNS
 from patchgen.errors import SubmissionError, UsageError
+from patchgen.handling import OURS, Handling
 from patchgen.runner import Outcome
 from patchgen.scenarios import SCENARIOS, Scenario
 
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
     from patchgen.pipeline import Project
-    from patchgen.sandbox import Sandbox
 
 CONFIG = "gcov"
 
@@ -37,7 +37,7 @@ class Measured:
     base: str
 
 
-def measure(project: Project, given: Path | None, only: str, workers: int, sandbox: Sandbox | None = None) -> Measured:
+def measure(project: Project, given: Path | None, only: str, workers: int, how: Handling = OURS) -> Measured:
     """Run the scenarios on a kernel with counters.
 
     Args:
@@ -45,7 +45,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int, sandb
         given: somebody's submission in its place.
         only: runs whose name has this text.
         workers: guests at a time.
-        sandbox: what a stranger's work is shut in.
+        how: how the submission is handled.
 
     Raises:
         UsageError: there is no such run.
@@ -56,12 +56,12 @@ def measure(project: Project, given: Path | None, only: str, workers: int, sandb
     if not chosen:
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
     origin = project.source()
-    tree, slot = pipeline.tree_under_test(project, origin, given)
+    tree, slot = pipeline.tree_under_test(project, origin, given, how)
     config = kernel.load_config(CONFIG, project.base.name)
     whole = pipeline.patched_for(config, tree, origin, project)
     jobs = project.settings.jobs
-    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=sandbox)
-    bed = pipeline.testbed_of(project, built.image, sandbox)
+    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=how.sandbox)
+    bed = pipeline.testbed_of(project, built.image, how.sandbox)
     added = coverage.added_lines(origin, tree)
     collected: dict[str, dict[str, bytes]] = {}
     lock = threading.Lock()
@@ -74,7 +74,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int, sandb
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(chosen, bed, prefix, workers, after)
     with project.cache.scratch("coverage") as scratch:
-        counter = coverage.Counter(built.image.parent, added, scratch, sandbox)
+        counter = coverage.Counter(built.image.parent, added, scratch, how.sandbox)
         for one in chosen:
             if one.name in collected:
                 counter.add(one.name, collected[one.name])

@@ -1,28 +1,45 @@
 """Reading patches: the mail around a diff, and what the diff touches. What comes in here is not trusted.
 
-The commit message is cut off by git itself (`git mailinfo`) before unidiff parses the rest, since a message
-may quote hunk headers.
+First its form is looked at: size, number of lines, exactly one mail in each file. Then git itself (`git mailinfo`, in
+the sandbox) cuts off the commit message before unidiff parses the rest, since a message may quote hunk headers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from unidiff import PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
-from patchgen import proc
 from patchgen.cache import Cache
-from patchgen.errors import CommandError, SubmissionError
-from patchgen.repository import environment
+from patchgen.errors import OverLimitError, SubmissionError
+from patchgen.repository import variables
+from patchgen.toolroom import Toolroom
 from patchgen.visible import visible
+
+if TYPE_CHECKING:
+    from patchgen.sandbox import Sandbox
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_FILES = 500
-_MAIL_SECONDS = 30.0
+# Of all patches of a submission together. Each line takes half a kilobyte once it is parsed; the largest honest
+# submission that is known has 5,000.
+MAX_LINES = 50_000
+MAX_ALL = 8 * 1024 * 1024
+_MESSAGE_MAX = 64 * 1024  # of bytes of a commit message
+_MAILINFO = """
+for mail in "$given"/*; do
+  name=out/${mail##*/}
+  git mailinfo --encoding=UTF-8 "$name.message" "$name.diff" < "$mail" > "$name.head" 2> "$name.errors" \\
+    || echo no > "$name.failed"
+done
+"""
+# What git takes for the line between two mails of an mbox, and a little more: mailsplit.c wants a time of day in it.
+_FROM = re.compile(rb"^From .*\d.\d\d:\d\d", re.M)
 # checkpatch hands file names to a shell, so a name is made of what kernel paths are made of.
 _PATH = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.,+@-]*(?:/[A-Za-z0-9_.,+@-]+)*$")
 _LINE_MAX = 16 * 1024  # of bytes: there is no such line in a kernel, and patterns may take its square
@@ -79,31 +96,79 @@ class PatchFile:
         return sum(file.removed for file in self.files)
 
 
-def read(name: str, data: bytes, cache: Cache) -> PatchFile:
-    """Parse one patch file.
+def read(name: str, data: bytes, cache: Cache, box: Sandbox | None = None) -> PatchFile:
+    """Parse one patch file, see `read_mails`."""
+    return read_mails({name: data}, cache, box)[0]
+
+
+def read_mails(mails: Mapping[str, bytes], cache: Cache, box: Sandbox | None) -> tuple[PatchFile, ...]:
+    """Parse the patch files of a submission.
 
     Args:
-        name: its file name, for messages.
-        data: its content.
-        cache: where git may write the two halves.
+        mails: content of each by its file name, in their order.
+        cache: for scratch space.
+        box: the sandbox that git reads them in; None for trusted work.
 
     Raises:
-        SubmissionError: it is too large, not a patch, or names a path or mode that no kernel patch has.
+        SubmissionError: they are too large, or one is not one patch in mail format, or names a path or mode that no
+            kernel patch has.
+        MachineError: git could not be started.
+    """
+    for name, data in mails.items():
+        _check_mail(name, data)
+    if sum(map(len, mails.values())) > MAX_ALL or sum(data.count(b"\n") for data in mails.values()) > MAX_LINES:
+        raise SubmissionError(f"the patches have more than {MAX_ALL} bytes or {MAX_LINES} lines together")
+    numbered = {f"{number:04}": data for number, data in enumerate(mails.values())}
+    try:
+        found = Toolroom(cache, box).run(_MAILINFO, numbered, variables())
+    except OverLimitError as error:
+        raise SubmissionError(f"git mailinfo cannot read the patches: {error.message}") from error
+    return tuple(
+        _parsed(name, data, {part: found.files.get(f"{number}.{part}", b"") for part in _PARTS})
+        for (name, data), number in zip(mails.items(), numbered, strict=True)
+    )
+
+
+_PARTS = ("head", "message", "diff", "failed", "errors")
+
+
+def _check_mail(name: str, data: bytes) -> None:
+    """See that a file is one mail that can be parsed in no time.
+
+    Raises:
+        SubmissionError: it is not.
     """
     if len(data) > MAX_BYTES:
         raise SubmissionError(f"{name} has {len(data)} bytes; a patch may have {MAX_BYTES}")
+    if data.count(b"\n") > MAX_LINES:
+        raise SubmissionError(f"{name} has more than {MAX_LINES} lines")
     if max(map(len, data.split(b"\n"))) > _LINE_MAX:
         raise SubmissionError(f"{name} has a line of more than {_LINE_MAX} bytes")
-    with cache.scratch("mail") as scratch:
-        (scratch / "mail").write_bytes(data)
-        command = [proc.find("git"), "mailinfo", "--encoding=UTF-8", "msg", "diff"]
-        try:
-            out = proc.run(command, cwd=scratch, env=environment(), timeout=_MAIL_SECONDS, stdin=data)
-        except CommandError as error:
-            raise SubmissionError(f"{name} is not a patch in mail format", evidence=error.output) from error
-        message = (scratch / "msg").read_bytes().decode(errors="replace")
-        diff = (scratch / "diff").read_bytes().decode(errors="surrogateescape")
-    head = dict(line.split(": ", 1) for line in out.stdout.splitlines() if ": " in line)
+    if b"\0" in data:
+        raise SubmissionError(f"{name} has a zero byte in it; only text is allowed")
+    for number, found in enumerate(_FROM.finditer(data)):
+        if number or found.start():
+            before = "before the mail there is something else" if not number else "there is more than one mail"
+            raise SubmissionError(f"{name} is not one patch in mail format: {before}")
+
+
+def _parsed(name: str, data: bytes, parts: Mapping[str, bytes]) -> PatchFile:
+    """Return a patch of what git mailinfo has made of it.
+
+    Raises:
+        SubmissionError: it is none, or a hostile one.
+    """
+    if parts["failed"]:
+        raise SubmissionError(
+            f"{name} is not a patch in mail format", evidence=parts["errors"].decode(errors="replace")
+        )
+    if len(parts["message"]) > _MESSAGE_MAX:
+        raise SubmissionError(f"{name} has a commit message of more than {_MESSAGE_MAX} bytes")
+    if _FROM.search(parts["message"]) or _FROM.search(parts["diff"]):
+        raise SubmissionError(f"{name} is not one patch in mail format: there is a mail in the mail")
+    message = parts["message"].decode(errors="replace")
+    diff = parts["diff"].decode(errors="surrogateescape")
+    head = dict(line.split(": ", 1) for line in parts["head"].decode(errors="replace").splitlines() if ": " in line)
     try:
         files = tuple(PatchSet(diff))
     except (UnidiffParseError, ValueError, LookupError, AttributeError) as error:
@@ -147,9 +212,9 @@ def _refuse_hostile(patch: PatchFile) -> None:
 
 
 def read_all(files: Sequence[Path], cache: Cache) -> list[PatchFile]:
-    """Parse patch files in the order given.
+    """Parse patch files that we made ourselves, in the order given.
 
     Raises:
         SubmissionError: one of them is wrong.
     """
-    return [read(path.name, path.read_bytes(), cache) for path in files]
+    return list(read_mails({path.name: path.read_bytes() for path in files}, cache, None))

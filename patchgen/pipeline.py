@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import apply, bundle, compose, kernel, patches, progress, report, series, source, tree
+from patchgen import allowed, apply, bundle, compose, kernel, patches, progress, report, series, source, tree
 from patchgen import base as bases
 from patchgen.base import Base
 from patchgen.cache import Cache, replacing, write_bytes
@@ -21,6 +21,7 @@ from patchgen.settings import Settings
 from patchgen.source import Source
 
 if TYPE_CHECKING:
+    from patchgen.handling import Handling
     from patchgen.sandbox import Sandbox
     from patchgen.testbed import Testbed
 
@@ -102,18 +103,27 @@ def commit(project: Project, origin: Source) -> compose.Composed:
     return compose.commit(origin, steps, ours, project.cache)
 
 
-def tree_under_test(project: Project, origin: Source, given: Path | None) -> tuple[str, str]:
+def tree_under_test(project: Project, origin: Source, given: Path | None, how: Handling) -> tuple[str, str]:
     """Return the git tree id of a submission, or of our series without one, and the workspace for such trees.
+
+    Args:
+        project: whose series.
+        origin: the base.
+        given: the submission, if there is one.
+        how: how it is handled.
 
     Raises:
         SeriesError: a template or an anchor is wrong.
-        SubmissionError: the submission does not apply.
+        SubmissionError: the submission does not apply, or changes how the kernel is built.
     """
     if given:
         from patchgen.verify import inputs
 
-        loaded = inputs.load(given, project.cache)
-        return apply.leniently(origin, loaded.patches, project.cache).trees[-1], "submission"
+        loaded = inputs.load(given, project.cache, how.sandbox)
+        applied = apply.leniently(origin, loaded.patches, project.cache, how.sandbox)
+        if not how.may_change_build:
+            allowed.require(allowed.load(project.series.directory), loaded.patches, applied)
+        return applied.trees[-1], "submission"
     return commit(project, origin).tree, "series"
 
 

@@ -55,13 +55,18 @@ _CONFIG = {
 }
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the whole environment that git gets."""
+def variables() -> dict[str, str]:
+    """Return the variables that keep git to our configuration, without the rest of the environment."""
     config = {"GIT_CONFIG_COUNT": str(len(_CONFIG))}
     for index, (name, value) in enumerate(_CONFIG.items()):
         config[f"GIT_CONFIG_KEY_{index}"] = name
         config[f"GIT_CONFIG_VALUE_{index}"] = value
-    return proc.environment({**_SCRUBBED, **config, **(extra or {})})
+    return {**_SCRUBBED, **config}
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the whole environment that git gets."""
+    return proc.environment({**variables(), **(extra or {})})
 
 
 class _CleanGit(Git):

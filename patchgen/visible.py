@@ -6,6 +6,23 @@ import unicodedata
 
 # Control and format characters (bidirectional overrides are of the latter), lone surrogates, unassigned ones.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+# What else shows as nothing or as a blank: Unicode's Default_Ignorable_Code_Point as far as it is of other categories
+# (joiners, fillers, variation selectors), the empty Braille pattern, and the blanks but for the one that we know.
+_EMPTY = frozenset(
+    chr(number)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFFA0, 0xFFA0),
+        (0xE0100, 0xE01EF),
+    )
+    for number in range(first, last + 1)
+)
 
 
 def visible(text: str) -> str:
@@ -16,7 +33,10 @@ def visible(text: str) -> str:
 
 
 def _shown(char: str) -> bool:
-    return char in "\n\t" or unicodedata.category(char) not in _HIDDEN
+    if char in "\n\t ":
+        return True
+    kind = unicodedata.category(char)
+    return kind != "Zs" and kind not in _HIDDEN and char not in _EMPTY
 
 
 def _escaped(char: str) -> str:

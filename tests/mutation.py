@@ -243,7 +243,7 @@ class Judge:
             (scratch / "patch").mkdir()
             compose.format_patch(composed, scratch / "patch")
             (scratch / "patch" / "report.txt").write_text("How it works.\n")
-            handed_in = submission.load(scratch / "patch", self._cache)
+            handed_in = submission.load(scratch / "patch", self._cache, None)
         kept = self._cache.directory("mutants") / f"{self._key(mutant, handed_in)}.json"
         with self._cache.lock(f"mutant-{mutant.name}"):
             if kept.is_file():
@@ -313,7 +313,7 @@ class Judge:
         return apply.apply(self._origin, handed_in.patches, self._cache).trees[-1]
 
     def _stage_check(self, task: _Task) -> Iterator[Found]:
-        verdict, _ = check.check(task.handed_in, self._origin, self._cache)
+        verdict, _ = check.check(task.handed_in, self._origin, self._cache, None)
         for finding in verdict.findings:
             yield Found(("build" if finding.check == "apply" else "style",), finding.check, finding.evidence)
 

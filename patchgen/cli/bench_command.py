@@ -26,6 +26,7 @@ def bench(
     submission: Given = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw how the costs grow.")] = None,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
     json: common.Json = False,
@@ -37,7 +38,8 @@ def bench(
         cost_plot.check()
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     vanilla = kernel_and_testbed(project, vanilla=True)
-    patched = kernel_and_testbed(project, given=submission, box=common.sandbox_for(submission, trust))
+    how = common.handling(submission, trust, allow_build_changes)
+    patched = kernel_and_testbed(project, given=submission, how=how)
     with progress.step("counting instructions"):
         costs = cost.measure(vanilla, patched)
     judged = cost.judge(costs)

@@ -15,8 +15,8 @@ from patchgen.base import DEFAULT
 from patchgen.errors import PatchgenError, UsageError
 
 if TYPE_CHECKING:
+    from patchgen.handling import Handling
     from patchgen.pipeline import Project
-    from patchgen.sandbox import Sandbox
 
 OUTPUT = Path("dist")
 
@@ -44,6 +44,10 @@ Set = Annotated[
 Trust = Annotated[
     bool, typer.Option("--trust", help="Build and run the submission without a sandbox: you know whose it is.")
 ]
+AllowBuildChanges = Annotated[
+    bool,
+    typer.Option("--allow-build-changes", help="Build the submission although it changes the build: you have looked."),
+]
 SeriesName = Annotated[
     str | None, typer.Option("--series", metavar="NAME|DIR", help="The series; default: pf_stat, or patchgen.toml's.")
 ]
@@ -68,15 +72,15 @@ def output_of(project: Project) -> Path:
     return OUTPUT if project.base.submission else OUTPUT / project.base.name
 
 
-def sandbox_for(submission: Path | None, trust: bool) -> Sandbox | None:
-    """Return what a submission is shut in; None for our own series, and where the user trusts it.
+def handling(submission: Path | None, trust: bool, allow_build_changes: bool) -> Handling:
+    """Return how a submission is handled; without one, our own series.
 
     Raises:
-        MachineError: it must be, and this machine cannot do it.
+        MachineError: it must be shut in, and this machine cannot do it.
     """
-    from patchgen import sandbox
+    from patchgen import handling
 
-    return sandbox.for_strangers(trust) if submission else None
+    return handling.untrusted(trust, allow_build_changes) if submission else handling.OURS
 
 
 def parse_set(pairs: list[str] | None) -> dict[str, str]:

@@ -25,6 +25,7 @@ def coverage(
     only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
     json: common.Json = False,
@@ -34,9 +35,9 @@ def coverage(
     from patchgen.cache import write_text
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    box = common.sandbox_for(submission, trust)
+    how = common.handling(submission, trust, allow_build_changes)
     guests = workers or runner.at_once(project.settings.jobs)
-    measured = coverage_testing.measure(project, submission, only, guests, box)
+    measured = coverage_testing.measure(project, submission, only, guests, how)
     counted = measured.coverage
     if html:
         title = str(submission) if submission else project.series.title

@@ -10,13 +10,13 @@ import typer
 
 from patchgen.cli import common
 from patchgen.errors import UsageError
+from patchgen.handling import OURS, Handling
 from patchgen.visible import visible
 
 if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult
     from patchgen.kernel import Kernel
     from patchgen.pipeline import Project
-    from patchgen.sandbox import Sandbox
     from patchgen.source import Source
     from patchgen.testbed import Testbed
 
@@ -43,27 +43,27 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool) -> tuple[str, str]:
+def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool, how: Handling) -> tuple[str, str]:
     """Return tree and workspace of the kernel under test: the base, a submission, or our series as it is."""
     from patchgen import pipeline
 
-    return (origin.tree, "vanilla") if vanilla else pipeline.tree_under_test(project, origin, given)
+    return (origin.tree, "vanilla") if vanilla else pipeline.tree_under_test(project, origin, given, how)
 
 
-def _build(project: Project, config: str, given: Path | None, vanilla: bool, box: Sandbox | None) -> Kernel:
+def _build(project: Project, config: str, given: Path | None, vanilla: bool, how: Handling) -> Kernel:
     from patchgen import kernel, pipeline
 
     chosen = kernel.load_config(config, project.base.name)
     origin = project.source()
-    tree, slot = _wanted(project, origin, given, vanilla)
+    tree, slot = _wanted(project, origin, given, vanilla, how)
     whole = pipeline.patched_for(chosen, tree, origin, project)
-    return kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs, sandbox=box)
+    return kernel.build(
+        chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs, sandbox=how.sandbox
+    )
 
 
-def built(
-    project: Project, *, given: Path | None = None, vanilla: bool = False, box: Sandbox | None = None
-) -> Path | None:
-    """Return the kernel under test if it has been built, in a sandbox if that is given; nothing is built now.
+def built(project: Project, *, given: Path | None, vanilla: bool, how: Handling) -> Path | None:
+    """Return the kernel under test if it has been built as it is handled; nothing is built now.
 
     Raises:
         PatchgenError: there is no base, or the patches do not apply.
@@ -71,8 +71,8 @@ def built(
     from patchgen import kernel
 
     origin = project.source()
-    tree, _ = _wanted(project, origin, given, vanilla)
-    before = () if box else None
+    tree, _ = _wanted(project, origin, given, vanilla, how)
+    before = () if how.sandbox else None
     found = kernel.cached(kernel.load_config("small", project.base.name), tree, origin, project.cache, before)
     return found.image if found else None
 
@@ -84,9 +84,9 @@ def kernel_of(
     kernel: Path | None = None,
     given: Path | None = None,
     vanilla: bool = False,
-    box: Sandbox | None = None,
+    how: Handling = OURS,
 ) -> Path:
-    """Return the kernel under test: the file named, or one that is built now, in a sandbox if that is given.
+    """Return the kernel under test: the file named, or one that is built now.
 
     Raises:
         UsageError: there is no such file.
@@ -96,13 +96,13 @@ def kernel_of(
         if not kernel.is_file():
             raise UsageError(f"there is no kernel {kernel}")
         return kernel
-    return _build(project, config, given, vanilla, box).image
+    return _build(project, config, given, vanilla, how).image
 
 
 def kernel_and_testbed(
-    project: Project, *, given: Path | None = None, vanilla: bool = False, box: Sandbox | None = None
+    project: Project, *, given: Path | None = None, vanilla: bool = False, how: Handling = OURS
 ) -> Testbed:
-    """Return the testbed of a kernel that is built now unless the cache has it, both in a sandbox if that is given.
+    """Return the testbed of a kernel that is built now unless the cache has it.
 
     Raises:
         SubmissionError: the series or the submission is wrong, or does not build.
@@ -110,7 +110,7 @@ def kernel_and_testbed(
     """
     from patchgen import pipeline
 
-    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla, box=box), box)
+    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla, how=how), how.sandbox)
 
 
 def build(
@@ -118,6 +118,7 @@ def build(
     config: ConfigName = "small",
     vanilla: Vanilla = False,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
     json: common.Json = False,
@@ -126,7 +127,8 @@ def build(
     from patchgen import pipeline
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    built = _build(project, config, submission, vanilla, common.sandbox_for(submission, trust))
+    how = common.handling(submission, trust, allow_build_changes)
+    built = _build(project, config, submission, vanilla, how)
     if json:
         common.emit({**asdict(built), "image": str(built.image)})
         return
@@ -138,6 +140,7 @@ def boot(
     submission: Submission = None,
     vanilla: Vanilla = False,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
 ) -> None:
@@ -149,9 +152,9 @@ def boot(
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    box = common.sandbox_for(submission, trust)
-    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
-    with pipeline.testbed_of(project, image, box).ready() as guest:
+    how = common.handling(submission, trust, allow_build_changes)
+    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, how=how)
+    with pipeline.testbed_of(project, image, how.sandbox).ready() as guest:
         progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
         guest.interact()
 
@@ -166,6 +169,7 @@ def run(
     kernel: KernelFile = None,
     vanilla: Vanilla = False,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     timeout: Annotated[float, typer.Option(help="Seconds that each command may take.", min=0.1)] = _COMMAND_SECONDS,
     set_: common.Set = None,
     base: common.Base = None,
@@ -177,9 +181,9 @@ def run(
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     # Before the kernel is built: a wrong name must not cost the minutes that this may take.
     files = dict(_copied(project, item) for item in copy or [])
-    box = common.sandbox_for(submission, trust)
-    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
-    bed = pipeline.testbed_of(project, image, box)
+    how = common.handling(submission, trust, allow_build_changes)
+    image = kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, how=how)
+    bed = pipeline.testbed_of(project, image, how.sandbox)
     results = []
     with bed.booted(files) if files else bed.ready() as guest:
         for command in commands:

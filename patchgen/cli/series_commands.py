@@ -107,6 +107,7 @@ def check(
         Path | None,
         typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="Default: what `patchgen patch` wrote for this base."),
     ] = None,
+    trust: common.Trust = False,
     base: common.Base = None,
     json: common.Json = False,
 ) -> None:
@@ -118,8 +119,9 @@ def check(
     project = pipeline.open_project(common.load_settings(base), {})
     output = common.output_of(project)
     default = output / (pipeline.ARCHIVE if project.base.submission else "patch")
-    given = submissions.load(submission or default, project.cache)
-    verdict, _ = checking.check(given, project.source(), project.cache)
+    box = common.handling(submission, trust, True).sandbox
+    given = submissions.load(submission or default, project.cache, box)
+    verdict, _ = checking.check(given, project.source(), project.cache, box)
     if json:
         common.emit({"submission": str(given.origin), **verdict.as_dict()})
     else:
@@ -156,7 +158,7 @@ def bundle(
 
     project = pipeline.open_project(common.load_settings(base), {})
     pipeline.require_submission(project.base)
-    given = submissions.load(directory or common.OUTPUT / "patch", project.cache)
+    given = submissions.load(directory or common.OUTPUT / "patch", project.cache, None)
     pipeline.verify(given.patches, project.source(), project.cache)
     checking.require_report(given, project.cache)
     files = {one.name: one.data for one in given.patches} | given.reports

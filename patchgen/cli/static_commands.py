@@ -20,6 +20,7 @@ def static(
         str, typer.Option("--only", "-k", metavar="TOOL", help="Only sparse, W=1, analyzer or coccinelle.")
     ] = "",
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
     json: common.Json = False,
@@ -30,9 +31,10 @@ def static(
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     origin = project.source()
-    tree, slot = pipeline.tree_under_test(project, origin, submission)
+    how = common.handling(submission, trust, allow_build_changes)
+    tree, slot = pipeline.tree_under_test(project, origin, submission, how)
     paths = frozenset(coverage.added_lines(origin, tree))
-    target = static.Target(origin, tree, slot, paths, common.sandbox_for(submission, trust))
+    target = static.Target(origin, tree, slot, paths, how.sandbox)
     report = static.analyse(target, project.cache, project.settings.jobs, only)
     if json:
         findings = [{"tool": one.check, "where": one.where, "message": one.message} for one in report.findings]

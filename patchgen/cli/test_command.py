@@ -42,6 +42,7 @@ def run_scenarios(
     workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
     json: common.Json = False,
@@ -52,12 +53,12 @@ def run_scenarios(
     chosen = _chosen(only, sentences or [])
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     if list_:
-        known = _known(project, kernel, submission, vanilla, trust)
+        known = _known(project, kernel, submission, vanilla, (trust, allow_build_changes))
         _show_table(results.table(known), json)
         return
-    box = common.sandbox_for(submission, trust)
-    image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, box=box)
-    bed = pipeline.testbed_of(project, image, box)
+    how = common.handling(submission, trust, allow_build_changes)
+    image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, how=how)
+    bed = pipeline.testbed_of(project, image, how.sandbox)
     prefix = str(project.series.parameters["log_prefix"])
     outcomes = runner.run_all(chosen, bed, prefix, workers or runner.at_once(project.settings.jobs))
     results.keep(outcomes, bed, project.cache)
@@ -77,7 +78,12 @@ def run_scenarios(
         )
     else:
         for outcome in outcomes:
-            words = ["--only", outcome.scenario.name, *["--trust"] * trust]
+            words = [
+                "--only",
+                outcome.scenario.name,
+                *["--trust"] * trust,
+                *["--allow-build-changes"] * allow_build_changes,
+            ]
             _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_, project.base.name))
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
@@ -110,7 +116,7 @@ def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
 
 
 def _known(
-    project: Project, kernel: Path | None, submission: Path | None, vanilla: bool, trust: bool
+    project: Project, kernel: Path | None, submission: Path | None, vanilla: bool, care: tuple[bool, bool]
 ) -> dict[str, str]:
     """Return what is known of the kernel under test; nothing if it was not built, or the base is not there.
 
@@ -123,12 +129,12 @@ def _known(
     if not results.any_known(project.cache):  # then the base need not be there either, and is not worth a download
         return {}
     try:
-        box = common.sandbox_for(submission, trust)
+        how = common.handling(submission, *care)
         if kernel:
             image: Path | None = kernel_commands.kernel_of(project, kernel=kernel)
         else:
-            image = kernel_commands.built(project, given=submission, vanilla=vanilla, box=box)
-        return results.known_results(pipeline.testbed_of(project, image, box), project.cache) if image else {}
+            image = kernel_commands.built(project, given=submission, vanilla=vanilla, how=how)
+        return results.known_results(pipeline.testbed_of(project, image, how.sandbox), project.cache) if image else {}
     except (BaseError, MachineError) as error:
         progress.warn(f"no results are known: {error.message}")
         return {}

@@ -34,6 +34,7 @@ def torture(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-n", help="Processes at a time.", min=1, max=16)] = WORKERS,
     trust: common.Trust = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
     json: common.Json = False,
@@ -43,20 +44,21 @@ def torture(
     from patchgen import torture as torturing
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    box = common.sandbox_for(submission, trust)
+    how = common.handling(submission, trust, allow_build_changes)
     image = kernel_commands.kernel_of(
-        project, config=torturing.CONFIG, kernel=kernel, given=submission, vanilla=vanilla, box=box
+        project, config=torturing.CONFIG, kernel=kernel, given=submission, vanilla=vanilla, how=how
     )
     chosen = secrets.randbelow(2**32) if seed is None else seed
     progress.note(f"seed {chosen}")
     plan = torturing.Plan(chosen, seconds, calls, workers)
     prefix = str(project.series.parameters["log_prefix"])
-    verdict = torturing.run(pipeline.testbed_of(project, image, box), prefix, plan)
+    verdict = torturing.run(pipeline.testbed_of(project, image, how.sandbox), prefix, plan)
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:
         options = {"--seconds": f"{seconds:g}", "--calls": calls, "--seed": chosen, "--workers": workers}
         words = [*(str(word) for option in options.items() for word in option), *["--trust"] * trust]
+        words += ["--allow-build-changes"] * allow_build_changes
         _show(verdict, common.again("torture", words, submission, kernel, vanilla, set_, project.base.name))
     raise typer.Exit(0 if verdict.ok else 1)
 

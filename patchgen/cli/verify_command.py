@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patchgen.cli import common
-from patchgen.errors import UsageError
+from patchgen.errors import SubmissionError, UsageError
 
 if TYPE_CHECKING:
     from patchgen.verify.case import Request
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from patchgen.verify.rubric import Rubric
 
 _LAST = 7
+_OWN_DATE = "mtime"  # what --submitted takes for the file's own date
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +49,7 @@ def verify(
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page that shows it all.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Judge it even where it cannot be shut in.")] = False,
+    allow_build_changes: common.AllowBuildChanges = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Of many: where results.csv and pages go.")
     ] = None,
@@ -75,12 +77,14 @@ def verify(
     if out or scheduler:
         if html or junit:
             raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
-        status = _batch(given, out or Path("verdicts"), path, (points, trust, jobs, scheduler), moments, json)
+        status = _batch(
+            given, out or Path("verdicts"), path, (points, (trust, allow_build_changes), jobs, scheduler), moments, json
+        )
         raise typer.Exit(status)
     if len(given) != 1:
         raise UsageError("more than one submission needs --out DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
-    verdict = _judged(given[0], chosen, asked, trust)
+    verdict = _judged(given[0], chosen, asked, (trust, allow_build_changes))
     verdict = verdict.model_copy(update={"marks": marks.late(verdict.marks, handed_in, moments[1])})
     _write(verdict, html, junit)
     if json:
@@ -111,15 +115,16 @@ def _batch(
     paths: list[Path],
     out: Path,
     rubric: Path,
-    how: tuple[str, bool, int, str | None],
+    how: tuple[str, tuple[bool, bool], int, str | None],
     moments: tuple[str | None, datetime | None],
     json: bool,
 ) -> int:
     """Judge many and return the exit status."""
     from patchgen.verify import many
 
-    points, trust, jobs, scheduler = how
-    submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
+    points, (trust, allow), jobs, scheduler = how
+    if moments[0] != _OWN_DATE:
+        submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
     batch = many.Batch(
         out,
         rubric.read_text(encoding="utf-8"),
@@ -127,6 +132,7 @@ def _batch(
         trust,
         lambda path: submission_moment(path, moments[0]),
         moments[1],
+        allow,
     )
     if scheduler:
         from patchgen.verify import distributed
@@ -157,16 +163,16 @@ def _batch(
     return many.exit_status(rows)
 
 
-def _judged(path: Path, rubric: Rubric, asked: frozenset[int], trust: bool) -> Verdict:
+def _judged(path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
     from patchgen import base, pipeline
     from patchgen.verify import judge, workshop
     from patchgen.verify.case import Request
 
     # Whatever else series are made for: this is what a submission is made on.
     project = pipeline.open_project(common.load_settings(base.DEFAULT), {})
-    request: Request = Request(path, rubric, asked, trust)
+    request: Request = Request(path, rubric, asked, *care)
     with workshop.free_slot(project.cache) as slot:
-        return judge.judge(request, workshop.Workshop(project, project.source(), slot, trust))
+        return judge.judge(request, workshop.Workshop(project, project.source(), slot, care[0]))
 
 
 def parse_points(text: str) -> frozenset[int]:
@@ -208,7 +214,11 @@ def submission_moment(path: Path, text: str | None) -> datetime | None:
 
     Raises:
         UsageError: the date is none.
+        SubmissionError: that of the file is none.
     """
-    if text == "mtime":
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+    if text == _OWN_DATE:
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+        except (ValueError, OverflowError, OSError) as error:
+            raise SubmissionError(f"{path}: the date of the file is none: {error}") from error
     return parse_moment("--submitted", text)

@@ -11,7 +11,10 @@ from patchgen.verify.rubric import Rubric
 from patchgen.verify.workshop import Workshop
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from patchgen.apply import Applied
+    from patchgen.findings import Finding
     from patchgen.kernel import Kernel
     from patchgen.runner import Outcome
     from patchgen.submission import Submission
@@ -28,6 +31,7 @@ class Request:
         rubric: what there are points for.
         points: numbers of the stages to go through.
         trust: the user vouches for the submission.
+        allow_build_changes: the user has looked at what it changes of the build.
         seed: of the torture, so that the same submission meets the same.
         torture_seconds: how long that is.
     """
@@ -36,6 +40,7 @@ class Request:
     rubric: Rubric
     points: frozenset[int]
     trust: bool = False
+    allow_build_changes: bool = False
     seed: int = 940
     torture_seconds: float = 20.0
 
@@ -49,7 +54,10 @@ class Case:
         shop: where kernels are built and run.
         what: the kind of what was given.
         submission: as read.
+        sized: the same, if it is not too large for tools to look at.
         applied: what git am made of it.
+        buildable: the same, if it changes nothing of the build that the user has not allowed.
+        style: what checkpatch says, once it has.
         kernel: the kernel with all patches.
         pace: how slow the machine is (patchgen.verify.pace); 0 if that was not measured.
         accelerator: what the guests ran on.
@@ -63,7 +71,10 @@ class Case:
     shop: Workshop
     what: Kind = "archive"
     submission: Submission | None = None
+    sized: Submission | None = None
     applied: Applied | None = None
+    buildable: Applied | None = None
+    style: Future[tuple[list[Finding], dict[str, str]]] | None = None
     kernel: Kernel | None = None
     pace: float = 0.0
     accelerator: str = ""
@@ -74,4 +85,6 @@ class Case:
 
     def again(self, command: str, *words: str) -> str:
         """Return the command line that does something to the submission once more."""
-        return shlex.join(["patchgen", command, *words, str(self.request.given)])
+        options = ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
+        given = ["--"] * str(self.request.given).startswith("-") + [str(self.request.given)]
+        return shlex.join(["patchgen", command, *words, *options, *given])

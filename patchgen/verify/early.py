@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
-from patchgen import check
-from patchgen.errors import SubmissionError
+from patchgen import allowed, apply, check
+from patchgen.apply import Applied
+from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity
 from patchgen.patches import PatchFile
 from patchgen.submission import DIRECTORY, Submission
@@ -17,14 +18,14 @@ from patchgen.verify.case import Case
 
 ARCHIVE_NAME = "patch.tar.gz"
 _FROM = re.compile(rb"^From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\r?$", re.MULTILINE)
-_NUMBER = re.compile(rb"^Subject: \[[^\]\n]*?(\d+)/(\d+)\]", re.MULTILINE)
+_NUMBER = re.compile(rb"^Subject: \[[^\]\n]{0,80}?(\d{1,4})/(\d{1,4})\]", re.MULTILINE)
 
 
 def archive(case: Case) -> Iterator[Finding]:
     """Read what was given, and look at its form."""
-    case.what = inputs.kind(case.request.given)
     try:
-        given = inputs.load(case.request.given, case.shop.project.cache)
+        case.what = inputs.kind(case.request.given)
+        given = inputs.load(case.request.given, case.shop.project.cache, case.shop.box())
     except SubmissionError as error:
         yield Finding("unreadable", Severity.ERROR, error.message, "", error.evidence, ("6-6", "6-7"))
         return
@@ -57,12 +58,21 @@ def patches(case: Case) -> Iterator[Finding]:
     """Look at the patches as such, and apply them."""
     given = case.submission
     assert given is not None, "the stage before has read it"
-    where = (given, case.shop.origin, case.shop.project.cache)
-    with ThreadPoolExecutor(1) as pool:
-        # checkpatch's results are kept: the next stage finds them, and a refusal takes no longer than git am.
-        pool.submit(check.style, *where)
-        found, facts, case.applied = check.application(*where)
+    where = (given, case.shop.origin, case.shop.project.cache, case.shop.box())
+    try:
+        apply.require_size(case.shop.origin, given.patches)
+    except ApplyError as error:
+        yield Finding("apply", Severity.ERROR, error.message, "", error.evidence, ("6-7", "6-2"))
+        return
+    case.sized = given
+    # checkpatch runs meanwhile, and the next stage takes what came of it: a refusal takes no longer than git am.
+    pool = ThreadPoolExecutor(1)
+    case.style = pool.submit(check.style, *where)
+    pool.shutdown(wait=False)
+    found, facts, case.applied = check.application(*where)
     yield from found
+    if case.applied:
+        yield from build_changes(case, case.applied)
     sizes = check.sizes(given)
     paths = {path for patch in given.patches for path in patch.paths}
     case.facts |= {
@@ -72,6 +82,19 @@ def patches(case: Case) -> Iterator[Finding]:
     for number, patch in enumerate(given.patches, 1):
         yield from made_by_git(patch, number, len(given.patches))
         yield from leftovers.find(patch)
+
+
+def build_changes(case: Case, applied: Applied) -> Iterator[Finding]:
+    """Yield what changes how the kernel is built, and let the rest of the stages have what does not, or is allowed."""
+    assert case.submission is not None, "it was applied"
+    rules = allowed.load(case.shop.project.series.directory)
+    found = allowed.changes(rules, case.submission.patches, applied)
+    ours = case.request.trust or case.request.allow_build_changes
+    if ours or not found:
+        case.buildable = applied
+    for one in found:
+        message = f"it changes the build: {one.path}: {one.what}"
+        yield Finding("build-changes", Severity.NOTE if ours else Severity.ERROR, message, one.patch, one.line)
 
 
 def made_by_git(patch: PatchFile, number: int, count: int) -> Iterator[Finding]:
@@ -102,6 +125,9 @@ def made_by_git(patch: PatchFile, number: int, count: int) -> Iterator[Finding]:
 def style(case: Case) -> Iterator[Finding]:
     """Let the base's own checkpatch look at each patch."""
     assert case.submission is not None, "the first stage has read it"
-    found, facts = check.style(case.submission, case.shop.origin, case.shop.project.cache)
+    if case.style:
+        found, facts = case.style.result()
+    else:
+        found, facts = check.style(case.submission, case.shop.origin, case.shop.project.cache, case.shop.box())
     case.facts |= facts
     yield from found

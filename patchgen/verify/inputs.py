@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from patchgen import compose, importer, patches, submission
 from patchgen.cache import Cache, digest
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.repository import git_errors
 from patchgen.submission import Submission
+
+if TYPE_CHECKING:
+    from patchgen.sandbox import Sandbox
 
 Kind = Literal["archive", "directory", "patch", "range"]
 _RANGE = re.compile(r"^(?:(?P<repository>.+):)?(?P<first>[^:]*?)\.\.(?P<last>[^:.][^:]*)?$")
@@ -36,7 +40,7 @@ class Range(NamedTuple):
 
 def git_range(given: Path) -> Range | None:
     """Return the range that `REPO:A..B` or `A..B` (in the current directory) names; None if it is something else."""
-    match = None if given.exists() else _RANGE.match(str(given))
+    match = None if os.path.lexists(given) else _RANGE.match(str(given))
     if match is None or not match["first"]:
         return None
     return Range(Path(match["repository"] or "."), match["first"], match["last"] or "HEAD")
@@ -47,24 +51,25 @@ def kind(given: Path) -> Kind:
 
     Raises:
         UsageError: there is nothing of that name.
+        SubmissionError: it is neither a plain file nor a directory.
     """
     if git_range(given):
         return "range"
     if given.is_dir():
         return "directory"
-    if not given.is_file():
+    if not os.path.lexists(given):
         raise UsageError(f"{given} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
-    with given.open("rb") as file:
-        head = file.read(5)
-    return "patch" if given.suffix in _PATCH_SUFFIXES and head[:2] != _GZIP else "archive"
+    is_archive = submission.read_plain(given, len(_GZIP)) == _GZIP
+    return "patch" if given.suffix in _PATCH_SUFFIXES and not is_archive else "archive"
 
 
-def load(given: Path, cache: Cache) -> Submission:
+def load(given: Path, cache: Cache, box: Sandbox | None) -> Submission:
     """Read what was given.
 
     Args:
         given: a path, or a range of commits in the form of one.
         cache: for scratch space.
+        box: the sandbox that git reads the patches in; None for trusted work.
 
     Raises:
         UsageError: there is nothing of that name.
@@ -72,18 +77,14 @@ def load(given: Path, cache: Cache) -> Submission:
     """
     what = kind(given)
     if what == "range":
-        return _from_range(given, cache)
+        return _from_range(given, cache, box)
     if what == "patch":
-        if given.stat().st_size > patches.MAX_BYTES:
-            raise SubmissionError(f"{given.name} is larger than the {patches.MAX_BYTES} bytes that a patch may have")
-        return Submission(given, (patches.read(given.name, given.read_bytes(), cache),), {}, ())
-    inner = given / "patch"
-    if what == "directory" and inner.is_dir() and not any(given.glob("*.patch")):
-        return dataclasses.replace(submission.load(inner, cache), origin=given)
-    return submission.load(given, cache)
+        mails = {given.name: submission.read_plain(given)}
+        return Submission(given, patches.read_mails(mails, cache, box), {}, ())
+    return submission.load(given, cache, box)
 
 
-def _from_range(given: Path, cache: Cache) -> Submission:
+def _from_range(given: Path, cache: Cache, box: Sandbox | None) -> Submission:
     """Make patches of commits. git never runs in the repository itself, only in a scratch one that borrows from it.
 
     Raises:
@@ -106,7 +107,7 @@ def _from_range(given: Path, cache: Cache) -> Submission:
             raise SubmissionError(f"{span} holds {count} commits; there must be 1 to {_MAX_PATCHES}")
         with git_errors(f"cannot make patches of {span}"):
             view.git.format_patch(*compose.FORMAT, "-o", str(scratch), "--end-of-options", span)
-        return dataclasses.replace(submission.load(scratch, cache), origin=given)
+        return dataclasses.replace(submission.load(scratch, cache, box), origin=given)
 
 
 def _commit(view: importer.Repository, name: str) -> bool:

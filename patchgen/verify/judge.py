@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -41,8 +42,8 @@ class _Step:
 _STEPS = (
     _Step("archive", early.archive),
     _Step("patches", early.patches, "submission"),
-    _Step("style", early.style, "submission"),
-    _Step("build", building.build, "applied"),
+    _Step("style", early.style, "sized"),
+    _Step("build", building.build, "buildable"),
     _Step("behaviour", guests.behaviour, "kernel"),
     _Step("robustness", guests.robustness, "kernel"),
     _Step("cost", guests.costs, "kernel"),
@@ -50,7 +51,9 @@ _STEPS = (
 NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
     "submission": "what was handed in cannot be read",
+    "sized": "what the patches add up to is too large",
     "applied": "the patches do not apply",
+    "buildable": "it changes how the kernel is built: look at that, and say --allow-build-changes",
     "kernel": "the kernel does not build, or does not boot",
 }
 
@@ -102,20 +105,19 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
         return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=why), []
     case.facts, case.not_judged = {}, {}
     begin = time.monotonic()
-    found: list[Finding] = []
+    found = _Findings(step.name)
     why = ""
     progress.note(f"{number} {step.name}")
     try:
         for finding in step.run(case):
-            found.append(_trimmed(replace(finding, stage=step.name)))
+            found.add(finding)
     except SubmissionError as error:
         # No stage expects this one; the submission is to blame all the same.
-        found.append(Finding("failed", Severity.ERROR, error.message, "", error.evidence, stage=step.name))
+        found.add(Finding("failed", Severity.ERROR, error.message, "", error.evidence))
     except MachineError as error:
         why = error.message
-        found.append(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence, stage=step.name))
-    wrong = any(finding.severity is Severity.ERROR for finding in found)
-    status = Status.NOT_JUDGED if why else Status.WRONG if wrong else Status.OK
+        found.add(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence))
+    status = Status.NOT_JUDGED if why else Status.WRONG if found.wrong else Status.OK
     stage = Stage(
         number=number,
         name=step.name,
@@ -125,13 +127,13 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
         not_judged=case.not_judged,
         seconds=round(time.monotonic() - begin, 2),
     )
-    return stage, _limited(found, step.name)
+    return stage, found.all()
 
 
 def needed(points: frozenset[int]) -> frozenset[int]:
     """Return the stages that were asked for, and those before them that they start from."""
     last = max(points)
-    return points | {1} | ({2} if last > 3 else set()) | ({4} if last > 4 else set())
+    return points | {1} | ({2} if last > 2 else set()) | ({4} if last > 4 else set())
 
 
 def _trimmed(finding: Finding) -> Finding:
@@ -142,16 +144,30 @@ def _trimmed(finding: Finding) -> Finding:
     return replace(finding, evidence=evidence, message=finding.message[:_MESSAGE], where=finding.where[:_MESSAGE])
 
 
-def _limited(findings: Sequence[Finding], stage: str) -> list[Finding]:
-    """Leave out what is the same check over and over, and say so."""
-    kept: list[Finding] = []
-    seen: dict[str, int] = {}
-    for finding in findings:
-        seen[finding.check] = seen.get(finding.check, 0) + 1
-        if seen[finding.check] <= _SAME:
-            kept.append(finding)
-    more = {check: count - _SAME for check, count in seen.items() if count > _SAME}
-    return [*kept, *(Finding(check, Severity.NOTE, f"and {n} more", stage=stage) for check, n in more.items())]
+class _Findings:
+    """The findings of a stage. Of the same check over and over only the first are kept, and the rest is counted.
+
+    Attributes:
+        wrong: one of them is an error.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.wrong = False
+        self._stage, self._kept = stage, list[Finding]()
+        self._seen: Counter[str] = Counter()
+
+    def add(self, finding: Finding) -> None:
+        """Take one more."""
+        self.wrong |= finding.severity is Severity.ERROR
+        self._seen[finding.check] += 1
+        if self._seen[finding.check] <= _SAME:
+            self._kept.append(_trimmed(replace(finding, stage=self._stage)))
+
+    def all(self) -> list[Finding]:
+        """Return them, and notes on what was left out."""
+        more = {check: count - _SAME for check, count in self._seen.items() if count > _SAME}
+        notes = (Finding(check, Severity.NOTE, f"and {n} more", stage=self._stage) for check, n in more.items())
+        return [*self._kept, *notes]
 
 
 def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:

@@ -27,6 +27,7 @@ _LEVEL = re.compile(r'\s*(?:(?P<level>KERN_[A-Z]+)|(?P<text>"))')
 _GRAVE = {"KERN_ERR", "KERN_CRIT", "KERN_ALERT", "KERN_EMERG"}
 _SWITCHED_OFF = re.compile(r"^\s*#\s*if\s+[01]\s*$")
 _DEBUG = re.compile(r"^\s*#\s*(?:define\s+\w*DEBUG\w*\b|if(?:n?def)?\s+.*\bDEBUG\b|undef\s+DEBUG\b)|\bdump_stack\s*\(")
+_CODE_MAX = 256  # characters of a comment's line that may be code; patterns take the square of it
 _WORD = r"[A-Za-z_][\w.\[\]>-]*"
 _CODE = re.compile(
     rf"^(?:\*?{_WORD}\s*(?:[-+|&^*/]|<<|>>)?=\s*[^=].*;|{_WORD}\s*\([^;]*\)\s*;|(?:else\s+)?if\s*\(.*\)\s*(?:\{{|.*;)|"
@@ -80,21 +81,24 @@ def _found(check: str, severity: Severity, what: str, place: tuple[str, str, Lin
 
 def _prints(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
     for number, line in enumerate(lines):
+        end = len(line.code.rstrip())
         for match in _PRINTS.finditer(line.code) if line.added else ():
             place = (name, path, line)
             if match["quiet"]:
                 what = f"{match['quiet']}() is no message about an error"
                 yield _found("leftover-print", Severity.ERROR, what, place, "3-5")
-                continue
+                break  # one for a line
             # The level may stand on the next line; what is neither level nor text is a macro that nobody knows here.
-            rest = line.code[match.end() :].strip() or (lines[number + 1].code if number + 1 < len(lines) else "")
-            level = _LEVEL.match(rest)
+            more = lines[number + 1].code if match.end() >= end and number + 1 < len(lines) else ""
+            level = _LEVEL.match(more) if more else _LEVEL.match(line.code, match.end())
             if level and level["text"]:
                 what = f"{match['raw']}() without a level: errors have KERN_ERR, and nothing else is printed"
                 yield _found("leftover-print", Severity.ERROR, what, place, "2.6-4")
+                break
             elif level and level["level"] not in _GRAVE:
                 what = f"{match['raw']}({level['level']}) is no message about an error"
                 yield _found("leftover-print", Severity.ERROR, what, place, "3-5")
+                break
 
 
 def _directives(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
@@ -109,7 +113,8 @@ def _commented_out(name: str, path: str, lines: Sequence[Line]) -> Iterator[Find
     """Yield one finding for each stretch of lines that have code in their comments."""
     last = -2  # no line
     for number, line in enumerate(lines):
-        if line.added and _CODE.match(line.comment.strip()):
+        text = line.comment.strip()
+        if line.added and len(text) <= _CODE_MAX and _CODE.match(text):
             if number != last + 1:
                 yield _found("leftover-code", Severity.WARNING, "code in a comment", (name, path, line), "3-3")
             last = number

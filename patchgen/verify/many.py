@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from patchgen import progress
 from patchgen.cache import digest, write_text
-from patchgen.errors import SubmissionError, UsageError
+from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.verify import inputs, judge, marks, page, table, worker
 from patchgen.verify.clean import clean
 from patchgen.verify.model import Verdict
@@ -48,6 +48,7 @@ class Batch:
         trust: the user vouches for them.
         submitted: says when a submission was handed in.
         deadline: until when it could be.
+        allow_build_changes: the user has looked at what they change of the build.
     """
 
     out: Path
@@ -56,6 +57,7 @@ class Batch:
     trust: bool
     submitted: Callable[[Path], datetime | None]
     deadline: datetime | None
+    allow_build_changes: bool = False
 
 
 def key_of(task: Task) -> str:
@@ -63,7 +65,8 @@ def key_of(task: Task) -> str:
     # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
     given = (files, sorted(task.links))
-    return digest("verdict", task.kind, *given, task.rubric, task.points, task.trust, judge.suite())
+    how = (task.rubric, task.points, task.trust, task.allow_build_changes)
+    return digest("verdict", task.kind, *given, *how, judge.suite())
 
 
 def here(jobs: int) -> Engine:
@@ -86,7 +89,7 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
     """Judge what was not judged yet, and write the table and a page for each.
 
     Raises:
-        UsageError: a path names nothing that a batch takes.
+        UsageError: a path names nothing, or a range of commits.
         MachineError: results cannot be written.
     """
     rows: dict[Path, Row] = {}
@@ -94,8 +97,9 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
     for path in dict.fromkeys(paths):
         try:
             tasks[path] = _task(path, batch)
-        except SubmissionError as error:
-            rows[path] = Row(str(path), "wrong", None, None, why=error.message)
+        except (SubmissionError, MachineError) as error:
+            status = "wrong" if isinstance(error, SubmissionError) else "not judged"
+            rows[path] = Row(str(path), status, None, None, why=error.message)
     keys = {path: key_of(task) for path, task in tasks.items()}
     todo: dict[str, Task] = {}
     for path, task in tasks.items():
@@ -120,10 +124,11 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
 
 
 def _task(path: Path, batch: Batch) -> Task:
+    batch.submitted(path)  # It may have a date that is none.
     kind = inputs.kind(path)
     if kind == "range":
         raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="judge a range by itself")
-    return worker.pack(path, kind, batch.rubric, batch.points, batch.trust)
+    return worker.pack(path, kind, batch.rubric, batch.points, batch.trust, batch.allow_build_changes)
 
 
 def _file(out: Path, key: str) -> Path:

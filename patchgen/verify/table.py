@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from patchgen.verify.text import ranked
 from patchgen.visible import one_line
 
 _HEAD = ("submission", "status", "mark", "of", "days late", "penalty", "first finding", "verdict", "why")
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would take for a formula: at the beginning of a cell, and behind what ends one in some countries.
+_FORMULA = re.compile(r"(^[\s\"']*|[;|][\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Row:
 
 def cell(text: str) -> str:
     """Return text as a cell that a spreadsheet shows and does not compute."""
-    shown = one_line(text)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    shown = _FORMULA.sub(r"\1'", one_line(text))
+    return f"'{shown}" if text.startswith(("\t", "\r")) else shown
 
 
 def write(rows: Sequence[Row]) -> str:

@@ -10,14 +10,14 @@ import base64
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import entry, proc, settings
-from patchgen.errors import MachineError, SubmissionError, UsageError
-from patchgen.submission import MAX_TOTAL
+from patchgen import entry, proc, settings, submission
+from patchgen.errors import MachineError, UsageError
 from patchgen.visible import visible
 
 _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
@@ -35,7 +35,9 @@ class Task:
         rubric: text of the rubric's file.
         points: as --points has it.
         trust: the user vouches for it.
-        links: names of the directory's symbolic links. What they lead to does not go along; a submission has none.
+        links: names of what is in the directory and no plain file. What it leads to does not go along; a submission has
+            none of it.
+        allow_build_changes: the user has looked at what it changes of the build.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Task:
     points: str
     trust: bool
     links: tuple[str, ...] = ()
+    allow_build_changes: bool = False
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -73,31 +76,21 @@ class Answer:
     why: str = ""
 
 
-def pack(path: Path, kind: str, rubric: str, points: str, trust: bool) -> Task:
+def pack(path: Path, kind: str, rubric: str, points: str, trust: bool, allow_build_changes: bool = False) -> Task:
     """Return the task of judging what lies at a path.
 
     Raises:
-        SubmissionError: it is too large.
+        SubmissionError: it is too large, or no plain file.
         MachineError: it cannot be read.
     """
-    try:
-        chosen, links = [path], []
-        if kind == "directory":
-            inner = path / "patch"
-            top = inner if inner.is_dir() and not any(path.glob("*.patch")) else path
-            there = sorted(top.iterdir())
-            links = [one for one in there if one.is_symlink()]
-            chosen = [one for one in there if one.is_file() and not one.is_symlink()]
-        size = sum(one.stat().st_size for one in chosen)
-        if size > MAX_TOTAL:
-            raise SubmissionError(f"it has {size} bytes, and a submission may have {MAX_TOTAL}")
-        contents = {one.name: one.read_bytes() for one in chosen}
-    except OSError as error:
-        raise MachineError(f"cannot read {path}: {error.strerror}") from error
-    files = {_packed(name): base64.b85encode(data).decode() for name, data in contents.items()}
+    links: list[str] = []
+    if kind == "directory":
+        contents, links = submission.contents(path)
+    else:
+        contents = {path.name: submission.read_plain(path)}
+    files = {_packed(name): base64.b64encode(data).decode() for name, data in contents.items()}
     own = _packed(path.absolute().name or "given")
-    names = tuple(_packed(one.name) for one in links)
-    return Task(str(path), kind, own, files, rubric, points, trust, names)
+    return Task(str(path), kind, own, files, rubric, points, trust, tuple(map(_packed, links)), allow_build_changes)
 
 
 def _packed(name: str) -> str:
@@ -124,12 +117,12 @@ def _work(task: Task) -> Answer:
         top = given if task.kind == "directory" else given.parent
         top.mkdir(parents=True)
         for key, data in task.files.items():
-            (top / _unpacked(key)).write_bytes(base64.b85decode(data))
+            (top / _unpacked(key)).write_bytes(base64.b64decode(data))
         for link in task.links:
             (top / _unpacked(link)).symlink_to("nowhere")
         (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
         words = ["verify", "--json", "--points", task.points, "--rubric", str(place / "rubric.toml")]
-        words += [*(["--trust"] if task.trust else []), "--", str(given)]
+        words += [*["--trust"] * task.trust, *["--allow-build-changes"] * task.allow_build_changes, "--", str(given)]
         try:
             # Not where the grader works: what a submission has put there is none of its business.
             env = {settings.HANDED_ON: settings.load(Path.cwd()).absolute().model_dump_json()}
@@ -161,7 +154,9 @@ def _renamed(value: object, names: dict[str, str]) -> object:
             value = value.replace(given, name)
         return value
     if isinstance(value, dict):
-        return {key: _renamed(inner, names) for key, inner in value.items()}
+        # A command is for a shell: in it a name is quoted, whether the one in the temporary directory had to be or not.
+        quoted = {shlex.quote(given): shlex.quote(name) for given, name in names.items()}
+        return {key: _renamed(inner, quoted if key == "again" else names) for key, inner in value.items()}
     if isinstance(value, list):
         return [_renamed(inner, names) for inner in value]
     return value

@@ -96,7 +96,7 @@ class Workshop:
     def _build(self, config: str, tree: str, chain: Chain | None) -> Kernel:
         chosen = kernel.load_config(config)
         ours = tree == self.origin.tree
-        slot, box = ("vanilla", None) if ours else (self.slot, self._box())
+        slot, box = ("vanilla", None) if ours else (self.slot, self.box())
         jobs = self.project.settings.jobs
         cache = self.project.cache
         chain = chain if box else None
@@ -125,7 +125,7 @@ class Workshop:
         Raises:
             MachineError: a tool is missing.
         """
-        return dataclasses.replace(pipeline.testbed_of(self.project, image, self._box()), pace=self.pace)
+        return dataclasses.replace(pipeline.testbed_of(self.project, image, self.box()), pace=self.pace)
 
     def sparse(self, tree: str, paths: frozenset[str]) -> static.Report:
         """Let sparse look at the files of a tree, and at those of the base.
@@ -134,8 +134,13 @@ class Workshop:
             BuildError: they do not compile.
             MachineError: the machine failed.
         """
-        target = static.Target(self.origin, tree, self.slot, paths, self._box(), self.chain)
+        target = static.Target(self.origin, tree, self.slot, paths, self.box(), self.chain)
         return static.analyse(target, self.project.cache, self.project.settings.jobs, "sparse")
 
-    def _box(self) -> Sandbox | None:
+    def box(self) -> Sandbox | None:
+        """Return what the submission is shut in, None where the user vouches for it.
+
+        Raises:
+            MachineError: there is no sandbox here.
+        """
         return sandbox.for_strangers(self.trust)

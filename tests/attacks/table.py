@@ -9,21 +9,25 @@ from attacks import (
     kernels,
     test_archives,
     test_attacks_on_builds,
+    test_build_changes,
     test_chains,
     test_grader_directory,
     test_guests,
     test_patches,
     test_reports,
     test_system_calls,
+    test_verdicts,
 )
 from attacks.catalogue import Attack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "untrusted.md"
 GROUPS: dict[str, tuple[Attack, ...]] = {
     "The grader's directory": test_grader_directory.ATTACKS,
-    "Archives and directories": test_archives.ATTACKS,
+    "Archives and directories": (*test_archives.ATTACKS, *test_archives.OTHERS),
     "Patches": (*test_patches.ATTACKS, *test_patches.OTHERS),
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
+    "Verdicts and batches": test_verdicts.ATTACKS,
+    "Changes to the build": test_build_changes.ATTACKS,
     "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
     "What builds leave": test_chains.ATTACKS,
     "System calls": test_system_calls.ATTACKS,

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from attacks.catalogue import Attack, named
 
-from patchgen import submission
+from patchgen import sandbox, submission
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError
 
 MIB = 1 << 20
+BOX = None if sandbox.why_not() else sandbox.Sandbox()
 Member = tuple[tarfile.TarInfo, bytes]
 
 
@@ -192,6 +193,25 @@ ATTACKS = (
         directory(lambda path: os.mkfifo(path / "0001-a.patch")),
         "not a plain file",
     ),
+    Attack(
+        "a directory whose patch is a link to somebody else's patches",
+        "directories are opened without following links",
+        directory(lambda path: (path / "patch").symlink_to("/usr")),
+        "'patch' is a link",
+    ),
+    Attack("a named pipe in the archive's place", "plain files only", os.mkfifo, "not a plain file"),
+    Attack(
+        "a link to nothing in the archive's place",
+        "plain files only",
+        lambda path: path.symlink_to("nowhere"),
+        "not a plain file",
+    ),
+    Attack(
+        "16 KB of archive with 5 million lines of one character",
+        "limit on the lines of all patches",
+        archive(*(member(f"patch/{number:04}-a.patch", b"+a\n" * (2 * MIB // 3)) for number in range(8))),
+        "more than 50000 lines",
+    ),
 )
 
 
@@ -202,9 +222,39 @@ def test_a_hostile_archive_is_refused(attack: Attack, tmp_path: Path) -> None:
     before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(cache.root)}
     begin, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SubmissionError) as caught:
-        submission.load(given, cache)
+        submission.load(given, cache, BOX)
     assert attack.said in caught.value.message
     assert "\x1b" not in str(caught.value)
     assert time.monotonic() - begin < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 400 * 1024, "KiB"
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(cache.root)} == before
+
+
+SWAPPED = Attack(
+    "a plain file that becomes a link between the look and the reading",
+    "a file is opened once, and what was opened is looked at",
+    None,
+    "not a plain file",
+)
+OTHERS = (SWAPPED,)
+
+
+@pytest.mark.parametrize("swap", [lambda path: path.symlink_to("/etc/hostname"), os.mkfifo])
+def test_a_file_that_is_swapped_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None]
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "0001-a.patch").write_text("x")
+    listdir = os.listdir
+
+    def swapping(where: int) -> list[str]:
+        names = listdir(where)
+        (given / "0001-a.patch").unlink(missing_ok=True)
+        swap(given / "0001-a.patch")
+        monkeypatch.setattr(os, "listdir", listdir)
+        return names
+
+    monkeypatch.setattr(os, "listdir", swapping)
+    with pytest.raises(SubmissionError, match=SWAPPED.said):
+        submission.load(given, Cache(tmp_path / "cache"), None)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import toytree
-from attacks.catalogue import Attack, named
+from attacks.catalogue import Attack, named, needs_sandbox
 
-from patchgen import apply, patches
+from patchgen import apply, checkpatch, growth, patches, sandbox, toolroom
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, SubmissionError
 from patchgen.source import Source
 
+BOX = None if sandbox.why_not() else sandbox.Sandbox()
 HEAD = "From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001\nFrom: {author}\n"
 HEAD += "Date: Sat, 1 Apr 2023 12:00:00 +0000\nSubject: [PATCH] {subject}\n{extra}\n{message}\n---\n"
 
@@ -56,6 +57,11 @@ def binary_bomb() -> str:
     return f"{head}z{data}\n\nliteral 0\nHcmV?d00001\n"
 
 
+def copy(old: str, new: str) -> str:
+    return f"diff --git a/{old} b/{new}\nsimilarity index 100%\ncopy from {old}\ncopy to {new}\n"
+
+
+ONE = "exactly one mail in each file"
 TEXT = "paths of kernel files only"
 PLAIN = "plain files only, and a look at what git made"
 ATTACKS = (
@@ -171,9 +177,59 @@ ATTACKS = (
         "the diff is damaged",
     ),
     Attack(
+        "a second mail behind the first, in base64",
+        ONE,
+        mail(new_file("y")) + b"\n" + encoded(new_file("owned.sh")),
+        "more than one mail",
+    ),
+    Attack("something else before the mail", ONE, b"Junk.\n\n" + mail(new_file("y")), "before the mail"),
+    Attack(
+        "a series of StGit's, whose file names git am opens: ../../../dev/zero",
+        ONE,
+        b"# This series applies on GIT commit 1111111\n../../../../../../../../dev/zero\n" + mail(new_file("y")),
+        "before the mail",
+    ),
+    Attack("a mail inside the mail's base64", ONE, encoded(mail(new_file("y")).decode()), "a mail in the mail"),
+    Attack("a zero byte, where C programs take a text to end", "text only", mail(new_file("y\0z")), "zero byte"),
+    Attack(
+        "a diff that names a file in one way for git and in another for us",
+        "what git am made is compared with what was checked",
+        mail("--- /dev/null\n+++ kernel/y\n@@ -0,0 +1 @@\n+y\n"),
+        "not what its diff says",
+    ),
+    Attack(
+        "100,000 lines of one character, in 5 KB of archive",
+        "limit on the lines of all patches",
+        mail("diff --git a/y b/y\n--- /dev/null\n+++ b/y\n@@ -0,0 +1,100000 @@\n" + "+y\n" * 100_000),
+        "50000 lines",
+    ),
+    Attack(
+        "a commit message of 100 KB",
+        "limit on its length",
+        mail(new_file("y"), message=f"{'x' * 1000}\n" * 100),
+        "a commit message of more than",
+    ),
+    Attack(
+        "400 copies of a large file, in 3 KB of archive",
+        "what is added up to is limited before it is applied",
+        mail("".join(copy("drivers/big.h", f"fs/c{number}.h") for number in range(400))),
+        "add up to is too large",
+    ),
+    Attack(
+        "copies of copies, each twice as many",
+        "what is added up to is limited before it is applied",
+        mail(
+            "".join(
+                copy(f"fs/c{number // 2}.h" if number > 1 else "drivers/big.h", f"fs/c{number}.h")
+                for number in range(1, 400)
+            )
+        ),
+        "add up to is too large",
+    ),
+    Attack(
         "a diff of random bytes",
         "an error of the patch, not of ours",
-        mail("diff --git a/y b/y\n") + random.Random(1).randbytes(4096).replace(b"\n", b""),
+        mail("diff --git a/y b/y\n") + random.Random(1).randbytes(4096).translate(None, b"\n\0"),
         "does not apply",
     ),
 )
@@ -193,7 +249,7 @@ def origin(tmp_path: Path, cache: Cache) -> Source:
 def test_a_hostile_patch_is_refused(attack: Attack, origin: Source, tmp_path: Path, cache: Cache) -> None:
     begin = time.monotonic()
     with pytest.raises(SubmissionError) as caught:
-        apply.apply(origin, [patches.read("0001-a.patch", attack.means, cache)], cache)
+        apply.apply(origin, [patches.read("0001-a.patch", attack.means, cache, BOX)], cache, BOX)
     assert attack.said in caught.value.message
     assert "\x1b" not in caught.value.message
     assert time.monotonic() - begin < 5
@@ -215,7 +271,24 @@ WRITTEN_ANEW = Attack(
     "a look at what git made",
     new_file("fs/link", "new file mode 120000").replace("+y", "+/etc/passwd\n\\ No newline at end of file"),
 )
-OTHERS = (ODD, WRITTEN_ANEW)
+_LONG = "--- /dev/null\n+++ b/y\n@@ -0,0 +1,30000 @@\n" + "+a\n" * 30000
+_SOUGHT = "--- a/y\n+++ b/y\n@@ -1,15001 +1,15001 @@\n" + " a\n" * 15000 + "-b\n+c\n"
+BUSY = Attack(
+    "a hunk that git am looks for for minutes",
+    "git am runs in the sandbox, with 5 s of CPU time",
+    [
+        mail(f"diff --git a/y b/y\nnew file mode 100644\n{_LONG}"),
+        mail(f"diff --git a/y b/y\n{_SOUGHT}"),
+    ],
+    "was stopped: it used more than",
+)
+PARENTHESES = Attack(
+    "1,000 parentheses that are not closed, for checkpatch",
+    "checkpatch runs in the sandbox, for as long as a patch of that length may take",
+    mail(new_file("fs/x.c").replace("@@ -0,0 +1 @@", "@@ -0,0 +1,1000 @@").replace("+y\n", "+\tfoo(\n" * 1000)),
+    "checkpatch comes to no end",
+)
+OTHERS = (ODD, WRITTEN_ANEW, BUSY, PARENTHESES)
 
 
 def test_odd_bytes_give_a_verdict(origin: Source, cache: Cache) -> None:
@@ -241,3 +314,69 @@ def test_git_would_have_made_that_link(tmp_path: Path) -> None:
     (tmp_path / "mail").write_bytes(attack.means)
     subprocess.run(["git", "apply", "--index", tmp_path / "mail"], cwd=tmp_path / "tree", check=True)
     assert toytree.git(tmp_path / "tree", "ls-files", "-s", "y").startswith("120000")
+
+
+@needs_sandbox
+def test_what_keeps_git_busy_is_stopped(origin: Source, cache: Cache) -> None:
+    mails = patches.read_mails({f"{number}.patch": data for number, data in enumerate(BUSY.means)}, cache, BOX)
+    room = toolroom.Toolroom(cache, BOX, cpu=1)
+    with pytest.raises(ApplyError) as caught:
+        apply._apply(origin, mails, room, apply.LENIENT)
+    assert BUSY.said in caught.value.message
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("sleep 60", PARENTHESES.said), ("while (1) {}", PARENTHESES.said), ("die 'odd'", "checkpatch failed on")],
+)
+def test_what_keeps_checkpatch_busy_is_the_submissions_fault(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    monkeypatch.setattr(checkpatch, "_LEAST_SECONDS", 1.0)
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "checkpatch.pl").write_text(script)
+    tmp_path.chmod(0o755)
+    patch = patches.read("0001-a.patch", mail(new_file("fs/x.c")), cache, BOX)
+    with pytest.raises(SubmissionError, match=said):
+        checkpatch.check([patch], tmp_path, "tree", cache, BOX)
+
+
+def test_what_patches_add_up_to(cache: Cache) -> None:
+    """Copies count at their size, and so do copies of them; what goes is not taken off."""
+    diff = (
+        copy("a.h", "b.h")
+        + "diff --git a/a.h b/c.h\nsimilarity index 90%\nrename from a.h\nrename to c.h\n"
+        + "--- a/a.h\n+++ b/c.h\n@@ -1,2 +1,3 @@\n one\n+two\n three\n"
+        + "diff --git a/d.h b/d.h\ndeleted file mode 100644\n--- a/d.h\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
+        + new_file("e.h")
+    )
+    first = patches.read("0001-a.patch", mail(diff), cache)
+    second = patches.read("0002-b.patch", mail(copy("b.h", "f.h") + copy("e.h", "d.h")), cache)
+    base = {"a.h": growth.size_of(b"one\nthree\n"), "d.h": growth.size_of(b"x")}
+    assert growth.reckon([first, second], base) == [
+        {
+            "a.h": growth.Effect("D", 0),
+            "b.h": growth.Effect("A", 2),
+            "c.h": growth.Effect("A", 3),
+            "d.h": growth.Effect("D", 0),
+            "e.h": growth.Effect("A", 1),
+        },
+        {"f.h": growth.Effect("A", 2), "d.h": growth.Effect("A", 1)},
+    ]
+
+
+def test_what_git_has_made_is_what_was_checked(origin: Source, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another path, another kind, another number of lines, one that is not there: each is a refusal."""
+    patch = patches.read("0001-a.patch", mail(new_file("fs/y.c")), cache)
+    for wrong in (
+        {"fs/z.c": ("A", 1)},
+        {"fs/y.c": ("M", 1)},
+        {"fs/y.c": ("A", 2)},
+        {},
+        {"fs/y.c": ("A", 1), "x": ("D", 0)},
+    ):
+        expected = [{path: growth.Effect(*effect) for path, effect in wrong.items()}]
+        monkeypatch.setattr(growth, "reckon", lambda *_, expected=expected: expected)
+        with pytest.raises(ApplyError, match="not what its diff says"):
+            apply.apply(origin, [patch], cache)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import check, compose, kernel, patches, pipeline, submission, tree
+from patchgen import allowed, apply, check, compose, kernel, patches, pipeline, submission, tree
 from patchgen.kernel import Kernel
 from patchgen.patches import PatchFile
 from patchgen.pipeline import Project
@@ -32,11 +32,49 @@ def test_four_to_six_patches(made: list[PatchFile]) -> None:
 
 def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], project: Project, origin: Source) -> None:
     handed_in = Submission(Path("patch.tar.gz"), tuple(made), {"report.txt": b"x"}, ())
-    verdict, applied = check.check(handed_in, origin, project.cache)
+    verdict, applied = check.check(handed_in, origin, project.cache, None)
     assert verdict.findings == ()
     assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
     assert applied is not None
     assert applied.trees[-1] == pipeline.commit(project, origin).tree
+
+
+def test_it_may_change_what_it_changes(made: list[PatchFile], project: Project, origin: Source) -> None:
+    rules = allowed.load(project.series.directory)
+    applied = apply.apply(origin, made, project.cache)
+    assert allowed.changes(rules, made, applied) == []
+    without = rules.model_copy(
+        update={"lines": [one for one in rules.lines if "scripts/checksyscalls.sh" not in one.files]}
+    )
+    if any("scripts/checksyscalls.sh" in patch.paths for patch in made):
+        assert allowed.changes(without, made, applied), "the negative control"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("Makefile", r"^(core-y\s*\+= kernel/.*)$", r"\1 pf_stat/"),
+        ("Makefile", r"^(core-y\s*\+= kernel/.*)$", r"\1\ncore-y += pf_stat/"),
+        ("kernel/Makefile", r"^(\s+async\.o range\.o.*)$", r"\1 pf_stat.o"),
+        ("kernel/Makefile", r"^(obj-\$\(CONFIG_FREEZER\).*)$", r"\1\nobj-y += pf_stat.o"),
+        ("mm/Makefile", r"\Z", "obj-$(CONFIG_PF_STAT) += pf_stat.o\n"),
+        ("init/Kconfig", r"^(menu \"General setup\".*)$", r"config PF_STAT\n\tdef_bool y\n\n\1"),
+    ],
+)
+@pytest.mark.only_linux_4_15("submissions are made on no other base")
+def test_what_honest_submissions_do_to_the_real_files(
+    project: Project, origin: Source, path: str, old: str, new: str
+) -> None:
+    before = (tree.pristine(origin, project.cache) / path).read_text()
+    after = re.sub(old, new, before, count=1, flags=re.M)
+    assert after != before
+    patch = patches.PatchFile("0001-a.patch", b"", "", "", "", "", ())
+    step = {path: apply.Row("M", "100644", after.encode())}
+    applied = apply.Applied((), {}, "", {path: before.encode()}, (step,))
+    rules = allowed.load(project.series.directory)
+    assert allowed.changes(rules, [patch], applied) == []
+    emptied = {path: apply.Row("M", "100644", after.replace("\n", " $(x)\n", 9).encode())}
+    assert allowed.changes(rules, [patch], apply.Applied((), {}, "", {path: before.encode()}, (emptied,)))
 
 
 def test_the_kernels_own_data_structures(made: list[PatchFile]) -> None:
@@ -53,7 +91,7 @@ def test_checkpatch_would_speak(made: list[PatchFile], project: Project, origin:
     last = made[-1]
     spoiled = patches.read(last.name, last.data.replace(b"Signed-off-by", b"Signed-by"), project.cache)
     handed_in = Submission(Path("patch.tar.gz"), (*made[:-1], spoiled), {"report.txt": b"x"}, ())
-    verdict, _ = check.check(handed_in, origin, project.cache)
+    verdict, _ = check.check(handed_in, origin, project.cache, None)
     assert {(finding.check, finding.where) for finding in verdict.findings} == {("checkpatch", last.name)}
     assert any("MISSING_SIGN_OFF" in finding.message for finding in verdict.findings)
     assert not verdict.ok
@@ -83,7 +121,7 @@ def test_the_archive_is_read_back(project: Project, origin: Source, tmp_path: Pa
     generated = pipeline.generate(project)
     packed = pipeline.pack(generated.files, project.settings)
     (tmp_path / "patch.tar.gz").write_bytes(packed.data)
-    loaded = submission.load(tmp_path / "patch.tar.gz", project.cache)
+    loaded = submission.load(tmp_path / "patch.tar.gz", project.cache, None)
     assert [patch.data for patch in loaded.patches] == [patch.data for patch in generated.patches]
     assert list(loaded.reports) == ["report.pdf"]
     assert loaded.others == ()

@@ -84,7 +84,7 @@ def test_text_only_without_pdf() -> None:
 
 def test_read_back(tmp_path: Path, cache: Cache) -> None:
     path = archive(tmp_path / "p.tar.gz", [(member("patch/0001-x.patch"), PATCH), (member("patch/report.txt"), b"r")])
-    loaded = submission.load(path, cache)
+    loaded = submission.load(path, cache, None)
     assert [patch.subject for patch in loaded.patches] == ["x: Add y"]
     assert loaded.reports == {"report.txt": b"r"}
     assert loaded.others == ()
@@ -92,7 +92,7 @@ def test_read_back(tmp_path: Path, cache: Cache) -> None:
 
 def test_what_lies_elsewhere_is_named(tmp_path: Path, cache: Cache) -> None:
     members = [(member("patch/0001-x.patch"), PATCH), (member("notes.txt"), b""), (member("patch/.DS_Store"), b"")]
-    assert submission.load(archive(tmp_path / "p.tar.gz", members), cache).others == ("./notes.txt", ".DS_Store")
+    assert submission.load(archive(tmp_path / "p.tar.gz", members), cache, None).others == ("./notes.txt", ".DS_Store")
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_what_lies_elsewhere_is_named(tmp_path: Path, cache: Cache) -> None:
 )
 def test_hostile_members(tmp_path: Path, cache: Cache, info: tarfile.TarInfo, said: str) -> None:
     with pytest.raises(SubmissionError, match=said):
-        submission.load(archive(tmp_path / "p.tar.gz", [(info, PATCH)]), cache)
+        submission.load(archive(tmp_path / "p.tar.gz", [(info, PATCH)]), cache, None)
 
 
 def test_a_bomb(tmp_path: Path, cache: Cache) -> None:
     members = [(member("patch/0001-x.patch"), bytes(submission.MAX_TOTAL + 1))]
     with pytest.raises(SubmissionError, match="unpacks to more than"):
-        submission.load(archive(tmp_path / "p.tar.gz", members), cache)
+        submission.load(archive(tmp_path / "p.tar.gz", members), cache, None)
 
 
 def test_too_many_members(tmp_path: Path, cache: Cache) -> None:
     members = [(member(f"patch/{n:04}-x.patch"), PATCH) for n in range(submission.MAX_MEMBERS + 1)]
     with pytest.raises(SubmissionError, match="more than 200 members"):
-        submission.load(archive(tmp_path / "p.tar.gz", members), cache)
+        submission.load(archive(tmp_path / "p.tar.gz", members), cache, None)
 
 
 def test_no_archive(tmp_path: Path, cache: Cache) -> None:
@@ -128,9 +128,9 @@ def test_no_archive(tmp_path: Path, cache: Cache) -> None:
     for name, data in (("text", b"hello"), ("cut", whole[: len(whole) // 2]), ("empty", b"")):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(SubmissionError, match="not a gzipped tar archive"):
-            submission.load(tmp_path / name, cache)
+            submission.load(tmp_path / name, cache, None)
     with pytest.raises(UsageError, match="does not exist"):
-        submission.load(tmp_path / "nothing", cache)
+        submission.load(tmp_path / "nothing", cache, None)
     (tmp_path / "directory").mkdir()
     with pytest.raises(SubmissionError, match=r"no \.patch file"):
-        submission.load(tmp_path / "directory", cache)
+        submission.load(tmp_path / "directory", cache, None)

@@ -45,7 +45,7 @@ class Engine:
             made = next(
                 found
                 for data, found in self.answers.items()
-                if worker.base64.b85encode(data).decode() in task.files.values()
+                if worker.base64.b64encode(data).decode() in task.files.values()
             )
             if made is None:
                 yield key, Answer(3, "", "its process ended by signal SIGKILL")
@@ -246,7 +246,7 @@ def test_one_that_is_too_large_stops_no_other(archives: list[Path], batch: Batch
     asked = engine()
     rows = many.run(archives, batch, asked)
     assert [row.status for row in rows] == ["ok", "wrong", "not judged", "not judged", "ok"]
-    assert "1073741824 bytes" in read(batch)[1]["why"]
+    assert "more than 67108864 bytes" in read(batch)[1]["why"]
 
 
 def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "given" / "patch" / "0001-a.patch").write_bytes(b"\xff")
     (tmp_path / "given" / "patch" / "link").symlink_to("/etc/hostname")
     task = worker.pack(tmp_path / "given", "directory", "", "1-5", False)
-    assert list(task.files.values()) == [worker.base64.b85encode(b"\xff").decode()]
+    assert list(task.files.values()) == [worker.base64.b64encode(b"\xff").decode()]
     assert Task.from_json(task.to_json()) == task
     links: list[str] = []
 

@@ -280,8 +280,8 @@ def test_a_directory_and_a_patch(project: Project, tmp_path: Path) -> None:
         (directory / "0001-a.patch", "patch"),
     ):
         assert inputs.kind(given) == kind
-        assert [patch.subject for patch in inputs.load(given, project.cache).patches] == ["x86: Add it"]
-        assert inputs.load(given, project.cache).origin == given
+        assert [patch.subject for patch in inputs.load(given, project.cache, None).patches] == ["x86: Add it"]
+        assert inputs.load(given, project.cache, None).origin == given
 
 
 @pytest.fixture
@@ -298,12 +298,12 @@ def test_a_range_of_commits(project: Project, repository: Path, monkeypatch: pyt
     marker = repository.parent / "ran"
     for name in ("core.fsmonitor", "diff.external", "core.hooksPath"):
         toytree.git(repository, "config", name, f"touch {marker}")
-    whole = inputs.load(Path(f"{repository}:HEAD~2..HEAD"), project.cache)
+    whole = inputs.load(Path(f"{repository}:HEAD~2..HEAD"), project.cache, None)
     assert [patch.subject for patch in whole.patches] == ["Patch 1", "Patch 2"]
     assert list(early.made_by_git(whole.patches[0], 1, 2)) == []
     monkeypatch.chdir(repository)
-    assert [patch.subject for patch in inputs.load(Path("HEAD~1..main"), project.cache).patches] == ["Patch 2"]
-    assert [patch.subject for patch in inputs.load(Path("HEAD~1.."), project.cache).patches] == ["Patch 2"]
+    assert [patch.subject for patch in inputs.load(Path("HEAD~1..main"), project.cache, None).patches] == ["Patch 2"]
+    assert [patch.subject for patch in inputs.load(Path("HEAD~1.."), project.cache, None).patches] == ["Patch 2"]
     assert not marker.exists(), "nothing of the repository's is run"
 
 
@@ -318,7 +318,7 @@ def test_a_range_of_commits(project: Project, repository: Path, monkeypatch: pyt
 )
 def test_a_range_that_is_none(project: Project, repository: Path, span: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        inputs.load(Path(f"{repository}:{span}"), project.cache)
+        inputs.load(Path(f"{repository}:{span}"), project.cache, None)
 
 
 @pytest.mark.parametrize("text", ["../x", "..", "a/../b", "./..", "x.tar.gz"])
@@ -329,7 +329,7 @@ def test_a_path_is_no_range(text: str) -> None:
 
 def test_the_content_decides(project: Project, tmp_path: Path) -> None:
     def content(name: str, files: Mapping[str, bytes]) -> str:
-        return inputs.content(inputs.load(archive(tmp_path / name, files), Cache(tmp_path / "c")))
+        return inputs.content(inputs.load(archive(tmp_path / name, files), Cache(tmp_path / "c"), None))
 
     whole = {"patch/0001-a.patch": mail(), "patch/report.txt": b"r"}
     assert content("a.tar.gz", whole) == content("b.tar.gz", dict(reversed(whole.items())))
