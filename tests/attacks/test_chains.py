@@ -211,7 +211,7 @@ def test_the_kernel_that_is_judged_is_made_from_its_sources(
     shop = Workshop(project, origin, "submission").within(tmp_path / "verdict")
     case = Case(Request(tmp_path, rubric.load(), frozenset({4})), shop)
     case.submission = SimpleNamespace(patches=read)  # type: ignore[assignment]
-    case.applied = apply.apply(origin, read, cache)
+    case.applied = case.buildable = apply.apply(origin, read, cache)
     assert list(building.build(case)) == []
     assert case.facts["built"].startswith("3 of 3")
     assert case.kernel is not None
