@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from patchgen.errors import BuildError
@@ -11,6 +12,7 @@ from patchgen.kernel import Kernel
 from patchgen.verify.case import Case
 from patchgen.verify.workshop import CONFIG
 
+_WARNING = re.compile(r"([^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(.*)$")
 _SHOWN = 6  # lines of the build's log for a warning
 
 
@@ -39,9 +41,13 @@ def build(case: Case) -> Iterator[Finding]:
             yield _does_not_build(outcome, patch.name, outcome is final)
             continue
         built.append(outcome.seconds)
-        for text in sorted(set(outcome.warnings) - vanilla - known):
-            known.add(text)
-            yield Finding("warning", Severity.WARNING, text, patch.name, _in_log(outcome, text), ("3-3",))
+        fresh = sorted(set(outcome.warnings) - vanilla - known)
+        known.update(fresh)
+        # The compiler may have said it when it made the last tree, and had no reason to look at that file again.
+        logs = [final, outcome] if isinstance(final, Kernel) else [outcome]
+        shown = {text: lines for kernel in logs for text, lines in _in_log(kernel, fresh).items()}
+        for text in fresh:
+            yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""), ("3-3",))
     case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
     case.facts["new warnings"] = str(len(known))
     yield from said
@@ -63,18 +69,23 @@ def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:
     return Finding("build-each", Severity.ERROR, message, name, error.evidence, ("6-7", "3-3"))
 
 
-def _in_log(kernel: Kernel, text: str) -> str:
-    """Return the compiler's lines for a warning, with line numbers and source; "" if an earlier build said it."""
-    path, _, words = text.partition(": ")
+def _in_log(kernel: Kernel, texts: Sequence[str]) -> dict[str, str]:
+    """Return the compiler's lines for warnings, with line numbers and source; none for what an earlier build said.
+
+    A log may have 28 MB, so it is read once: a line of it is looked up by its file and words.
+    """
     log = kernel.image.with_name("build.log")
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-    name = Path(path).name
+    wanted = {(Path(path).name, words): (path, text) for text in texts for path, _, words in [text.partition(": ")]}
+    found: dict[str, str] = {}
+    lines = log.read_text(errors="replace").splitlines() if wanted and log.is_file() else []
     for number, line in enumerate(lines):
-        if words in line and name in line:
+        said = _WARNING.match(line)
+        path, text = wanted.get((Path(said[1]).name, said[2]), ("", "")) if said else ("", "")
+        if text and text not in found:
             rest = lines[number : number + _SHOWN]
             end = next((at for at, one in enumerate(rest[1:], 1) if not one.startswith(" ")), len(rest))
-            return "\n".join([line[line.index(path) :] if path in line else line, *rest[1:end]])
-    return ""
+            found[text] = "\n".join([line[line.index(path) :] if path in line else line, *rest[1:end]])
+    return found
 
 
 def _sparse(case: Case, paths: frozenset[str]) -> Iterator[Finding]:
