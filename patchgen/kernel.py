@@ -175,9 +175,13 @@ def _kept_at(config: Config, tree_id: str, source: Source, cache: Cache, before:
 def cached(
     config: Config, tree_id: str, source: Source, cache: Cache, before: Sequence[str] | None = None
 ) -> Kernel | None:
-    """Return the kernel if it has been built; `before` as for `key_of`."""
-    directory = _kept_at(config, tree_id, source, cache, before)
-    if not (directory / "kernel.json").is_file():
+    """Return the kernel if it has been built; `before` as for `key_of`.
+
+    What trusted work has made of a tree serves an untrusted submission with that tree, too; never the other way round.
+    """
+    places = [_kept_at(config, tree_id, source, cache, how) for how in dict.fromkeys((None, before))]
+    directory = next((place for place in places if (place / "kernel.json").is_file()), None)
+    if directory is None:
         return None
     data = json.loads((directory / "kernel.json").read_text())
     return Kernel(directory / "bzImage", **{**data, "warnings": tuple(data["warnings"])})
@@ -215,8 +219,7 @@ def build(
     before = (chain.before(config.name) if chain else ()) if sandbox else None
     if chain:
         chain.note(config.name, tree_id)
-    # What trusted work has made of the same tree is what that tree makes; the other way round it could be anything.
-    kernel = cached(config, tree_id, source, cache) or cached(config, tree_id, source, cache, before)
+    kernel = cached(config, tree_id, source, cache, before)
     if kernel:
         return kernel
     slot = tree.slot_of(slot, boxed=sandbox is not None)

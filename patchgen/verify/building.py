@@ -43,7 +43,9 @@ def build(case: Case) -> Iterator[Finding]:
         built.append(outcome.seconds)
         fresh = sorted(set(outcome.warnings) - vanilla - known)
         known.update(fresh)
-        shown = _in_log(outcome, fresh)
+        # The compiler may have said it when it made the last tree, and had no reason to look at that file again.
+        logs = [final, outcome] if isinstance(final, Kernel) else [outcome]
+        shown = {text: lines for kernel in logs for text, lines in _in_log(kernel, fresh).items()}
         for text in fresh:
             yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""), ("3-3",))
     case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"

@@ -198,24 +198,31 @@ def test_trusted_work_does_not_get_an_attackers_kernel(cache: Cache, origin: Sou
     assert found.image.read_text() == HONEST
 
 
-def test_the_kernel_that_is_judged_is_made_from_its_sources(
-    cache: Cache, origin: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Go through the stage that builds, with the patches in both orders: each patch may be the one that is poison."""
+def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    """Return a submission that has come as far as the stage that builds, which builds the toy kernel."""
     monkeypatch.setattr(kernel, "load_config", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
     monkeypatch.setattr(building, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
     project: Any = SimpleNamespace(cache=cache, settings=Settings(cache=cache.root, jobs=2))
-    mails = [*attacks_mails(), toybuild.patch("fs/more.c", "x\n")]
     read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
-    (tmp_path / "verdict").mkdir()
-    shop = Workshop(project, origin, "submission").within(tmp_path / "verdict")
-    case = Case(Request(tmp_path, rubric.load(), frozenset({4})), shop)
+    (place / "verdict").mkdir()
+    shop = Workshop(project, origin, "submission").within(place / "verdict")
+    case = Case(Request(place, rubric.load(), frozenset({4})), shop)
     case.submission = SimpleNamespace(patches=read)  # type: ignore[assignment]
     case.applied = case.buildable = apply.apply(origin, read, cache)
+    return case
+
+
+def test_the_kernel_that_is_judged_is_made_from_its_sources(
+    cache: Cache, origin: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first patch leaves a forged object behind; two more follow."""
+    mails = [*attacks_mails(), toybuild.patch("fs/more.c", "x\n")]
+    case = case_of(mails, cache, origin, tmp_path, monkeypatch)
     assert list(building.build(case)) == []
     assert case.facts["built"].startswith("3 of 3")
     assert case.kernel is not None
     assert case.kernel.image.read_text() == HONEST
+    assert case.applied is not None
     assert case.kernel.tree == case.applied.trees[-1]
 
 
@@ -252,3 +259,13 @@ def test_results_of_static_analysis_are_keyed_as_kernels_are(cache: Cache, origi
     trusted = static.Target(origin, second, "series", frozenset())
     keys = {kernel.key_of(toybuild.CONFIG, one.tree, origin, one.before()) for one in (alone, after, trusted)}
     assert len(keys) == 3
+
+
+def test_what_the_last_tree_was_warned_of_is_shown_with_the_patch_that_brought_it(
+    cache: Cache, origin: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is compiled once, for the last tree; the tree before it has no log of it."""
+    mails = [toybuild.patch("kernel/fork.c", "warn me\n"), toybuild.patch("MAINTAINERS", "me\n")]
+    found = list(building.build(case_of(mails, cache, origin, tmp_path, monkeypatch)))
+    assert [(one.check, one.where) for one in found] == [("warning", "0001-a.patch")]
+    assert found[0].evidence.endswith("kernel/fork.c:1: warning: me")
