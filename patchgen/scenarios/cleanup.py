@@ -5,6 +5,8 @@ from __future__ import annotations
 from patchgen.scenarios.model import Failed, Lab, errno_name, expect, scenario
 
 _FIRST = 385
+_CALLS = 100_000
+_LEAK = 1024  # KiB: eleven bytes a call, less than any allocation takes
 _EIGHT = ("map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "end", "write,0,3")
 
 
@@ -85,7 +87,17 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
         raise Failed(f"the kernel's unreclaimable memory grew from {before} to {then} KiB in sixty rounds")
 
 
-@scenario("S12", "3-4")
+@scenario("S15", "2.3-1", "3-4")
+def no_call_leaks(lab: Lab) -> None:
+    """A hundred thousand calls of each kind, successful and failing, leave the kernel's slab memory as it was."""
+    lab.set_param("leak")
+    lab.cleanup()
+    lab.run("echo 1 >/proc/sys/kernel/printk")  # on the serial console the errors would take minutes
+    grown = [line.split() for line in lab.run(f"./leak {_CALLS}", timeout=300.0).text.splitlines()]
+    expect("calls that leak, and how many KiB", [line for line in grown if int(line[1]) > _LEAK], [])
+
+
+@scenario("S12", "3-4", cpus=2)
 def cleanup_while_tracked_programs_run(lab: Lab) -> None:
     """pf_cleanup while tracked programs fork, exec, fault and exit on both CPUs leaves the kernel sound."""
     lab.program("one")
@@ -124,7 +136,7 @@ def cleanup_with_a_living_orphan(lab: Lab) -> None:
     expect("faults of two", lab.get_info("two").total, 0)
 
 
-@scenario("3-4")
+@scenario("3-4", cpus=2)
 def all_calls_at_once(lab: Lab) -> None:
     """The three calls from several processes at the same time, with right and with wrong arguments."""
     loop = (
@@ -139,7 +151,7 @@ def all_calls_at_once(lab: Lab) -> None:
     expect("faults after all that", lab.get_info("one").pages(0, 8), 8)
 
 
-@scenario("3-4")
+@scenario("3-4", cpus=2)
 def asked_while_it_maps_and_exits(lab: Lab) -> None:
     """pf_get_info while the tracked program maps, unmaps, executes itself and exits gives a consistent answer."""
     lab.program("one")

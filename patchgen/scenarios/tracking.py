@@ -30,7 +30,7 @@ def several_names(lab: Lab) -> None:
     lab.fail("EINVAL", "get", "three", "-", "here")
 
 
-@scenario("2.1-2")
+@scenario("2.1-2", cpus=2)
 def several_programs_at_the_same_time(lab: Lab) -> None:
     """Programs that run at the same time do not count into each other's statistics."""
     names = ("one", "two", "three", "four")
@@ -207,6 +207,12 @@ def children_that_run_already_count(lab: Lab) -> None:
     expect("VMAs", info.bounds, tuple((vma.start, vma.end) for vma in played.maps[-1]))
 
 
+@scenario("S8", cpus=2)
+def a_child_that_is_being_forked_counts(lab: Lab) -> None:
+    """So does a child that is being forked at the very moment of pf_set_param, in each of two hundred tries."""
+    expect("children", lab.run("./forkrace 200").text, "missed 0 of 200\n")
+
+
 @scenario("S8", "2.3-1")
 def a_running_process_is_tracked_again(lab: Lab) -> None:
     """A process that runs over pf_cleanup counts again, from zero, when its name is tracked again."""
@@ -215,7 +221,7 @@ def a_running_process_is_tracked_again(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 8), 6)
 
 
-@scenario("S8", "S6")
+@scenario("S8", "S6", cpus=2)
 def a_running_process_that_is_about_to_execute_another(lab: Lab) -> None:
     """A name that becomes tracked while its process is in the middle of an exec has nothing of what that executes."""
     lab.program("one", "other")
