@@ -113,10 +113,24 @@ def totals(styles: Sequence[Style]) -> str:
     return f"{sums[0]} errors, {sums[1]} warnings, {sum(style.checks for style in styles)} checks"
 
 
+def kept(patches: Sequence[PatchFile], base_tree: str, cache: Cache) -> list[Style]:
+    """Return what checkpatch has said of patches; nothing if it was not run on all of them."""
+    files = [_file(patch, base_tree, cache) for patch in patches]
+    return [_read(file) for file in files] if all(file.is_file() for file in files) else []
+
+
+def _file(patch: PatchFile, base_tree: str, cache: Cache) -> Path:
+    return cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
+
+
+def _read(file: Path) -> Style:
+    return Style(**json.loads(file.read_text()))
+
+
 def _check_one(patch: PatchFile, pristine: Path, base_tree: str, cache: Cache) -> Style:
-    kept = cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
-    if kept.is_file():
-        return Style(**json.loads(kept.read_text()))
+    file = _file(patch, base_tree, cache)
+    if file.is_file():
+        return _read(file)
     with cache.scratch("checkpatch") as scratch:
         # A name of our own: what the file is called must not matter.
         (scratch / "0001.patch").write_bytes(patch.data)
@@ -136,5 +150,5 @@ def _check_one(patch: PatchFile, pristine: Path, base_tree: str, cache: Cache) -
     remarks = result.stdout[: match.start()].strip() if _REMARK.search(result.stdout) else ""
     errors, warnings, checks, lines = (int(group) for group in match.groups())
     style = Style(patch.name, errors, warnings, checks, lines, remarks)
-    write_text(kept, json.dumps(asdict(style)))
+    write_text(file, json.dumps(asdict(style)))
     return style

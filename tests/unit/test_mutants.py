@@ -108,5 +108,10 @@ def test_what_is_said_elsewhere_is_shown_when_one_is_missed() -> None:
 def test_what_a_mutant_is_decides_about_its_identity() -> None:
     one = change("paths")
     assert one.identity() == one.model_copy(update={"name": "y", "mistake": "Y."}).identity()
-    others = [{"stage": "build"}, {"shows": "x"}, {"names": ("2.4-2",)}, {"change": change("title").change}]
+    others: list[dict[str, object]] = [
+        {"stage": "build"},
+        {"shows": "x"},
+        {"names": ("2.4-2",)},
+        {"change": change("title").change},
+    ]
     assert one.identity() not in {one.model_copy(update=other).identity() for other in others}
