@@ -8,7 +8,6 @@ answers with the defaults (olddefconfig), so it does not see that. Only this ste
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +28,9 @@ _TARGET = "include/config/auto.conf"
 _SECONDS = 300.0
 _KEPT = 256
 _RECIPE = 1
+_CODE = {".c", ".h", ".S", ".tbl"}
 # "Count the faults (PF_STAT) [Y/n/?] (NEW) aborted!": a prompt, the option, the answers; and it has no value so far.
-_NEW = "(NEW)"
+_NEW, _STOPS = "(NEW)", "Console input/output is redirected"
 _OPTION = re.compile(r"\((?P<name>[A-Z0-9_]+)\) \[[^\]]*\] \(NEW\)")
 
 
@@ -50,8 +50,10 @@ def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: San
     """
     config = kernel.load_config(CONFIG, source.base.name)
     start = kernel.start_config(config, source, cache)
-    key = digest("questions", _RECIPE, tree_id, sorted(source.missing), start, kernel.compiler(), sandbox is not None)
-    kept = cache.directory("questions") / f"{key}.txt"
+    made_from = [_RECIPE, start, sorted(source.missing), kernel.compiler(), sandbox is not None]
+    # An untrusted Kconfig may read any file of its tree, ours reads no code.
+    changed = [one for one in tree.changes(source, tree_id).items() if sandbox or Path(one[0]).suffix not in _CODE]
+    kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
     if not kept.is_file():
         with tree.held(source, tree_id, slot, cache, boxed=sandbox is not None) as space:
             if sandbox:
@@ -74,11 +76,8 @@ def options(said: str) -> list[str]:
 
 
 def _shown(said: str) -> Iterator[str]:
-    """Yield the lines from the first question to the end of the last, without make's own."""
-    lines = [line for line in said.splitlines() if not line.startswith(("make", "*", "  HOSTCC", "  HOSTLD"))]
-    with contextlib.suppress(StopIteration):
-        first = next(number for number, line in enumerate(lines) if _NEW in line)
-        yield from (line for line in lines[first:] if line.strip())
+    """Yield each question once, and what make says of it."""
+    yield from dict.fromkeys(line for line in said.splitlines() if _NEW in line or line.startswith(_STOPS))
 
 
 def _plain(space: Workspace, arch: str, start: str, cache: Cache) -> proc.Result:
