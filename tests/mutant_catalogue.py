@@ -21,6 +21,7 @@ from patchgen.source import Source
 
 FILE = Path(__file__).parent / "mutants.toml"
 SERIES = "pf_stat"
+CODE = "files/arch/x86/mm/pf_stat.c.j2"
 
 Stage = Literal["check", "build", "patches", "x86_64", "test", "torture", "cost"]
 # What the findings of a stage can name; those of scenarios name requirements.
@@ -45,12 +46,12 @@ class Change(_Model):
     """A replacement in one template; `old` must be there exactly once.
 
     Attributes:
-        file: its path below templates/pf_stat.
+        file: its path below templates/pf_stat; the C file if none is named.
         old: text of ours.
         new: what a mistaken author has there.
     """
 
-    file: str
+    file: str = CODE
     old: str = Field(min_length=1)
     new: str
 
