@@ -37,12 +37,16 @@ def _show(mutant: Mutant, one: Judged, evidence: bool) -> None:
             _say(f"  | {line}")
 
 
-def _keep(judged: Mapping[str, kill_matrix.Row]) -> dict[str, kill_matrix.Row]:
-    """Write the matrix and the table of it; return the matrix."""
+def _keep(judged: Mapping[str, kill_matrix.Row]) -> None:
+    """Write the matrix and the table of it, and say what is to be seen in it."""
     matrix = kill_matrix.merged(kill_matrix.load(), judged, catalogue())
     kill_matrix.save(matrix)
     write_text(kill_matrix.TABLE, kill_matrix.table(catalogue(), matrix))
-    return matrix
+    _say(kill_matrix.figures(matrix))
+    for name in kill_matrix.idle(matrix, [one.name for one in SCENARIOS]):
+        _say(f"kills no mutant: {name}")
+    for group in kill_matrix.alike(matrix):
+        _say(f"kill the same mutants: {', '.join(group)}")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,13 +81,9 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         progress.note(f"interrupted; what came of {len(judged)} mutants is kept")
         status = 130
-    matrix = _keep(judged)
     _say(f"{len(judged)} mutants judged, {len(missed)} not caught{': ' if missed else ''}{', '.join(missed)}")
-    _say(kill_matrix.figures(matrix))
-    for name in kill_matrix.idle(matrix, [one.name for one in SCENARIOS]):
-        _say(f"kills no mutant: {name}")
-    for group in kill_matrix.alike(matrix):
-        _say(f"kill the same mutants: {', '.join(group)}")
+    if judged:
+        _keep(judged)
     return status or (1 if missed else 0)
 
 

@@ -13,6 +13,8 @@ from patchgen.scenarios import SCENARIOS
 
 MUTANTS = catalogue()
 MATRIX = kill_matrix.load()
+if not MATRIX:
+    pytest.skip("there is no kill matrix yet: make mutants", allow_module_level=True)
 SCENARIO_NAMES = [one.name for one in SCENARIOS]
 FEW = tuple(sorted(SCENARIO_NAMES[:3]))
 
