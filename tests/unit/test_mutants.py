@@ -10,11 +10,12 @@ import mutant_catalogue
 import mutant_judge
 import pytest
 from mutant_catalogue import Change, Mutant
-from mutant_judge import Found
+from mutant_judge import Found, Judged, Made
 
 from patchgen import render, resources, series
-from patchgen.errors import SeriesError
+from patchgen.errors import MachineError, SeriesError
 from patchgen.series import Edit, Series
+from patchgen.submission import Submission
 
 MUTANTS = mutant_catalogue.catalogue()
 EACH = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
@@ -115,3 +116,36 @@ def test_what_a_mutant_is_decides_about_its_identity() -> None:
         {"change": change("title").change},
     ]
     assert one.identity() not in {one.model_copy(update=other).identity() for other in others}
+
+
+class Stub(mutant_judge.Judge):
+    """Judges without a kernel, and writes down what it does."""
+
+    def __init__(self, broken: str = "") -> None:
+        self.prepared: list[str] = []
+        self.finished: list[str] = []
+        self._broken = broken
+
+    def prepare(self, mutant: Mutant) -> Made:
+        if mutant.name == self._broken:
+            raise MachineError("the disk is full")
+        self.prepared.append(mutant.name)
+        return Made(mutant, Submission(Path("patch"), (), {}, ()), Path("nowhere"))
+
+    def finish(self, made: Made) -> Judged:
+        self.finished.append(made.mutant.name)
+        assert len(self.prepared) <= len(self.finished) + mutant_judge._AHEAD, "kernels pile up"
+        return mutant_judge.weigh(made.mutant, [])
+
+
+def test_mutants_are_judged_in_order_and_few_are_built_ahead() -> None:
+    judge = Stub()
+    found = [mutant.name for mutant, _ in judge.judge_all(MUTANTS)]
+    assert found == judge.prepared == judge.finished == [mutant.name for mutant in MUTANTS]
+
+
+def test_what_was_judged_before_an_error_is_there() -> None:
+    judge = Stub(broken=MUTANTS[2].name)
+    with pytest.raises(MachineError):
+        list(judge.judge_all(MUTANTS))
+    assert judge.finished == [mutant.name for mutant in MUTANTS[:2]]
