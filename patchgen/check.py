@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
 
 _NAME = re.compile(r"^\d{4}-[A-Za-z0-9_.-]+\.patch$")
+# An option and, in its entry, a type with a text behind it, or a prompt.
+_PROMPT = re.compile(
+    r"^config (?P<name>\w+)\n(?:[ \t].*\n)*?[ \t]+(?:bool|tristate|string|int|hex|prompt)[ \t]+[\"'].*", re.MULTILINE
+)
 _LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
 # The smallest type that anybody would call readable, 9 points: nobody loses for the printer that was thought of.
 _PAGE_LINES, _PAGE_COLUMNS = 88, 100
@@ -45,7 +49,7 @@ def check(
     findings, facts = shape(submission), sizes(submission)
     more, said, applied = application(submission, source, cache, box)
     styles, totals = style(submission, source, cache, box)
-    findings += [*more, *styles]
+    findings += [*more, *styles, *prompts(submission)]
     if source.base.submission:
         findings += report(submission, cache)
     return Verdict(tuple(findings), facts | said | totals), applied
@@ -108,6 +112,22 @@ def style(
         for remark in one.records()
     ]
     return findings, {"checkpatch --strict": checkpatch.totals(styles)}
+
+
+def prompts(submission: Submission) -> list[Finding]:
+    """Return the Kconfig options that a submission adds with a prompt, as far as the patches alone tell.
+
+    Whether make really asks, which depends on the configuration, shows when it is run (patchgen.questions).
+    """
+    found = []
+    for patch in submission.patches:
+        for file in patch.files:
+            if PurePosixPath(file.path).name.startswith("Kconfig"):
+                added = "".join(line.value for hunk in file for line in hunk if line.is_added)
+                for option in _PROMPT.finditer(added):
+                    message = f"{option['name']} has a prompt, for which make stops on a tree that has a .config"
+                    found.append(Finding("prompt", Severity.WARNING, message, patch.name, option[0], ("6-7",)))
+    return found
 
 
 def _said(remark: checkpatch.Remark) -> str:

@@ -132,10 +132,24 @@ def totals(styles: Sequence[Style]) -> str:
     return f"{sums[0]} errors, {sums[1]} warnings, {sum(style.checks for style in styles)} checks"
 
 
+def kept(patches: Sequence[PatchFile], base_tree: str, cache: Cache) -> list[Style]:
+    """Return what checkpatch has said of patches; nothing if it was not run on all of them."""
+    files = [_file(patch, base_tree, cache) for patch in patches]
+    return [_read(file) for file in files] if all(file.is_file() for file in files) else []
+
+
+def _file(patch: PatchFile, base_tree: str, cache: Cache) -> Path:
+    return cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
+
+
+def _read(file: Path) -> Style:
+    return Style(**json.loads(file.read_text()))
+
+
 def _check_one(patch: PatchFile, pristine: Path, base_tree: str, room: Toolroom, until: float) -> Style:
-    kept = room.cache.directory("checkpatch") / f"{digest(patch.name, patch.data.hex(), base_tree)}.json"
-    if kept.is_file():
-        return Style(**json.loads(kept.read_text()))
+    file = _file(patch, base_tree, room.cache)
+    if file.is_file():
+        return _read(file)
     said = _said(patch, pristine, room, until)
     match = _TOTAL.search(said)
     if match is None:
@@ -145,7 +159,7 @@ def _check_one(patch: PatchFile, pristine: Path, base_tree: str, room: Toolroom,
     remarks = said[: match.start()].strip() if _REMARK.search(said) else ""
     errors, warnings, checks, lines = (int(group) for group in match.groups())
     style = Style(patch.name, errors, warnings, checks, lines, remarks)
-    write_text(kept, json.dumps(asdict(style)))
+    write_text(file, json.dumps(asdict(style)))
     return style
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import allowed, apply, bundle, compose, kernel, patches, progress, report, series, source, tree
+from patchgen import allowed, apply, bundle, compose, kernel, measured, patches, progress, report, series, source, tree
 from patchgen import base as bases
 from patchgen.base import Base
 from patchgen.cache import Cache, replacing, write_bytes
@@ -182,7 +182,7 @@ def generate(project: Project) -> Generated:
         applying = pool.submit(verify, made, origin, project.cache)
         written = None
         if project.base.submission:
-            facts = facts_of(project.series, made)
+            facts = facts_of(project, composed.tree, made, origin)
             written = report.render(project.series.directory / "report", project.settings.submission, facts)
         applying.result()
     files = {patch.name: patch.data for patch in made}
@@ -191,18 +191,22 @@ def generate(project: Project) -> Generated:
     return Generated(origin, composed, made, files, written)
 
 
-def facts_of(of: Series, made: Sequence[PatchFile]) -> report.Facts:
-    """Return what the program measured on a series, for the report."""
+def facts_of(project: Project, tree: str, made: Sequence[PatchFile], origin: Source) -> report.Facts:
+    """Return what is known of a series for its report: its patches, and what was measured on exactly its tree."""
     rows = tuple(
         report.PatchFact(number, patch.subject, len(patch.files), patch.added, patch.removed)
         for number, patch in enumerate(made, 1)
     )
-    measured = {
+    found = measured.known(tree, made, origin, project.settings, project.series.parameters, project.cache)
+    sizes = {
         "files touched": str(len({path for patch in made for path in patch.paths})),
         "lines added": str(sum(patch.added for patch in made)),
         "lines removed": str(sum(patch.removed for patch in made)),
     }
-    return report.Facts(rows, of.parameters, {}, measured)
+    if found.missing:
+        missing = "; ".join(f"{name} ({command})" for name, command in found.missing.items())
+        progress.note(f"the report does not have what was not run on this tree: {missing}")
+    return report.Facts(rows, project.series.parameters, found.checks, {**found.figures, **sizes})
 
 
 def require_submission(base: Base) -> None:

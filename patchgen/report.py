@@ -59,7 +59,7 @@ class Facts:
     Attributes:
         patches: the series, in order.
         parameters: those of the series, such as set_param_nr; one that the source uses must be there.
-        checks: a check's name and its result.
+        checks: a check's name and its result; only of checks that were run.
         measured: what else was measured, and the figure.
     """
 

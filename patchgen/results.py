@@ -1,4 +1,4 @@
-"""What came of scenarios, kept by kernel: so that the table of sentences can say what is known without a new run."""
+"""What came of scenarios, and what faults cost, kept by kernel: so that a table can say it without a new run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import scenarios
+from patchgen import cost, scenarios
 from patchgen.cache import Cache, digest, file_digest, prune, write_text
+from patchgen.cost import Judged
 from patchgen.runner import Outcome
 from patchgen.scenarios.demands import Demand, demands
 from patchgen.testbed import Testbed
@@ -65,6 +66,29 @@ def any_known(cache: Cache) -> bool:
 def known_results(bed: Testbed, cache: Cache) -> dict[str, str]:
     """Return the result of each scenario that was run on a testbed's kernel, by its name."""
     return _read(_file(bed, cache))
+
+
+def keep_costs(judged: Iterable[Judged], vanilla: Testbed, patched: Testbed, cache: Cache) -> None:
+    """Keep what was measured against each bar.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    path = _costs_file(vanilla, patched, cache)
+    write_text(path, json.dumps({one.what: one.measured for one in judged}, indent=1))
+    prune(path.parent, _KEPT)
+
+
+def known_costs(vanilla: Testbed, patched: Testbed, cache: Cache) -> dict[str, int]:
+    """Return the instructions that were measured against each bar, by what it is about; nothing if none were."""
+    path = _costs_file(vanilla, patched, cache)
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _costs_file(vanilla: Testbed, patched: Testbed, cache: Cache) -> Path:
+    kernels = [file_digest(bed.kernel) for bed in (vanilla, patched)]
+    key = digest("costs", kernels, patched.image.digest, patched.machine.digest(), file_digest(Path(cost.__file__)))
+    return cache.directory("costs") / f"{key}.json"
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -164,7 +164,7 @@ def switch(space: Workspace, source: Source, tree: str) -> list[str]:
     repo = bare_repository(source.repository)
     ours = space.root / "changed.json"
     before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
-    wanted = _changes(source, tree)
+    wanted = changes(source, tree)
     # Written down first: after an interruption these paths are looked at again.
     write_text(ours, json.dumps(sorted(before | set(wanted))))
     written = []
@@ -202,8 +202,8 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache, since: st
     if not ours.is_file():
         for file in space.files.rglob("*"):
             _make_old(file)
-    wanted = _changes(source, tree)
-    known = _changes(source, since) if since else {}
+    wanted = changes(source, tree)
+    known = changes(source, since) if since else {}
     own = set(wanted) | set(known)
     before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
     write_text(ours, json.dumps(sorted(before | own)))
@@ -231,7 +231,7 @@ def distance(source: Source, one: str, other: str) -> tuple[int, int]:
     Raises:
         MachineError: git failed.
     """
-    before, after = _changes(source, one), _changes(source, other)
+    before, after = changes(source, one), changes(source, other)
     paths = [path for path in {*before, *after} if before.get(path) != after.get(path)]
     return sum(path.endswith(".h") for path in paths), len(paths)
 
@@ -247,8 +247,12 @@ def _put_back(clean: Path, path: Path, *, new: bool) -> None:
         _make_old(path)
 
 
-def _changes(source: Source, tree: str) -> dict[str, tuple[str, str | None]]:
-    """Return mode and blob of each path in which `tree` differs from the base (None: it is not there)."""
+def changes(source: Source, tree: str) -> dict[str, tuple[str, str | None]]:
+    """Return mode and blob of each path in which `tree` differs from the base (None: it is not there).
+
+    Raises:
+        MachineError: git failed.
+    """
     with git_errors("cannot compare the trees"):
         out = bare_repository(source.repository).git.diff_tree("-r", "-z", "--no-renames", source.tree, tree)
     fields = str(out).split("\0")

@@ -32,7 +32,7 @@ def bench(
     json: common.Json = False,
 ) -> None:
     """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
-    from patchgen import cost, cost_plot, pipeline, progress
+    from patchgen import cost, cost_plot, pipeline, progress, results
 
     if plot:
         cost_plot.check()
@@ -43,6 +43,7 @@ def bench(
     with progress.step("counting instructions"):
         costs = cost.measure(vanilla, patched)
     judged = cost.judge(costs)
+    results.keep_costs(judged, vanilla, patched, project.cache)
     if plot:
         cost_plot.draw(costs, plot)
     if json:

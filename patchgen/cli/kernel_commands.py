@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from patchgen.cli import common
-from patchgen.errors import UsageError
+from patchgen.errors import BuildError, UsageError
 from patchgen.handling import OURS, Handling
 from patchgen.visible import visible
 
@@ -51,15 +51,20 @@ def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool,
 
 
 def _build(project: Project, config: str, given: Path | None, vanilla: bool, how: Handling) -> Kernel:
-    from patchgen import kernel, pipeline
+    from patchgen import kernel, pipeline, progress, questions
 
     chosen = kernel.load_config(config, project.base.name)
     origin = project.source()
     tree, slot = _wanted(project, origin, given, vanilla, how)
     whole = pipeline.patched_for(chosen, tree, origin, project)
-    return kernel.build(
-        chosen, whole, origin, project.cache, slot=slot, jobs=project.settings.jobs, sandbox=how.sandbox
-    )
+    jobs, box = project.settings.jobs, how.sandbox
+    built = kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=box)
+    if not vanilla and (said := questions.asked(tree, origin, project.cache, slot=slot, sandbox=box)):
+        message = f"make asks for {', '.join(questions.options(said)) or 'something'} on a tree that has a .config"
+        if not given:
+            raise BuildError(message, evidence=said, hint=questions.HINT)
+        progress.warn(f"{message}; it is built with the default answer")
+    return built
 
 
 def built(project: Project, *, given: Path | None, vanilla: bool, how: Handling) -> Path | None:

@@ -1,4 +1,6 @@
-"""The stage that builds: the kernel at each patch, and what compiler and sparse say of it and not of the base."""
+"""The stage that builds: the kernel at each patch, what compiler and sparse say of it and not of the base, and whether
+plain `make` builds it on a tree that is configured already.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from patchgen import questions
 from patchgen.errors import BuildError
 from patchgen.findings import Finding, Severity
 from patchgen.kernel import Kernel
+from patchgen.patches import PatchFile
 from patchgen.verify.case import Case
 from patchgen.verify.workshop import CONFIG
 
@@ -50,6 +54,8 @@ def build(case: Case) -> Iterator[Finding]:
             yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""), ("3-3",))
     case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
     case.facts["new warnings"] = str(len(known))
+    if case.kernel:
+        yield from _questions(case, given.patches)
     yield from said
 
 
@@ -67,6 +73,30 @@ def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:
         return Finding("build", Severity.ERROR, message, name, error.evidence, ("6-7",))
     message = f"{error.message} with the patches up to this one"
     return Finding("build-each", Severity.ERROR, message, name, error.evidence, ("6-7", "3-3"))
+
+
+def _questions(case: Case, given: Sequence[PatchFile]) -> Iterator[Finding]:
+    """Say whether make stops at a question where nobody can answer; all other stages have its default answer."""
+    assert case.kernel is not None, "it was built"
+    try:
+        said = case.shop.questions(case.kernel.tree)
+    except BuildError as error:
+        yield Finding("question", Severity.ERROR, error.message, "", error.evidence, ("6-7",))
+        return
+    if not said:
+        return
+    names = questions.options(said)
+    about = f" about {', '.join(names)}" if names else ""
+    message = f"make asks{about}, so that it stops on a tree with a .config where there is no terminal"
+    where = next((patch.name for patch in given if any(_adds(patch, name) for name in names)), "")
+    yield Finding("question", Severity.ERROR, f"{message}; {questions.HINT}", where, said, ("6-7",))
+
+
+def _adds(patch: PatchFile, option: str) -> bool:
+    """Whether a patch adds a Kconfig option."""
+    entry = re.compile(rf"^\s*(?:menu)?config {option}\s*$")
+    lines = (line for file in patch.files for hunk in file for line in hunk if line.is_added)
+    return any(entry.match(line.value) for line in lines)
 
 
 def _in_log(kernel: Kernel, texts: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from patchgen import kernel, pipeline, sandbox, static
+from patchgen import kernel, pipeline, questions, sandbox, static
 from patchgen.cache import machine_faults
 from patchgen.kernel_box import Chain
 
@@ -126,6 +126,15 @@ class Workshop:
             MachineError: a tool is missing.
         """
         return dataclasses.replace(pipeline.testbed_of(self.project, image, self.box()), pace=self.pace)
+
+    def questions(self, tree: str) -> str:
+        """Return what plain `make` asks on a tree with the base's .config; "" if it asks nothing.
+
+        Raises:
+            BuildError: it fails without a question.
+            MachineError: the machine failed.
+        """
+        return questions.asked(tree, self.origin, self.project.cache, slot=self.slot, sandbox=self.box())
 
     def sparse(self, tree: str, paths: frozenset[str]) -> static.Report:
         """Let sparse look at the files of a tree, and at those of the base.

@@ -12,7 +12,7 @@ import pytest
 from command import patchgen
 from kernels import Kernels
 
-from patchgen import resources
+from patchgen import measured, resources
 from patchgen.kernel import Kernel
 from patchgen.source import Source
 
@@ -97,6 +97,17 @@ def test_patch_without_an_author_warns(here: Path) -> None:
     assert shown in README, "the README shows what it prints"
     for placeholder in ("submission.authors", "submission.hours", "submission.difficulties"):
         assert placeholder in done.stderr
+
+
+@REPORT
+def test_the_report_has_what_was_run_on_exactly_this_tree(here: Path) -> None:
+    assert patchgen("test", "--only", "tracked-and-never-run", cwd=here).returncode == 0
+    reports = []
+    for words in ((), ("--set", "max_size_pf=77")):
+        assert patchgen("patch", *words, cwd=here).returncode == 0
+        reports.append((here / "dist/patch/report.txt").read_text())
+    assert measured.SCENARIOS in reports[0]
+    assert measured.SCENARIOS not in reports[1]
 
 
 def test_set_reaches_the_patches(here: Path) -> None:

@@ -1,23 +1,25 @@
-"""The catalogue of mutants, without a kernel: each can be made and differs; the table is about just these."""
+"""The catalogue of mutants, without a kernel: each can be made and differs from ours."""
 
 from __future__ import annotations
 
 import functools
-import re
 import tempfile
 from pathlib import Path
 
-import mutation
+import mutant_catalogue
+import mutant_judge
 import pytest
-from mutation import Change, Found, Judged, Mutant
+from mutant_catalogue import Change, Mutant
+from mutant_judge import Found, Judged, Made
 
 from patchgen import render, resources, series
-from patchgen.errors import SeriesError
+from patchgen.errors import MachineError, SeriesError
 from patchgen.series import Edit, Series
+from patchgen.submission import Submission
 
-MUTANTS = mutation.catalogue()
+MUTANTS = mutant_catalogue.catalogue()
 EACH = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
-OURS = resources.TEMPLATES / mutation.SERIES
+OURS = resources.TEMPLATES / mutant_catalogue.SERIES
 
 
 def rendered(loaded: Series) -> dict[tuple[str, str], object]:
@@ -49,7 +51,7 @@ def text_of(name: str) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "mutant" if name else OURS
         if name:
-            mutation.make(next(mutant for mutant in MUTANTS if mutant.name == name), directory)
+            mutant_catalogue.make(next(mutant for mutant in MUTANTS if mutant.name == name), directory)
         return repr(rendered(series.load(directory)))
 
 
@@ -60,7 +62,7 @@ def test_each_is_made_and_differs(mutant: Mutant) -> None:
 
 @EACH
 def test_each_names_what_its_stage_can_find(mutant: Mutant) -> None:
-    assert set(mutant.names) <= set(mutation.STAGES[mutant.stage])
+    assert set(mutant.names) <= set(mutant_catalogue.STAGES[mutant.stage])
 
 
 def test_no_two_make_the_same_change() -> None:
@@ -76,7 +78,7 @@ def change(old: str) -> Mutant:
 @pytest.mark.parametrize("old", ["is nowhere in it", "paths"])
 def test_a_replacement_must_match_once(old: str, tmp_path: Path) -> None:
     with pytest.raises(SeriesError, match="times what it replaces"):
-        mutation.make(change(old), tmp_path / "mutant")
+        mutant_catalogue.make(change(old), tmp_path / "mutant")
 
 
 def asking(names: tuple[str, ...], shows: str = "") -> Mutant:
@@ -95,27 +97,55 @@ def asking(names: tuple[str, ...], shows: str = "") -> Mutant:
     ],
 )
 def test_caught_is_what_is_named_and_said(found: list[Found], caught: bool) -> None:
-    assert mutation.weigh(asking(("S6", "2.2-5"), "it reads"), found, 1.0).caught is caught
+    assert mutant_judge.weigh(asking(("S6", "2.2-5"), "it reads"), found).caught is caught
 
 
 def test_what_is_said_elsewhere_is_shown_when_one_is_missed() -> None:
-    judged = mutation.weigh(asking(("S6",)), [Found(("S9",), "a-scenario", "wanted 1, got 2")], 1.0)
+    judged = mutant_judge.weigh(asking(("S6",)), [Found(("S9",), "a-scenario", "wanted 1, got 2")])
     assert (judged.caught, judged.by, judged.named) == (False, "", ())
     assert judged.evidence == "a-scenario: wanted 1, got 2"
 
 
-def test_the_table_shows_what_was_missed() -> None:
-    missed = Judged(False, "", (), "", 2.4)
-    text = mutation.table([(MUTANTS[0], missed)])
-    assert "1 mutants, 0 caught" in text
-    assert text.splitlines()[-1].endswith("| **not caught** | 2 |")
+def test_what_a_mutant_is_decides_about_its_identity() -> None:
+    one = change("paths")
+    assert one.identity() == one.model_copy(update={"name": "y", "mistake": "Y."}).identity()
+    others: list[dict[str, object]] = [
+        {"stage": "build"},
+        {"shows": "x"},
+        {"names": ("2.4-2",)},
+        {"change": change("title").change},
+    ]
+    assert one.identity() not in {one.model_copy(update=other).identity() for other in others}
 
 
-def test_the_table_lists_the_catalogue() -> None:
-    """`make mutants` writes it; it is kept in git, so it may be behind."""
-    text = mutation.TABLE.read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([a-z0-9-]+) \| (.*?) \| (.*?) \| (.*?) \|", text, re.M)
-    rows = [row for row in rows if not row[0].startswith("---")]
-    told = [(one.name, mutation.cell(one.mistake), ", ".join(one.names), one.stage) for one in MUTANTS]
-    assert rows == told
-    assert f"{len(MUTANTS)} mutants, {len(MUTANTS)} caught." in text
+class Stub(mutant_judge.Judge):
+    """Judges without a kernel, and writes down what it does."""
+
+    def __init__(self, broken: str = "") -> None:
+        self.prepared: list[str] = []
+        self.finished: list[str] = []
+        self._broken = broken
+
+    def prepare(self, mutant: Mutant) -> Made:
+        if mutant.name == self._broken:
+            raise MachineError("the disk is full")
+        self.prepared.append(mutant.name)
+        return Made(mutant, Submission(Path("patch"), (), {}, ()), Path("nowhere"))
+
+    def finish(self, made: Made) -> Judged:
+        self.finished.append(made.mutant.name)
+        assert len(self.prepared) <= len(self.finished) + mutant_judge._AHEAD, "kernels pile up"
+        return mutant_judge.weigh(made.mutant, [])
+
+
+def test_mutants_are_judged_in_order_and_few_are_built_ahead() -> None:
+    judge = Stub()
+    found = [mutant.name for mutant, _ in judge.judge_all(MUTANTS)]
+    assert found == judge.prepared == judge.finished == [mutant.name for mutant in MUTANTS]
+
+
+def test_what_was_judged_before_an_error_is_there() -> None:
+    judge = Stub(broken=MUTANTS[2].name)
+    with pytest.raises(MachineError):
+        list(judge.judge_all(MUTANTS))
+    assert judge.finished == [mutant.name for mutant in MUTANTS[:2]]

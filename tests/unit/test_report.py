@@ -119,10 +119,11 @@ class TestTheReport:
         assert "Result" not in made.text
         assert "No. | Patch" not in made.text
 
-    def test_measured_alone_has_a_table_of_its_own(self) -> None:
+    def test_what_was_not_run_is_left_out(self) -> None:
         made = report.render(DIRECTORY, FILLED, replace(FACTS, checks={}))
         assert "Measured" in made.text
         assert "66 instructions" in made.text
+        assert "checkpatch" not in made.text
 
     def test_nothing_is_open_when_all_is_filled_in(self, filled: Report) -> None:
         assert filled.placeholders == ()

@@ -20,6 +20,7 @@ from patchgen.patches import read
 from patchgen.pipeline import Project
 from patchgen.settings import Settings
 from patchgen.source import Source
+from patchgen.submission import Submission
 from patchgen.verify import early, inputs, leftovers, rubric
 from patchgen.verify.case import Case, Request
 from patchgen.verify.workshop import Workshop
@@ -336,3 +337,22 @@ def test_the_content_decides(project: Project, tmp_path: Path) -> None:
     assert content("a.tar.gz", whole) != content("b.tar.gz", {**whole, "patch/report.txt": b"s"})
     assert content("a.tar.gz", whole) != content("b.tar.gz", {**whole, "patch/0001-a.patch": mail("int b;")})
     assert content("a.tar.gz", whole) != content("b.tar.gz", {**whole, "patch/x.o": b"s"})
+
+
+@pytest.mark.parametrize(
+    ("entry", "options"),
+    [
+        ('config PF_ASKED\n\tdefault y\n\tbool "Ask"\n\thelp\n\t  Why.', ["PF_ASKED"]),
+        ("config PF_ASKED\n\tint\n\tprompt 'How many'", ["PF_ASKED"]),
+        ('config PF_SILENT\n\tdef_bool y\n\nconfig PF_ASKED\n\tbool "Ask"', ["PF_ASKED"]),
+        ("config PF_SILENT\n\tdef_bool y\n\tdepends on X86_32", []),
+        ('comment "bool"\n\tdepends on X86_32', []),
+    ],
+)
+def test_an_option_with_a_prompt_is_told_of(entry: str, options: list[str], tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    patch = read("0001-x86-Add-it.patch", mail(entry, path="arch/x86/Kconfig"), cache)
+    other = read("0002-x86-Add-it.patch", mail(entry, path="arch/x86/notes"), cache)
+    found = check.prompts(Submission(Path("patch"), (patch, other), {}, ()))
+    assert [one.message.split()[0] for one in found] == options
+    assert all((one.severity, one.where) == (Severity.WARNING, patch.name) for one in found)

@@ -1,0 +1,117 @@
+"""What plain `make` asks on a tree with the base's .config: nothing of our own series."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from patchgen import compose, kernel, pipeline, questions, sandbox
+from patchgen.compose import Step
+from patchgen.findings import Severity
+from patchgen.pipeline import Project
+from patchgen.source import Source
+from patchgen.verify import judge, rubric
+from patchgen.verify.case import Request
+from patchgen.verify.model import Status
+from patchgen.verify.workshop import Workshop
+
+KCONFIG = "arch/x86/Kconfig"
+ANCHOR = 'source "kernel/livepatch/Kconfig"\n'
+# As people write it, and as it must be.
+PROMPT = 'config PF_ASKED\n\tbool "Ask for it"\n\tdefault y\n\n'
+SILENT = "config PF_ASKED\n\tdef_bool y\n\n"
+BOX = pytest.param(True, marks=pytest.mark.skipif(bool(sandbox.why_not()), reason=sandbox.why_not()), id="boxed")
+
+
+def with_option(project: Project, origin: Source, *options: str) -> compose.Composed:
+    """Return commits that add Kconfig options, one after the other."""
+    files, modes = compose._base_files(origin, [KCONFIG])
+    text, ours = files[KCONFIG], project.settings.submission
+    assert text.count(ANCHOR) == 1
+    steps = []
+    for number, option in enumerate(options):
+        text = text.replace(ANCHOR, option + ANCHOR)
+        message = f"x86: Add option {number}\n\nBecause.\n\nSigned-off-by: {ours.authors[0]}\n"
+        steps.append(Step(str(number), message, {KCONFIG: text.encode()}, modes))
+    return compose.commit(origin, steps, ours, project.cache)
+
+
+@pytest.fixture
+def asked(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], str]:
+    """Return what says what is asked about a tree, whatever the cache has."""
+    monkeypatch.setattr(questions, "_RECIPE", f"test {time.time_ns()}")
+
+    def ask(tree: str, boxed: bool) -> str:
+        box = sandbox.for_strangers(not boxed)
+        slot = "submission" if boxed else "series"
+        return questions.asked(tree, origin, project.cache, slot=slot, sandbox=box)
+
+    return ask
+
+
+def test_our_own_series_asks_nothing(project: Project, asked: Callable[[str, bool], str], origin: Source) -> None:
+    assert asked(pipeline.commit(project, origin).tree, False) == ""
+
+
+def test_nor_does_it_on_the_second_base(second_project: Project) -> None:
+    origin = second_project.source()
+    tree = pipeline.commit(second_project, origin).tree
+    assert questions.asked(tree, origin, second_project.cache, slot="series") == ""
+
+
+@pytest.mark.parametrize("boxed", [pytest.param(False, id="here"), BOX])
+def test_an_option_with_a_prompt_is_asked_for(
+    boxed: bool, asked: Callable[[str, bool], str], project: Project, origin: Source
+) -> None:
+    said = asked(with_option(project, origin, PROMPT).tree, boxed)
+    assert said.startswith("Ask for it (PF_ASKED) [Y/n] (NEW)")
+    assert questions.options(said) == ["PF_ASKED"]
+    if origin.base.name == "linux-4.15":
+        assert "aborted!" in said
+        assert "Console input/output is redirected." in said
+
+
+@pytest.mark.parametrize("boxed", [pytest.param(False, id="here"), BOX])
+def test_one_without_a_prompt_is_not(
+    boxed: bool, asked: Callable[[str, bool], str], project: Project, origin: Source
+) -> None:
+    assert asked(with_option(project, origin, SILENT).tree, boxed) == ""
+
+
+def test_the_answer_is_kept(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = with_option(project, origin, PROMPT).tree
+    first = questions.asked(tree, origin, project.cache, slot="series")
+    monkeypatch.setattr(questions, "_plain", lambda *_: pytest.fail("asked again"))
+    assert questions.asked(tree, origin, project.cache, slot="series") == first
+
+
+@pytest.mark.only_linux_4_15("a submission is made on no other base")
+@pytest.mark.timeout(900)
+def test_a_verdict_names_the_patch_and_goes_on(project: Project, origin: Source, tmp_path: Path) -> None:
+    handed_in = tmp_path / "patch"
+    handed_in.mkdir()
+    made = compose.format_patch(with_option(project, origin, "# Nothing yet.\n", PROMPT), handed_in)
+    (handed_in / "report.txt").write_text("A report.\n")
+    shop = Workshop(project, origin, "submission")
+    verdict = judge.judge(Request(handed_in, rubric.load(), frozenset(range(1, 5))), shop)
+    (found,) = (one for one in verdict.findings if one.severity is Severity.ERROR)
+    assert (found.check, found.stage, found.where, found.demands) == ("question", "build", made[1].name, ("6-7",))
+    assert "PF_ASKED" in found.message
+    assert "(NEW) aborted!" in found.evidence
+    build = verdict.stages[3]
+    assert build.facts["built"].startswith("2 of 2"), "it is built with the default answer"
+    assert (build.status, verdict.marks.mark) == (Status.WRONG, 0)
+
+
+def test_a_question_of_ours_fails_the_build(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    from patchgen.cli import kernel_commands
+    from patchgen.errors import BuildError
+
+    monkeypatch.setattr(pipeline, "tree_under_test", lambda *_: (with_option(project, origin, PROMPT).tree, "series"))
+    monkeypatch.setattr(kernel, "build", lambda *_, **__: None)
+    with pytest.raises(BuildError, match="make asks for PF_ASKED") as caught:
+        kernel_commands.kernel_of(project)
+    assert "(NEW)" in caught.value.evidence

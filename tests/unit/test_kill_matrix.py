@@ -1,0 +1,94 @@
+"""The kill matrix as it is kept, and what is made of it: `make mutants` writes it, so it may be behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import kill_matrix
+import pytest
+from kill_matrix import Row
+from mutant_catalogue import Mutant, catalogue
+
+from patchgen.scenarios import SCENARIOS
+
+MUTANTS = catalogue()
+MATRIX = kill_matrix.load()
+if not MATRIX:
+    pytest.skip("there is no kill matrix yet: make mutants", allow_module_level=True)
+SCENARIO_NAMES = [one.name for one in SCENARIOS]
+FEW = tuple(sorted(SCENARIO_NAMES[:3]))
+
+
+def row(mutant: Mutant, *kills: str, caught: bool = True) -> Row:
+    return Row(mutant=mutant.identity(), caught=caught, by="what | it <was>" if caught else "", kills=kills)
+
+
+@pytest.mark.parametrize("name", SCENARIO_NAMES)
+def test_each_scenario_kills_a_mutant(name: str) -> None:
+    """One that kills none proves nothing: give it a mutant (`make mutants MUTANTS='-k NAME'`), or drop it."""
+    assert kill_matrix.idle(MATRIX, [name]) == []
+
+
+def test_the_matrix_is_that_of_the_catalogue() -> None:
+    """`make mutants MUTANTS='-k NAME'` renews the rows that are named here."""
+    assert list(kill_matrix.stale(MATRIX, MUTANTS)) == []
+
+
+def test_each_mutant_is_caught() -> None:
+    assert [name for name, found in MATRIX.items() if not found.caught] == []
+
+
+def test_the_table_is_that_of_the_matrix() -> None:
+    assert kill_matrix.TABLE.read_text(encoding="utf-8") == kill_matrix.table(MUTANTS, MATRIX)
+
+
+def test_a_scenario_that_kills_none_is_named() -> None:
+    matrix = {"a": row(MUTANTS[0], *FEW[:2])}
+    assert kill_matrix.idle(matrix, FEW) == [FEW[2]]
+
+
+def test_a_mutant_that_kills_nearly_all_says_nothing() -> None:
+    matrix = {"a": row(MUTANTS[0], *SCENARIO_NAMES[1:]), "b": row(MUTANTS[1], FEW[0])}
+    assert kill_matrix.idle(matrix, FEW) == sorted(FEW[1:])
+    assert kill_matrix.alone(matrix) == {FEW[0]: ["b"]}
+
+
+def test_scenarios_that_kill_the_same_are_found() -> None:
+    first, second, third = FEW
+    matrix = {"a": row(MUTANTS[0], first, second, third), "b": row(MUTANTS[1], third)}
+    assert kill_matrix.alike(matrix) == [(first, second)]
+
+
+def test_what_is_stale_is_said() -> None:
+    never, changed, killed, fine = MUTANTS[:4]
+    matrix = {
+        changed.name: row(never),
+        killed.name: row(killed, "no-such-scenario"),
+        fine.name: row(fine, FEW[0]),
+        "no-such-mutant": row(never),
+    }
+    assert list(kill_matrix.stale(matrix, MUTANTS[:4])) == [
+        f"{never.name} was never judged",
+        f"{changed.name} has changed since it was judged",
+        f"{killed.name} was killed by what is no scenario any more: no-such-scenario",
+        "no-such-mutant is no mutant any more",
+    ]
+
+
+def test_a_run_of_some_renews_their_rows_only(tmp_path: Path) -> None:
+    one, two = MUTANTS[:2]
+    before = {one.name: row(one), two.name: row(two), "no-such-mutant": row(one)}
+    after = kill_matrix.merged(before, {two.name: row(two, FEW[0])}, MUTANTS)
+    assert after == {one.name: row(one), two.name: row(two, FEW[0])}
+    kill_matrix.save(after, tmp_path / "matrix.json")
+    assert kill_matrix.load(tmp_path / "matrix.json") == after
+
+
+def test_the_table_shows_what_was_missed() -> None:
+    booted = next(one for one in MUTANTS if one.stage == "test")
+    text = kill_matrix.table(
+        [MUTANTS[0], booted], {MUTANTS[0].name: row(MUTANTS[0]), booted.name: row(booted, caught=False)}
+    )
+    assert "2 mutants, 1 caught." in text
+    assert text.splitlines()[-2].endswith(r"| what \| it &lt;was> |  |")
+    assert text.splitlines()[-1].endswith("| **not caught** | 0 |")
