@@ -10,6 +10,7 @@ earlier request, is no answer. (One that reads the agent's memory can answer in 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import socket
@@ -111,7 +112,9 @@ class Channel:
         self._spawn.delayafterread = None
         self._spawn.read_nonblocking = self._counted(self._spawn.read_nonblocking)
         self._ends = [pexpect.EOF, pexpect.TIMEOUT]
-        connection.sendall(PREAMBLE)
+        # Who is gone already, a QEMU that refuses its arguments for example, is missed by the first to send or receive.
+        with contextlib.suppress(OSError):
+            connection.sendall(PREAMBLE)
 
     def send(self, frame: Frame, timeout: float = 30.0) -> None:
         """Send a frame.

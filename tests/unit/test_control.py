@@ -47,6 +47,17 @@ def test_frames_survive_any_payload_and_noise_between_them(sent: list[Frame], no
         channel.close()
 
 
+def test_whoever_is_gone_before_the_first_byte_is_missed_by_the_first_wait() -> None:
+    near, far = socket.socketpair()
+    far.close()
+    channel = Channel(near)
+    with pytest.raises(ClosedError):
+        channel.receive(5)
+    with pytest.raises(ClosedError):
+        channel.send(Frame("ping"))
+    channel.close()
+
+
 def test_a_frame_inside_a_payload_is_payload(ends: tuple[Channel, socket.socket]) -> None:
     channel, far = ends
     inner = encode(Frame("exit", b"exited 0"))
