@@ -164,3 +164,20 @@ def test_the_environment_chooses_a_base(tmp_path: Path) -> None:
     assert "Debian's Linux 6.1 is not here, and no apt-get to fetch one" in done.stderr
     assert not (tmp_path / "dist").exists()
     assert offline("patch", cwd=tmp_path, BASE="nope").returncode == 2
+
+
+def test_a_port_where_no_base_can_be_had(tmp_path: Path) -> None:
+    done = offline("patch", "--or-port", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 3
+    assert "cannot download linux-4.15.tar.xz: none of 2 mirrors gives it" in done.stderr
+    assert "cannot be had either: " in done.stderr
+    assert "no apt-get to fetch one" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_no_port_where_linux_4_15_is_asked_for(tmp_path: Path) -> None:
+    named = offline("patch", "--or-port", cwd=tmp_path, BASE="linux-4.15")
+    assert named.returncode == 3
+    placed = offline("patch", "--or-port", cwd=tmp_path, LINUX_SRC="nowhere")
+    assert placed.returncode == 2
+    assert not [done for done in (named, placed) if "either" in done.stderr]

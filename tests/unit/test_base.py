@@ -52,14 +52,14 @@ def test_where_a_base_comes_from_is_one_of_three_kinds(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ('kind = "package"', 'kind = "parcel"', "parcel"),
-        ('kind = "package"', 'kind = "release"', "url"),
+        ('kind = "package"', 'kind = "release"', "urls"),
         ('"linux-source-toy"', '"--option"', "package"),
         ("megabytes = 9", "megabytes = 0", "megabytes"),
         ("submission = false", "submission = true", "known by its tree"),
         ("submission = false", "submission = false\nodd = 1", "odd"),
         (
             'kind = "package"\npackage = "linux-source-toy"\nmember = "usr/src/toy.tar.xz"\nmegabytes = 9',
-            f'kind = "release"\nurl = "http://127.0.0.1:1/x"\nsha256 = "{"0" * 64}"',
+            f'kind = "release"\nurls = ["http://127.0.0.1:1/x"]\nsha256 = "{"0" * 64}"',
             "a release has a tree",
         ),
     ],
