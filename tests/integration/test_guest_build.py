@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import proc
+from patchgen import proc, toolchain
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, UsageError
 from patchgen.guest import busybox, initramfs, kvm, machine, programs
@@ -168,7 +168,7 @@ def test_a_copied_programs_libraries_come_with_it(cache: Cache, shell: Path, tmp
     source.write_text("#include <math.h>\nint main(int c, char **v) { return (int)sqrt(c) + !v; }\n")
     program = tmp_path / "m"
     # No libraries by default in an image whose programs do not ask for them: libm here.
-    proc.run(["gcc", "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
+    proc.run([toolchain.tool("gcc"), "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
     entries = unpack(initramfs.with_files(cache, initramfs.build(cache), {"/root/m": program}).path.read_bytes())
     assert "lib/libm.so.6" in entries
 

@@ -12,7 +12,7 @@ import pytest
 from command import patchgen
 from kernels import Kernels
 
-from patchgen import resources
+from patchgen import resources, toolchain
 from patchgen.kernel import Kernel
 from patchgen.source import Source
 
@@ -208,7 +208,7 @@ def test_the_users_own_test_program(here: Path, series_kernel: Kernel) -> None:
 def test_no_qemu(here: Path, series_kernel: Kernel, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("git", "gcc", "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"):
+    for name in ("git", "gcc", toolchain.tool("gcc"), "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
     done = patchgen("run", "--kernel", str(series_kernel.image), "--", "true", cwd=here, PATH=str(tools))
