@@ -21,7 +21,7 @@ PARALLEL = -n $$(($$(nproc) + 2)) --dist worksteal
 export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-kernel test-builds nightly torture mutants coverage static lint bench clean
+.PHONY: help patch check test test-unit test-qemu test-kernel test-fresh test-builds nightly torture mutants coverage static lint bench clean
 .PHONY: host-patch host-test host-static elsewhere
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,9 @@ test-qemu: host-test $(VENV)/.made ## build the kernel with the series, boot it 
 
 test-kernel: host-test $(VENV)/.made-dev ## of all tests those that boot a kernel
 	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-kernel.xml -m "kernel and not builds" $(PYTEST_ARGS)
+
+test-fresh: ## try the set-up itself on a minimal system: SUITE=trixie or bookworm; as root, an hour with linux-4.15
+	@SUITE="$(SUITE)" tests/fresh.sh
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)
