@@ -70,20 +70,20 @@ def test_patch_check_bundle(here: Path) -> None:
 
 
 def test_a_port_is_checked_and_not_packed(here: Path, kernels: Kernels) -> None:
-    if "debian-6.1" not in (kernels.main, kernels.second):
+    if "debian-6.12" not in (kernels.main, kernels.second):
         pytest.skip(kernels.sentence())
-    done = patchgen("patch", "--base", "debian-6.1", "--json", cwd=here)
+    done = patchgen("patch", "--base", "debian-6.12", "--json", cwd=here)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made["archive"] is None
     assert {path.name for path in (here / "dist").rglob("*") if path.is_file()} == {
         patch["name"] for patch in made["patches"]
     }
-    assert {path.parent for path in (here / "dist").rglob("*.patch")} == {here / "dist/debian-6.1/patch"}
-    done = patchgen("check", "--base", "debian-6.1", cwd=here)
+    assert {path.parent for path in (here / "dist").rglob("*.patch")} == {here / "dist/debian-6.12/patch"}
+    done = patchgen("check", "--base", "debian-6.12", cwd=here)
     assert done.returncode == 0
     assert "checkpatch --strict: 0 errors, 0 warnings, 0 checks" in done.stdout
-    done = patchgen("bundle", "dist/debian-6.1/patch", "--base", "debian-6.1", cwd=here)
+    done = patchgen("bundle", "dist/debian-6.12/patch", "--base", "debian-6.12", cwd=here)
     assert done.returncode == 2
     assert "no base of a submission" in done.stderr
 

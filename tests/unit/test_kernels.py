@@ -13,7 +13,7 @@ from patchgen.base import DEFAULT
 from patchgen.errors import BaseError, DownloadError, MachineError, ToolMissingError
 from patchgen.settings import Settings
 
-OTHER = "debian-6.1"
+OTHER = "debian-6.12"
 
 
 def decide(*there: str, settings: Settings | None = None) -> Kernels:
@@ -25,14 +25,14 @@ def test_both() -> None:
     assert found == Kernels(DEFAULT, OTHER, {})
     assert not found.substitute
     assert not found.alone
-    assert found.sentence() == "kernel tests: on Linux 4.15; the conformance suite on Debian's Linux 6.1 too"
+    assert found.sentence() == "kernel tests: on Linux 4.15; the conformance suite on Debian's Linux 6.12 too"
 
 
 def test_only_the_release() -> None:
     found = decide(DEFAULT)
     assert (found.main, found.second, found.substitute) == (DEFAULT, "", False)
     assert not found.alone, "a second one should have been there"
-    assert "on Linux 4.15 (Debian's Linux 6.1 cannot be had: no network for debian-6.1)" in found.sentence()
+    assert "on Linux 4.15 (Debian's Linux 6.12 cannot be had: no network for debian-6.12)" in found.sentence()
 
 
 def test_only_debian() -> None:
@@ -40,7 +40,7 @@ def test_only_debian() -> None:
     assert (found.main, found.second, found.substitute) == (OTHER, "", True)
     assert found.alone
     assert found.sentence() == (
-        "kernel tests: on Debian's Linux 6.1, because Linux 4.15 cannot be had: no network for linux-4.15"
+        "kernel tests: on Debian's Linux 6.12, because Linux 4.15 cannot be had: no network for linux-4.15"
     )
 
 
@@ -48,7 +48,7 @@ def test_neither() -> None:
     found = decide()
     assert (found.main, found.second) == ("", "")
     assert found.sentence().startswith("kernel tests: NONE")
-    assert all(name in found.sentence() for name in ("Linux 4.15", "Debian's Linux 6.1"))
+    assert all(name in found.sentence() for name in ("Linux 4.15", "Debian's Linux 6.12"))
 
 
 def test_a_source_that_the_caller_names_must_be_right() -> None:
