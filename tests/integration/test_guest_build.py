@@ -117,8 +117,8 @@ def test_another_system_call_number_is_another_image(cache: Cache, shell: Path) 
 
 def test_the_users_program_replaces_ours(cache: Cache, shell: Path, tmp_path: Path) -> None:
     source = tmp_path / "theirs.c"
-    # Old C that only warns: implicit declaration, unused variable.
-    source.write_text('int main() { int unused; puts("the course\'s own"); return 0; }\n')
+    # Old C, of which gcc only warned: implicit declaration, implicit int, unused variable, a number for a pointer.
+    source.write_text('count; main() { int unused; char *p = 1; puts("the course\'s own"); return !p; }\n')
     image = initramfs.build(cache, Choice(sources={"test_program": source}))
     assert b"the course's own" in unpack(image.path.read_bytes())["root/test"].data
 

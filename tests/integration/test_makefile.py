@@ -42,9 +42,8 @@ def checkout(tmp_path: Path) -> Path:
 
 def make_patch(place: Path) -> str:
     python = place.parent / "python"
-    done = subprocess.run(
-        ["make", "patch", f"PYTHON={python}"], cwd=place, capture_output=True, text=True, check=False, timeout=60
-    )
+    command = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", "patch", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
