@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import toytree
-from command import POWERLESS, patchgen
+from command import POWERLESS, offline, patchgen
 from toytree import File
-
-CLOSED = "http://127.0.0.1:1"
-
-
-def offline(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -> subprocess.CompletedProcess[str]:
-    """Run patchgen with no way out to the network."""
-    closed = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
-    return patchgen(*words, cwd=cwd, prefix=prefix, **{**closed, **env})
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])

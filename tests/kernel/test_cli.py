@@ -9,11 +9,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import patchgen
+from command import offline, patchgen
 from kernels import Kernels
 
-from patchgen import resources, toolchain
+from patchgen import base, resources, toolchain
+from patchgen.cache import Cache
 from patchgen.kernel import Kernel
+from patchgen.settings import Settings
 from patchgen.source import Source
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -86,6 +88,31 @@ def test_a_port_is_checked_and_not_packed(here: Path, kernels: Kernels) -> None:
     done = patchgen("bundle", "dist/debian-6.12/patch", "--base", "debian-6.12", cwd=here)
     assert done.returncode == 2
     assert "no base of a submission" in done.stderr
+
+
+def test_a_port_stands_in_where_linux_4_15_cannot_be_had(
+    here: Path, kernels: Kernels, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "debian-6.12" not in (kernels.main, kernels.second):
+        pytest.skip(kernels.sentence())
+    kept, cache = Cache(settings.cache).root, Cache(tmp_path / "cache").root
+    cache.mkdir(parents=True)
+    for name in ("objects.git", "trees"):
+        (cache / name).symlink_to(kept / name)
+    # What the user's cache has, but for the release.
+    release = f"{base.load(base.DEFAULT).tree}.json"
+    shutil.copytree(kept / "bases", cache / "bases", ignore=shutil.ignore_patterns(release))
+    for name in ("BASE", "LINUX_SRC", "LINUX_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATCHGEN_CACHE", str(tmp_path / "cache"))
+    done = offline("patch", "--or-port", cwd=here)
+    assert done.returncode == 0, done.stderr
+    first, *between, last = done.stdout.splitlines()
+    assert first == last
+    assert first.startswith("this is a port to Debian's Linux 6.12, to look at and to test, because Linux 4.15 cannot")
+    assert "checkpatch --strict: 0 errors, 0 warnings, 0 checks" in between
+    assert {path.parent for path in (here / "dist").rglob("*") if path.is_file()} == {here / "dist/debian-6.12/patch"}
+    assert offline("patch", "--or-port", cwd=here, BASE=base.DEFAULT).returncode == 3
 
 
 @REPORT
