@@ -6,6 +6,12 @@ BIN := $(VENV)/bin
 PATCHGEN := $(BIN)/patchgen
 PYTEST := $(BIN)/python -m pytest
 JUNIT := dist/junit
+# An environment has absolute paths in it and is for one Python: where it was made for another place (the checkout was moved
+# or copied since) or another Python, it is made anew.
+PLACE := $(shell { pwd -P; $(PYTHON) -V; } 2>&1 | cksum | cut -d' ' -f1)
+ELSEWHERE := $(if $(filter $(PLACE),$(shell cat $(VENV)/.place 2>/dev/null)),,elsewhere)
+RIGHT_VENV = { test "$$(cat $(VENV)/.place 2>/dev/null)" = $(PLACE) \
+  || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && echo $(PLACE) >$(VENV)/.place; }; }
 # Decides on which kernels the tests run, builds them, and hands the decision on.
 PREPARED = kernels=$$($(BIN)/python tests/prepare.py) && PATCHGEN_TEST_KERNELS="$$kernels"
 # Two workers more than there are CPUs, since many tests wait for something; PARALLEL= for one process.
@@ -15,18 +21,18 @@ PARALLEL = -n $$(($$(nproc) + 2)) --dist worksteal
 export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help patch check test test-unit test-qemu test-kernel test-builds nightly torture mutants coverage static lint bench clean
-.PHONY: host-patch host-test host-static
+.PHONY: help patch check test test-unit test-qemu test-kernel test-fresh test-builds nightly torture mutants coverage static lint bench clean
+.PHONY: host-patch host-test host-static elsewhere
 .DELETE_ON_ERROR:
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 patch: host-patch $(VENV)/.made ## write dist/patch/*.patch, dist/patch/report.*, dist/patch.tar.gz
-	@$(PATCHGEN) patch
+	@$(PATCHGEN) patch --or-port
 
 check: patch ## check dist/patch.tar.gz: git am, white space, checkpatch --strict, the report
-	@$(PATCHGEN) check
+	@$(PATCHGEN) check --or-port
 
 test: host-test $(VENV)/.made-dev ## run every test: unit, integration, and on the real kernel in QEMU
 	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test.xml $(PYTEST_ARGS)
@@ -35,11 +41,13 @@ test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
 	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
 
 test-qemu: host-test $(VENV)/.made ## build the kernel with the series, boot it in QEMU, hold it to each sentence of the assignment
-	@base=$$($(BIN)/python tests/prepare.py --base) \
-	  && $(PATCHGEN) test --base "$$base" -s 2 -s 3 --junit $(JUNIT)/test-qemu.xml $(TEST_ARGS)
+	@$(PATCHGEN) test --or-port -s 2 -s 3 --junit $(JUNIT)/test-qemu.xml $(TEST_ARGS)
 
 test-kernel: host-test $(VENV)/.made-dev ## of all tests those that boot a kernel
 	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-kernel.xml -m "kernel and not builds" $(PYTEST_ARGS)
+
+test-fresh: ## try the set-up itself on a minimal system: SUITE=trixie or bookworm; as root, an hour with linux-4.15
+	@SUITE="$(SUITE)" tests/fresh.sh
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)
@@ -77,14 +85,14 @@ host-patch host-test host-static: host-%:
 	@$(PYTHON) -I -c 'import sys; sys.path.append("$(CURDIR)"); from patchgen.host import main; sys.exit(main(sys.argv[1:]))' ensure $*
 
 # An environment is whole when its stamp is there; one that failed half-way is removed.
-$(VENV)/.made: pyproject.toml | host-patch
+$(VENV)/.made: pyproject.toml $(ELSEWHERE) | host-patch
 	@echo "setting up $(VENV)" >&2
-	@{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } \
+	@$(RIGHT_VENV) \
 	  && $(BIN)/python -m pip install -q --disable-pip-version-check -e . \
 	  && touch $@ || { rm -rf $(VENV); echo "error: cannot set up $(VENV)" >&2; exit 3; }
 
-$(VENV)/.made-dev: pyproject.toml | host-patch
+$(VENV)/.made-dev: pyproject.toml $(ELSEWHERE) | host-patch
 	@echo "setting up $(VENV) with the test tools" >&2
-	@{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } \
+	@$(RIGHT_VENV) \
 	  && $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]' \
 	  && touch $(VENV)/.made $@ || { rm -rf $(VENV); echo "error: cannot set up $(VENV)" >&2; exit 3; }

@@ -15,7 +15,10 @@ from patchgen.errors import CommandError, DownloadError, MachineError, TimeoutEx
 
 _ATTEMPTS = 3
 _UPDATE_SECONDS = 300
-_NO_SUCH = re.compile(r"^E: (?:Unable to locate package|Package '?\S+'? has no installation candidate)", re.MULTILINE)
+_ANOTHER = "another package came"
+_NO_SUCH = re.compile(
+    rf"^E: (?:Unable to locate package|Package '?\S+'? has no installation candidate)|^{_ANOTHER}", re.MULTILINE
+)
 _FULL = re.compile(r"No space left on device|[Yy]ou don't have enough free space")
 
 
@@ -59,6 +62,8 @@ def download(
         "Dir::State::Lists": directory / "lists",
         "Dir::State::status": "/dev/null",
         "Dir::Cache": directory / "cache",
+        # Else a name that no mirror has is taken for a regular expression: linux-source-6.1 brings linux-source-6.12.
+        "APT::Cmd::Pattern-Only": "true",
     }
     if architecture:
         options |= {"APT::Architecture": architecture, "APT::Architectures": architecture}
@@ -73,7 +78,11 @@ def download(
             if _FULL.search(output):
                 raise MachineError(f"no room to fetch {package}", hint=NO_ROOM, evidence=proc.tail(output)) from error
             continue
-        return next(directory.glob("*.deb"))
+        if file := next(directory.glob(f"{package}_*.deb"), None):
+            return file
+        # An apt before 2.0 knows no such option.
+        output = f"{_ANOTHER}: " + ", ".join(path.name for path in directory.glob("*.deb"))
+        break
     why = "the mirrors do not have it" if _NO_SUCH.search(output) else "no mirror answers, or the download broke"
     raise DownloadError(f"cannot fetch the package {package} with apt: {why}", hint=hint, evidence=proc.tail(output))
 

@@ -23,16 +23,16 @@ class Release(_Model):
     """A release tarball, and how it is known to be the right one.
 
     Attributes:
-        url: its address.
+        urls: its addresses, tried in this order.
         sha256: its checksum.
     """
 
     kind: Literal["release"] = "release"
-    url: str
+    urls: tuple[str, ...] = Field(min_length=1)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
     def __str__(self) -> str:
-        return self.url
+        return self.urls[0]
 
 
 class Package(_Model):
@@ -138,8 +138,12 @@ class Base(_Model):
 
 
 def names(directory: Path = resources.BASES) -> list[str]:
-    """Return the names of all bases, the default first."""
-    return sorted((file.stem for file in directory.glob("*.toml")), key=lambda name: (name != DEFAULT, name))
+    """Return the names of all bases: the default first, then the others by the version in their names, newest first."""
+
+    def order(name: str) -> tuple[bool, list[int], str]:
+        return name != DEFAULT, [-int(number) for number in re.findall(r"\d+", name)], name
+
+    return sorted((file.stem for file in directory.glob("*.toml")), key=order)
 
 
 def load(name: str = DEFAULT, directory: Path = resources.BASES) -> Base:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import unidiff
 
-from patchgen import proc
+from patchgen import proc, toolchain
 from patchgen.errors import GuestError, MachineError
 from patchgen.repository import answer, bare_repository, git_errors
 from patchgen.sandbox import with_files
@@ -265,7 +265,7 @@ def _gcov(directory: Path, targets: Sequence[str], sandbox: Sandbox | None) -> l
     Raises:
         MachineError: it cannot read them; gcov must be that of the compiler.
     """
-    command = [proc.find("gcov"), "--json-format", "--stdout", "--branch-probabilities", *targets]
+    command = [proc.find(toolchain.tool("gcov")), "--json-format", "--stdout", "--branch-probabilities", *targets]
     box = sandbox and with_files(sandbox, sandbox.limits, directory)
     result = proc.run(command, cwd=directory, timeout=_SECONDS, sandbox=box)
     lines = [*result.stdout.splitlines(), *result.stderr.splitlines()]

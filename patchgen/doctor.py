@@ -40,7 +40,7 @@ class Item:
 def examine(settings: Settings) -> list[Item]:
     """Look at the host's programs, the cache, the disk and the kernel sources; change nothing."""
     items = [
-        Item(need.name, need.present(), need.optional, need.command, f"as root: {host.install_line([need])}")
+        Item(need.name, need.present(), need.optional, need.what(), f"as root: {host.install_line([need])}")
         for need in host.needs()
     ]
     sources = [_source_item(bases.load(name), settings) for name in bases.names()]

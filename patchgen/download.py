@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,37 @@ _ATTEMPTS = 5
 _TIMEOUT = (15.0, 60.0)  # seconds until a connection stands, and between two pieces of it
 _PIECE = 1 << 15  # what comes of a piece before the connection breaks is lost
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+
+
+def fetch_from_any(urls: Sequence[str], sha256: str, target: Path, *, hint: str = "") -> str:
+    """Download a file from the first of some mirrors that has it, as `fetch` does.
+
+    Args:
+        urls: its addresses, at least one, in the order in which they are tried.
+        sha256: what the content must hash to.
+        target: where to.
+        hint: what to do if no mirror has it.
+
+    Returns:
+        The address that it came from.
+
+    Raises:
+        DownloadError: none has it; the evidence says what is wrong with each.
+        MachineError: the disk is full or read-only.
+    """
+    failed: list[DownloadError] = []
+    for url in urls:
+        try:
+            fetch(url, sha256, target, hint=hint)
+        except DownloadError as error:
+            failed.append(error)
+        else:
+            return url
+    if len(failed) == 1:
+        raise failed[0]
+    evidence = "\n".join(line for error in failed for line in (error.message, *error.evidence.splitlines()))
+    message = f"cannot download {target.name}: none of {len(failed)} mirrors gives it"
+    raise DownloadError(message, hint=hint, evidence=evidence) from failed[0]
 
 
 def fetch(url: str, sha256: str, target: Path, *, hint: str = "") -> None:

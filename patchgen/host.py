@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import proc, resources, syscalls
+from patchgen import proc, resources, syscalls, toolchain
 from patchgen.errors import CommandError, MachineError, PatchgenError, ToolMissingError
 
 _PROBE_SECONDS = 60.0
@@ -29,7 +29,7 @@ class Need:
 
     Attributes:
         name: for people.
-        package: Debian package that brings it.
+        packages: Debian packages that bring it.
         stages: what it is needed for: "patch", "test", "static".
         command: the program that must be found, "" if `probe` tells.
         probe: the probe that tells, "" if `command` does.
@@ -37,11 +37,15 @@ class Need:
     """
 
     name: str
-    package: str
+    packages: tuple[str, ...]
     stages: tuple[str, ...]
     command: str = ""
     probe: str = ""
     optional: bool = False
+
+    def what(self) -> str:
+        """Return the program that is looked for; "" if it is none."""
+        return toolchain.tool("gcc") if self.probe == "i386" else self.command
 
     def present(self) -> bool:
         """Return whether the host has it."""
@@ -59,11 +63,11 @@ def _has_venv() -> bool:
     return True
 
 
-def _has_multilib() -> bool:
+def _makes_i386_programs() -> bool:
     """A 32-bit program must compile and link, statically and against the shared library."""
     with tempfile.TemporaryDirectory(prefix="patchgen-") as scratch:
         for kind in ([], ["-static"]):
-            command = ["gcc", "-m32", *kind, "-x", "c", "-", "-o", "probe"]
+            command = [toolchain.tool("gcc"), "-m32", *kind, "-x", "c", "-", "-o", "probe"]
             try:
                 proc.run(command, cwd=Path(scratch), stdin=_C_PROBE, timeout=_PROBE_SECONDS)
             except (CommandError, ToolMissingError):
@@ -71,7 +75,7 @@ def _has_multilib() -> bool:
     return True
 
 
-_PROBES = {"venv": _has_venv, "multilib": _has_multilib, "seccomp": syscalls.there}
+_PROBES = {"venv": _has_venv, "i386": _makes_i386_programs, "seccomp": syscalls.there}
 
 
 def needs(stage: str | None = None) -> list[Need]:
@@ -80,7 +84,7 @@ def needs(stage: str | None = None) -> list[Need]:
     found = [
         Need(
             name=item["name"],
-            package=item["package"],
+            packages=(item["package"],) if "package" in item else toolchain.packages(),
             stages=tuple(item["for"]),
             command=item.get("command", ""),
             probe=item.get("probe", ""),
@@ -98,7 +102,7 @@ def missing(stage: str | None = None) -> list[Need]:
 
 def install_line(lacking: Sequence[Need]) -> str:
     """Return the command that installs them all."""
-    packages = sorted({need.package for need in lacking})
+    packages = sorted({package for need in lacking for package in need.packages})
     return f"apt-get install -y --no-install-recommends {' '.join(packages)}"
 
 
@@ -141,6 +145,7 @@ def ensure(stage: str) -> None:
         raise MachineError(
             "the packages cannot be installed", hint=f"as root, run: {line}", evidence=error.output
         ) from error
+    toolchain.prefix.cache_clear()  # what was installed may be the compiler
     still = [need for need in missing(stage) if not need.optional]
     if still:
         raise MachineError(f"installed, but still missing: {', '.join(need.name for need in still)}")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from patchgen import kernel_box, proc, progress, resources, tree
+from patchgen import kernel_box, proc, progress, resources, toolchain, tree
 from patchgen.base import DEFAULT
 from patchgen.cache import Cache, digest, machine_faults, prune, replacing, write_text
 from patchgen.errors import BuildError, MachineError, UsageError
@@ -41,7 +41,7 @@ _MACHINE = re.compile(r"No space left on device|Killed signal terminated program
 _WORKSPACE = re.compile(r"^/.*/work/[^/]+/[^/]+/src/")
 # For make, which looks at the file that it compiles. What .incbin includes is in no dependency file, so ccache would
 # give one kernel the compressed image of another (piggy.S) if it had the same size.
-_COMPILER = "$(if $(filter %.S,$<),,ccache )gcc"
+_COMPILER = "$(if $(filter %.S,$<),,ccache )$(CROSS_COMPILE)gcc"
 _ERROR = re.compile(r"error:|Error \d|\*\*\*|undefined reference|No rule to make")
 
 
@@ -147,7 +147,7 @@ def compiler() -> str:
     Raises:
         ToolMissingError: gcc is not installed.
     """
-    return proc.run([proc.find("gcc"), "--version"], cwd=Path("/"), timeout=30).stdout.splitlines()[0]
+    return proc.run([proc.find(toolchain.tool("gcc")), "--version"], cwd=Path("/"), timeout=30).stdout.splitlines()[0]
 
 
 def key_of(config: Config, tree_id: str, source: Source, before: Sequence[str] | None = None) -> str:
@@ -463,7 +463,7 @@ class _Maker:
         # dependency file where the workspace is, and ccache need not find the real path of each header: with an
         # absolute one, and CCACHE_BASEDIR, it makes ten thousand readlink calls for one object, an eighth of its time.
         source = f"srctree={os.path.relpath(self._seen.files, output)}"
-        return [proc.find("make"), f"O={output}", f"ARCH={self._config.arch}", source, *cc, *profile, *targets]
+        return [*make_for(self._config.arch, output), source, *cc, *profile, *targets]
 
     def _run(
         self,
@@ -623,6 +623,11 @@ class _Maker:
         return BuildError(f"the {self._config.title} does not build", evidence="\n".join(shown))
 
 
+def make_for(arch: str, output: Path) -> list[str]:
+    """Return the beginning of a command that runs make for an architecture in a build directory."""
+    return [proc.find("make"), f"O={output}", f"ARCH={arch}", *toolchain.cross_compile(arch)]
+
+
 def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None:
     """Run one of make's configuration targets.
 
@@ -651,7 +656,7 @@ def start_config(config: Config, source: Source, cache: Cache) -> str:
     if not kept.is_file():
         files = tree.pristine(source, cache)
         with cache.scratch("config") as scratch:
-            command = [proc.find("make"), f"O={scratch}", f"ARCH={config.arch}"]
+            command = make_for(config.arch, scratch)
             make_config([*command, config.start], files, {})
             with (scratch / ".config").open("a") as file:
                 for fragment in config.fragments:
@@ -669,7 +674,7 @@ def configuration(space: tree.Workspace, arch: str, target: str) -> dict[str, st
     """
     output = space.output(f"config-{target}")
     output.mkdir(parents=True, exist_ok=True)
-    make_config([proc.find("make"), f"O={output}", f"ARCH={arch}", target], space.files, {})
+    make_config([*make_for(arch, output), target], space.files, {})
     return parse_config((output / ".config").read_text())
 
 

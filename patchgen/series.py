@@ -42,6 +42,7 @@ def _anchor(text: str) -> str:
 
 
 TreePath = Annotated[str, AfterValidator(_tree_path)]
+Anchor = Annotated[str, AfterValidator(_anchor)]
 
 
 class _Model(BaseModel):
@@ -59,7 +60,7 @@ class Edit(_Model):
     """
 
     patch: str
-    anchor: Annotated[str, AfterValidator(_anchor)]
+    anchor: Anchor
     where: Literal["before", "after", "replace"]
     text: str
 
@@ -95,12 +96,13 @@ class BaseFile(_Model):
     Attributes:
         parameters: defaults that replace those of series.toml.
         moved: files that are edited in the place of others, by the others' paths. The edits stay theirs.
-        anchors: by path, what stands there in the place of an anchor, which is named by any part of it.
+        anchors: by path, what stands there in the place of an anchor, which is named by any part of it. With several
+            anchors the edit is made at each of them.
     """
 
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     moved: dict[TreePath, TreePath] = Field(default_factory=dict)
-    anchors: dict[TreePath, dict[str, Annotated[str, AfterValidator(_anchor)]]] = Field(default_factory=dict)
+    anchors: dict[TreePath, dict[str, Anchor | tuple[Anchor, ...]]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,15 +225,17 @@ def _moved(patches: Sequence[Patch], differs: BaseFile) -> tuple[Patch, ...]:
     return tuple(Patch(id=one.id, paths=[differs.moved.get(path, path) for path in one.paths]) for one in patches)
 
 
-def _anchored(edits: Sequence[Edit], anchors: Mapping[str, str], where: str) -> tuple[Edit, ...]:
+def _anchored(edits: Sequence[Edit], anchors: Mapping[str, str | tuple[str, ...]], where: str) -> tuple[Edit, ...]:
     """Return the edits of a file with a base's own anchors."""
-    fresh = list(edits)
-    for part, anchor in anchors.items():
+    fresh = [[edit] for edit in edits]
+    for part, own in anchors.items():
         found = [number for number, edit in enumerate(edits) if part in edit.anchor]
         if len(found) != 1:
             raise SeriesError(f"{where}: {len(found)} anchors of the series have {part!r} in them, one must")
-        fresh[found[0]] = edits[found[0]].model_copy(update={"anchor": anchor})
-    return tuple(fresh)
+        [number] = found
+        several = [own] if isinstance(own, str) else own
+        fresh[number] = [edits[number].model_copy(update={"anchor": anchor}) for anchor in several]
+    return tuple(edit for some in fresh for edit in some)
 
 
 def _check(series: Series) -> None:

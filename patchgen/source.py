@@ -297,9 +297,9 @@ def _from_origin(base: Base, cache: Cache, touched: Collection[str]) -> importer
 
 def _from_release(base: Base, release: Release, cache: Cache) -> importer.Stored:
     """Download the release and import it."""
-    tarball = cache.directory("downloads") / release.url.rsplit("/", 1)[-1]
-    download.fetch(
-        release.url,
+    tarball = cache.directory("downloads") / release.urls[0].rsplit("/", 1)[-1]
+    came_from = download.fetch_from_any(
+        release.urls,
         release.sha256,
         tarball,
         hint=f"set {variable(base)}=... to a checkout, directory or tarball of {base.name};"
@@ -308,10 +308,10 @@ def _from_release(base: Base, release: Release, cache: Cache) -> importer.Stored
 
     def accept(_repo: Repository, tree: str) -> None:
         if tree != base.tree:
-            raise _refused(release.url, f"its tree is {tree}, expected {base.tree}; the base's data is wrong")
+            raise _refused(came_from, f"its tree is {tree}, expected {base.tree}; the base's data is wrong")
 
     with importer.locked(cache):
-        kept = importer.from_tarball(cache, tarball, base.ignored, release.url, accept)
+        kept = importer.from_tarball(cache, tarball, base.ignored, came_from, accept)
     tarball.unlink(missing_ok=True)
     return kept
 

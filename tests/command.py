@@ -25,3 +25,9 @@ def patchgen(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -
     assert "Traceback" not in done.stderr, done.stderr
     assert "internal error" not in done.stderr, done.stderr
     return done
+
+
+def offline(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -> subprocess.CompletedProcess[str]:
+    """Run patchgen with no way out to the network."""
+    closed = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1")
+    return patchgen(*words, cwd=cwd, prefix=prefix, **{**closed, **env})

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from patchgen import base, pipeline
-from patchgen.errors import BaseError, DownloadError, PatchgenError
+from patchgen import base, choice
+from patchgen.errors import BaseError, DownloadError
 from patchgen.settings import Settings, load
 
 VARIABLE = "PATCHGEN_TEST_KERNELS"
 
 # Read before any test's isolation hides the caller's cache, source and programs.
 SETTINGS = load(Path.cwd())
-_DECIDED, _ASKED = os.environ.get(VARIABLE, ""), bool(os.environ.get("BASE"))
+_DECIDED = os.environ.get(VARIABLE, "")
 
 
 @dataclass(frozen=True)
@@ -59,30 +59,17 @@ class Kernels:
         return f"kernel tests: on {titles[self.main]}{also}" + (f" ({why})" if why else "")
 
 
-def fetch(settings: Settings) -> None:
-    """Get the base that the settings name into the cache.
-
-    Raises:
-        PatchgenError: it cannot be had.
-    """
-    pipeline.open_project(settings, {}).source()
-
-
-def decide(
-    settings: Settings, asked: bool, obtain: Callable[[Settings], None] = fetch, *, beside: bool = True
-) -> Kernels:
+def decide(settings: Settings, obtain: choice.Obtain = choice.fetch) -> Kernels:
     """Find out which bases can be had.
 
     Args:
-        settings: the caller's.
-        asked: the caller has named a base: then it is the only one.
+        settings: the caller's; a base that they name is the only one.
         obtain: brings a base into the cache, or raises.
-        beside: another one is wanted beside linux-4.15, not only in its place.
 
     Raises:
         PatchgenError: what the caller named cannot be had, or the machine is at fault in a way that hits every base.
     """
-    if asked:
+    if choice.is_named(settings):
         obtain(settings)
         return Kernels(settings.base, "", {})
     lacking: dict[str, str] = {}
@@ -92,23 +79,11 @@ def decide(
         if settings.linux_src:
             raise
         lacking[base.DEFAULT] = error.message
-    if not lacking and not beside:
-        return Kernels(base.DEFAULT, "", {})
-    others = [name for name in base.names() if name != base.DEFAULT]
-    there = next((name for name in others if _can_be_had(name, settings, obtain, lacking)), "")
+    there = choice.newest_other(settings, obtain, lacking)
     return Kernels(there, "", lacking) if base.DEFAULT in lacking else Kernels(base.DEFAULT, there, lacking)
 
 
-def _can_be_had(name: str, settings: Settings, obtain: Callable[[Settings], None], lacking: dict[str, str]) -> bool:
-    try:
-        obtain(settings.model_copy(update={"base": name}))
-    except PatchgenError as error:
-        lacking[name] = error.message
-        return False
-    return True
-
-
-def of_this_run(*, beside: bool = True) -> Kernels:
+def of_this_run() -> Kernels:
     """Return what was decided for this run; decide now, if pytest was started without prepare.py.
 
     Raises:
@@ -116,7 +91,7 @@ def of_this_run(*, beside: bool = True) -> Kernels:
     """
     if known := decided():
         return known
-    return decide(SETTINGS, _ASKED or SETTINGS.base != base.DEFAULT, beside=beside)
+    return decide(SETTINGS)
 
 
 def decided() -> Kernels | None:

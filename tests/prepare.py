@@ -2,9 +2,6 @@
 
 The decision goes to standard output, for the variable that kernels.py reads. Where no kernel can be had it says so and
 succeeds: the tests are then skipped, with the same reason.
-
-With --base it builds nothing, and prints only the name of the base for `patchgen test`: the one that was asked for,
-linux-4.15 if none was, also where neither that nor another can be had, so that the command says why.
 """
 
 from __future__ import annotations
@@ -23,9 +20,6 @@ _CONFORMANCE = (("series", "small"),)
 
 def main() -> int:
     """Build them; return the exit status."""
-    if sys.argv[1:] == ["--base"]:
-        print(name_of_base())  # noqa: T201 - what is asked for
-        return 0
     try:
         chosen = kernels.of_this_run()
         progress.note(chosen.sentence())
@@ -36,16 +30,6 @@ def main() -> int:
     except PatchgenError as error:
         progress.warn(f"kernel tests cannot run: {error.message}")
     return 0
-
-
-def name_of_base() -> str:
-    """Return the name of the base to work on; what is wrong with it says the command that gets it."""
-    try:
-        chosen = kernels.of_this_run(beside=False)
-    except PatchgenError:
-        return kernels.SETTINGS.base
-    progress.note(chosen.sentence())
-    return chosen.main or kernels.SETTINGS.base
 
 
 def build(project: Project, wanted: tuple[tuple[str, str], ...]) -> None:

@@ -85,7 +85,7 @@ def base(url: str = "http://127.0.0.1:1/linux-toy.tar.xz", sha256: str = "0" * 6
         ignored=tuple(IGNORED),
         tags=("v4.15",),
         makefile={"VERSION": "4", "PATCHLEVEL": "15", "SUBLEVEL": "0", "EXTRAVERSION": ""},
-        origin=Release(url=url, sha256=sha256),
+        origin=Release(urls=(url,), sha256=sha256),
         blobs={path: blob_id(RELEASE[path].data) for path in TOUCHED if path in RELEASE},
     )
 

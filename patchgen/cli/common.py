@@ -54,6 +54,12 @@ SeriesName = Annotated[
 Base = Annotated[
     str | None, typer.Option("--base", metavar="NAME", help="The kernel to work on; default: linux-4.15, or BASE.")
 ]
+OrPort = Annotated[
+    bool,
+    typer.Option(
+        "--or-port", help="If no base is named and linux-4.15 cannot be had: work on the newest other base that can."
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are written.")]
 
 
@@ -65,6 +71,27 @@ def load_settings(base: str | None = None) -> settings.Settings:
     """
     found = settings.load(Path.cwd())
     return found.model_copy(update={"base": base}) if base else found
+
+
+def choose(found: settings.Settings, or_port: bool) -> tuple[settings.Settings, str]:
+    """Return the settings with the base to work on.
+
+    Args:
+        found: the user's settings.
+        or_port: where linux-4.15 cannot be had, another base may stand in for it.
+
+    Returns:
+        The settings, and what to tell people about a base that stands in for linux-4.15; "" if none does.
+
+    Raises:
+        PatchgenError: no base can be had.
+    """
+    if not or_port:
+        return found, ""
+    from patchgen import choice
+
+    chosen = choice.choose(found)
+    return found.model_copy(update={"base": chosen.name}), chosen.sentence()
 
 
 def output_of(project: Project) -> Path:

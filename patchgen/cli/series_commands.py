@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,10 @@ from patchgen.cli import common
 from patchgen.findings import Finding, Severity, Verdict
 
 if TYPE_CHECKING:
+    from patchgen.bundle import Bundle
+    from patchgen.pipeline import Generated, Project
     from patchgen.report import Report
+    from patchgen.source import Source
 
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -54,37 +57,75 @@ def patch(
     series: common.SeriesName = None,
     base: common.Base = None,
     output: common.Output | None = None,
+    or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
-    """Generate the series: DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.*, DIR/patch.tar.gz."""
+    """Generate the series: DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.*, DIR/patch.tar.gz.
+
+    A port that stands in for linux-4.15 (--or-port) is also checked.
+    """
     from patchgen import pipeline
 
-    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_), series)
+    settings, port = common.choose(common.load_settings(base), or_port)
+    project = pipeline.open_project(settings, common.parse_set(set_), series)
     output = output or common.output_of(project)
+    if port and not json:
+        typer.echo(port)
     made = pipeline.generate(project)
     packed = pipeline.pack(made.files, project.settings) if made.report else None
     pipeline.write(made, packed, output)
     if made.report:
         _warn_of(made.report)
-    rows = [
+    checked = _check_port(project, made.origin, output / "patch") if port else None
+    if json:
+        common.emit({**_as_dict(made, packed, output), "port": port})
+    else:
+        _show_made(made, packed, output)
+        if checked:
+            _show(output / "patch", checked)
+            typer.echo(port)
+    if checked and not checked.ok:
+        raise typer.Exit(1)
+
+
+def _check_port(project: Project, origin: Source, directory: Path) -> Verdict:
+    """Check the patches that were written, as `patchgen check` does."""
+    from patchgen import check as checking
+    from patchgen import submission as submissions
+
+    return checking.check(submissions.load(directory, project.cache), origin, project.cache)[0]
+
+
+def _rows(made: Generated) -> list[dict[str, Any]]:
+    """Return what is told of each patch."""
+    return [
         {"name": one.name, "subject": one.subject, "files": len(one.files), "added": one.added, "removed": one.removed}
         for one in made.patches
     ]
-    if json:
-        common.emit(
-            {
-                "patches": rows,
-                "tree": made.composed.tree,
-                "directory": str(output / "patch"),
-                "archive": str(output / pipeline.ARCHIVE) if packed else None,
-                "tar_sha256": packed.digest if packed else None,
-                "placeholders": list(made.report.placeholders) if made.report else [],
-            }
-        )
-        return
+
+
+def _as_dict(made: Generated, packed: Bundle | None, output: Path) -> dict[str, Any]:
+    """Return what was made, for a program."""
+    from patchgen import pipeline
+
+    return {
+        "patches": _rows(made),
+        "tree": made.composed.tree,
+        "directory": str(output / "patch"),
+        "archive": str(output / pipeline.ARCHIVE) if packed else None,
+        "tar_sha256": packed.digest if packed else None,
+        "placeholders": list(made.report.placeholders) if made.report else [],
+    }
+
+
+def _show_made(made: Generated, packed: Bundle | None, output: Path) -> None:
+    """Print what was made, for people."""
+    from patchgen import pipeline
+
+    rows = _rows(made)
     for row in rows:
         typer.echo(f"{row['name']}  {row['files']} files, +{row['added']} -{row['removed']}")
-    added, removed = sum(one.added for one in made.patches), sum(one.removed for one in made.patches)
+    added, removed = sum(row["added"] for row in rows), sum(row["removed"] for row in rows)
     typer.echo(f"{len(rows)} patches, +{added} -{removed}; all apply to {made.origin.base.title} with git am")
     if packed:
         typer.echo(f"{output / pipeline.ARCHIVE} (tar sha256 {packed.digest})")
@@ -109,14 +150,18 @@ def check(
     ] = None,
     trust: common.Trust = False,
     base: common.Base = None,
+    or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
     """Check a submission without building it: shape, git am, white space, checkpatch, the report's length."""
     from patchgen import check as checking
-    from patchgen import pipeline
+    from patchgen import pipeline, progress
     from patchgen import submission as submissions
 
-    project = pipeline.open_project(common.load_settings(base), {})
+    settings, port = common.choose(common.load_settings(base), or_port)
+    if port:
+        progress.note(port)
+    project = pipeline.open_project(settings, {})
     output = common.output_of(project)
     default = output / (pipeline.ARCHIVE if project.base.submission else "patch")
     box = common.handling(submission, trust, True).sandbox

@@ -45,13 +45,17 @@ def run_scenarios(
     allow_build_changes: common.AllowBuildChanges = False,
     set_: common.Set = None,
     base: common.Base = None,
+    or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on the kernel under test, each in a freshly booted guest."""
-    from patchgen import pipeline, results, runner
+    from patchgen import pipeline, progress, results, runner
 
     chosen = _chosen(only, sentences or [])
-    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
+    settings, port = common.choose(common.load_settings(base), or_port)
+    if port:
+        progress.note(port)
+    project = pipeline.open_project(settings, common.parse_set(set_))
     if list_:
         known = _known(project, kernel, submission, vanilla, (trust, allow_build_changes))
         _show_table(results.table(known), json)
@@ -87,6 +91,8 @@ def run_scenarios(
             _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_, project.base.name))
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
+    if port:
+        progress.note(port)
     raise typer.Exit(1 if counts["FAILED"] else 0)
 
 

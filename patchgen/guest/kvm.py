@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from patchgen import cache as caching
-from patchgen import proc
+from patchgen import proc, toolchain
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, TimeoutExpiredError
 from patchgen.guest import machine as machines
@@ -59,11 +59,10 @@ def works(cache: Cache, machine: Machine, name: Accelerator, seconds: float = SE
 
 def _assemble(directory: Path) -> Path:
     """Return the boot sector, made in `directory`."""
-    proc.find("ld")
-    proc.find(programs.COMPILER)
+    compiler, linker = (proc.find(toolchain.tool(name)) for name in ("gcc", "ld"))
     sector = directory / "sector"
-    proc.run([programs.COMPILER, "-m32", "-c", _SOURCE, "-o", "sector.o"], cwd=directory, timeout=60, merge=True)
-    link = ["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "sector.o", "-o", "sector"]
+    proc.run([compiler, "-m32", "-c", _SOURCE, "-o", "sector.o"], cwd=directory, timeout=60, merge=True)
+    link = [linker, "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "sector.o", "-o", "sector"]
     proc.run(link, cwd=directory, timeout=60, merge=True)
     if sector.stat().st_size != 512:
         raise MachineError(f"{_SOURCE} does not fit a boot sector")

@@ -107,7 +107,7 @@ ATTACKS = (
         "a member whose size is negative, so that it comes again and again",
         "sizes are looked at",
         raw((negative() * 4, 1)),
-        "unpacks to more than",
+        "unpacks to more than or not a gzipped tar archive",  # newer Pythons look at it themselves
     ),
     Attack(
         "5,000 headers inside each other",
@@ -223,7 +223,7 @@ def test_a_hostile_archive_is_refused(attack: Attack, tmp_path: Path) -> None:
     begin, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SubmissionError) as caught:
         submission.load(given, cache, BOX)
-    assert attack.said in caught.value.message
+    assert any(said in caught.value.message for said in attack.said.split(" or "))
     assert "\x1b" not in str(caught.value)
     assert time.monotonic() - begin < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 400 * 1024, "KiB"

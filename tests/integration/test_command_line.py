@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import toytree
-from command import POWERLESS, patchgen
+from command import POWERLESS, offline, patchgen
 from toytree import File
-
-CLOSED = "http://127.0.0.1:1"
-
-
-def offline(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -> subprocess.CompletedProcess[str]:
-    """Run patchgen with no way out to the network."""
-    closed = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
-    return patchgen(*words, cwd=cwd, prefix=prefix, **{**closed, **env})
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
@@ -42,7 +33,7 @@ def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
         (("boot",), "needs a terminal"),
         (("patch", "--base", "nope"), "no base called nope"),
         (("bases", "nope"), "no base called nope"),
-        (("bundle", "--base", "debian-6.1"), "no base of a submission"),
+        (("bundle", "--base", "debian-6.12"), "no base of a submission"),
         (("check", "nope.tar.gz"), "nope.tar.gz does not exist"),
     ],
 )
@@ -150,17 +141,34 @@ def test_doctor(tmp_path: Path) -> None:
 
 def test_bases(tmp_path: Path) -> None:
     listed = json.loads(patchgen("bases", "--json", cwd=tmp_path).stdout)["bases"]
-    assert [(one["name"], one["submission"]) for one in listed] == [("linux-4.15", True), ("debian-6.1", False)]
-    done = patchgen("bases", "debian-6.1", cwd=tmp_path)
-    assert "bases/debian-6.1/base.toml:5: set_param_nr = 451\n" in done.stdout
-    lines = json.loads(patchgen("bases", "debian-6.1", "--json", cwd=tmp_path).stdout)
-    assert f"\n{len(lines['lines'])} lines of the templates are about debian-6.1" in done.stdout
+    assert [(one["name"], one["submission"]) for one in listed] == [("linux-4.15", True), ("debian-6.12", False)]
+    done = patchgen("bases", "debian-6.12", cwd=tmp_path)
+    assert "bases/debian-6.12/base.toml:5: set_param_nr = 463\n" in done.stdout
+    lines = json.loads(patchgen("bases", "debian-6.12", "--json", cwd=tmp_path).stdout)
+    assert f"\n{len(lines['lines'])} lines of the templates are about debian-6.12" in done.stdout
     assert f"\n{len(lines['uses'])} lines use them" in done.stdout
 
 
 def test_the_environment_chooses_a_base(tmp_path: Path) -> None:
-    done = offline("patch", cwd=tmp_path, BASE="debian-6.1", PATH=str(tmp_path))
+    done = offline("patch", cwd=tmp_path, BASE="debian-6.12", PATH=str(tmp_path))
     assert done.returncode == 3
-    assert "Debian's Linux 6.1 is not here, and no apt-get to fetch one" in done.stderr
+    assert "Debian's Linux 6.12 is not here, and no apt-get to fetch one" in done.stderr
     assert not (tmp_path / "dist").exists()
     assert offline("patch", cwd=tmp_path, BASE="nope").returncode == 2
+
+
+def test_a_port_where_no_base_can_be_had(tmp_path: Path) -> None:
+    done = offline("patch", "--or-port", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 3
+    assert "cannot download linux-4.15.tar.xz: none of 2 mirrors gives it" in done.stderr
+    assert "cannot be had either: " in done.stderr
+    assert "no apt-get to fetch one" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def test_no_port_where_linux_4_15_is_asked_for(tmp_path: Path) -> None:
+    named = offline("patch", "--or-port", cwd=tmp_path, BASE="linux-4.15")
+    assert named.returncode == 3
+    placed = offline("patch", "--or-port", cwd=tmp_path, LINUX_SRC="nowhere")
+    assert placed.returncode == 2
+    assert not [done for done in (named, placed) if "either" in done.stderr]

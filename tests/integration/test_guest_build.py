@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import proc
+from patchgen import proc, toolchain
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, UsageError
 from patchgen.guest import busybox, initramfs, kvm, machine, programs
@@ -117,8 +117,8 @@ def test_another_system_call_number_is_another_image(cache: Cache, shell: Path) 
 
 def test_the_users_program_replaces_ours(cache: Cache, shell: Path, tmp_path: Path) -> None:
     source = tmp_path / "theirs.c"
-    # Old C that only warns: implicit declaration, unused variable.
-    source.write_text('int main() { int unused; puts("the course\'s own"); return 0; }\n')
+    # Old C, of which gcc only warned: implicit declaration, implicit int, unused variable, a number for a pointer.
+    source.write_text('count; main() { int unused; char *p = 1; puts("the course\'s own"); return !p; }\n')
     image = initramfs.build(cache, Choice(sources={"test_program": source}))
     assert b"the course's own" in unpack(image.path.read_bytes())["root/test"].data
 
@@ -168,7 +168,7 @@ def test_a_copied_programs_libraries_come_with_it(cache: Cache, shell: Path, tmp
     source.write_text("#include <math.h>\nint main(int c, char **v) { return (int)sqrt(c) + !v; }\n")
     program = tmp_path / "m"
     # No libraries by default in an image whose programs do not ask for them: libm here.
-    proc.run(["gcc", "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
+    proc.run([toolchain.tool("gcc"), "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
     entries = unpack(initramfs.with_files(cache, initramfs.build(cache), {"/root/m": program}).path.read_bytes())
     assert "lib/libm.so.6" in entries
 

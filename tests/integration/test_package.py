@@ -31,11 +31,12 @@ done
 """
 GIVEN = "cp {place}/linux-source-toy_4.15.9%7erc1-1_all.deb ."
 GONE = "echo 'E: Unable to locate package linux-source-toy' >&2; exit 100"
+ANOTHER = "cp {place}/linux-source-toy_4.15.9%7erc1-1_all.deb linux-source-toy2_1_all.deb"
 OFFLINE = "echo 'E: Failed to fetch http://mirror.invalid/x.deb  Could not resolve' >&2; exit 100"
 FULL = 'echo "E: You don\'t have enough free space in /x." >&2; exit 100'
 ONCE_CUT_OFF = f"[ -e {{place}}/again ] || {{{{ touch {{place}}/again; echo cut off >&2; exit 100; }}}}; {GIVEN}"
 # Every tool that is needed but apt-get.
-TOOLS = ("git", "dpkg-deb", "tar", "sh", "cp", "touch", "xz", "env")
+TOOLS = ("git", "dpkg-deb", "tar", "sh", "cp", "touch", "env")
 
 
 @pytest.fixture
@@ -127,6 +128,7 @@ def test_another_version_is_refused(place: Path, cache: Cache) -> None:
     ("download", "kind", "said", "hint"),
     [
         (GONE, DownloadError, "the mirrors do not have it", "BASE_SRC="),
+        (ANOTHER, DownloadError, "the mirrors do not have it", "BASE_SRC="),
         (OFFLINE, DownloadError, "no mirror answers, or the download broke", "BASE_SRC="),
         (FULL, MachineError, "no room to fetch linux-source-toy", NO_ROOM),
     ],
@@ -138,7 +140,7 @@ def test_a_mirror_that_fails(
     with pytest.raises(kind, match=said) as caught:
         obtain(cache)
     assert hint in caught.value.hint
-    assert "E: " in caught.value.evidence
+    assert caught.value.evidence
     assert leftovers(cache) == []
     mirror(place)
     assert obtain(cache).tree == toytree.tree_id(toytree.RELEASE)

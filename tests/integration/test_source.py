@@ -506,7 +506,7 @@ def test_hostile_tarball(member: tuple[tarfile.TarInfo, bytes], tmp_path: Path, 
         for info, data in content[:-1]:
             archive.addfile(info, io.BytesIO(data))
         archive.fileobj.write(member[0].tobuf(tarfile.GNU_FORMAT) + member[1].ljust(512, b"\0"))
-    with pytest.raises(BaseError, match=r"linux\.tar is not a usable tarball: "):
+    with pytest.raises(BaseError, match=r"linux\.tar is (not a usable tarball|damaged or cut off): "):
         obtain(cache, path)
     assert not list(cache.root.glob("objects.git/objects/pack/*"))
 

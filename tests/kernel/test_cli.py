@@ -9,11 +9,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import patchgen
+from command import offline, patchgen
 from kernels import Kernels
 
-from patchgen import measured, resources
+from patchgen import base, measured, resources, toolchain
+from patchgen.cache import Cache
 from patchgen.kernel import Kernel
+from patchgen.settings import Settings
 from patchgen.source import Source
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -70,22 +72,47 @@ def test_patch_check_bundle(here: Path) -> None:
 
 
 def test_a_port_is_checked_and_not_packed(here: Path, kernels: Kernels) -> None:
-    if "debian-6.1" not in (kernels.main, kernels.second):
+    if "debian-6.12" not in (kernels.main, kernels.second):
         pytest.skip(kernels.sentence())
-    done = patchgen("patch", "--base", "debian-6.1", "--json", cwd=here)
+    done = patchgen("patch", "--base", "debian-6.12", "--json", cwd=here)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made["archive"] is None
     assert {path.name for path in (here / "dist").rglob("*") if path.is_file()} == {
         patch["name"] for patch in made["patches"]
     }
-    assert {path.parent for path in (here / "dist").rglob("*.patch")} == {here / "dist/debian-6.1/patch"}
-    done = patchgen("check", "--base", "debian-6.1", cwd=here)
+    assert {path.parent for path in (here / "dist").rglob("*.patch")} == {here / "dist/debian-6.12/patch"}
+    done = patchgen("check", "--base", "debian-6.12", cwd=here)
     assert done.returncode == 0
     assert "checkpatch --strict: 0 errors, 0 warnings, 0 checks" in done.stdout
-    done = patchgen("bundle", "dist/debian-6.1/patch", "--base", "debian-6.1", cwd=here)
+    done = patchgen("bundle", "dist/debian-6.12/patch", "--base", "debian-6.12", cwd=here)
     assert done.returncode == 2
     assert "no base of a submission" in done.stderr
+
+
+def test_a_port_stands_in_where_linux_4_15_cannot_be_had(
+    here: Path, kernels: Kernels, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "debian-6.12" not in (kernels.main, kernels.second):
+        pytest.skip(kernels.sentence())
+    kept, cache = Cache(settings.cache).root, Cache(tmp_path / "cache").root
+    cache.mkdir(parents=True)
+    for name in ("objects.git", "trees"):
+        (cache / name).symlink_to(kept / name)
+    # What the user's cache has, but for the release.
+    release = f"{base.load(base.DEFAULT).tree}.json"
+    shutil.copytree(kept / "bases", cache / "bases", ignore=shutil.ignore_patterns(release))
+    for name in ("BASE", "LINUX_SRC", "LINUX_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATCHGEN_CACHE", str(tmp_path / "cache"))
+    done = offline("patch", "--or-port", cwd=here)
+    assert done.returncode == 0, done.stderr
+    first, *between, last = done.stdout.splitlines()
+    assert first == last
+    assert first.startswith("this is a port to Debian's Linux 6.12, to look at and to test, because Linux 4.15 cannot")
+    assert "checkpatch --strict: 0 errors, 0 warnings, 0 checks" in between
+    assert {path.parent for path in (here / "dist").rglob("*") if path.is_file()} == {here / "dist/debian-6.12/patch"}
+    assert offline("patch", "--or-port", cwd=here, BASE=base.DEFAULT).returncode == 3
 
 
 @REPORT
@@ -219,7 +246,7 @@ def test_the_users_own_test_program(here: Path, series_kernel: Kernel) -> None:
 def test_no_qemu(here: Path, series_kernel: Kernel, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("git", "gcc", "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"):
+    for name in ("git", "gcc", toolchain.tool("gcc"), "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
     done = patchgen("run", "--kernel", str(series_kernel.image), "--", "true", cwd=here, PATH=str(tools))

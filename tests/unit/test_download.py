@@ -206,3 +206,31 @@ def test_full_disk(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MachineError, match="No space left") as caught:
         fetch(server, target)
     assert not isinstance(caught.value, DownloadError)
+
+
+def test_the_next_mirror_where_one_has_nothing(server: Server, target: Path) -> None:
+    target.parent.mkdir()
+    urls = ["http://127.0.0.1:1/linux.tar.xz", server.url]
+    assert download.fetch_from_any(urls, SHA256, target, hint=HINT) == server.url
+    assert only(target)
+
+
+def test_the_next_mirror_where_one_serves_another_version(server: Server, target: Path) -> None:
+    with Server() as other:
+        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        other.content = b"something else"
+        target.parent.mkdir()
+        assert download.fetch_from_any([other.url, server.url], SHA256, target, hint=HINT) == server.url
+        other.shutdown()
+    assert only(target)
+
+
+def test_no_mirror_has_it(server: Server, target: Path) -> None:
+    server.status = 404
+    target.parent.mkdir()
+    with pytest.raises(DownloadError, match=r"linux\.tar\.xz: none of 2 mirrors") as caught:
+        download.fetch_from_any(["http://127.0.0.1:1/linux.tar.xz", server.url], SHA256, target, hint=HINT)
+    assert "no connection" in caught.value.evidence
+    assert "404" in caught.value.evidence
+    assert caught.value.hint == HINT
+    assert list(target.parent.iterdir()) == []

@@ -53,14 +53,14 @@ def test_every_configuration_loads() -> None:
 
 
 def test_a_base_puts_its_own_on_top() -> None:
-    own = kernel.load_config("debug", "debian-6.1")
-    assert own.fragments == ("small.config", "debian-6.1/small.config", "debug.config", "debian-6.1/debug.config")
+    own = kernel.load_config("debug", "debian-6.12")
+    assert own.fragments == ("small.config", "debian-6.12/small.config", "debug.config", "debian-6.12/debug.config")
     settings = own.settings()
     # Of small.config, and of the base; what debug.config asks for has another name there.
     assert (settings["CONFIG_SMP"], settings["CONFIG_COMPAT_32BIT_TIME"]) == ("y", "y")
     assert settings["CONFIG_DEBUG_KMEMLEAK_EARLY_LOG_SIZE"] == "n"
     assert kernel.load_config("debug").settings()["CONFIG_DEBUG_KMEMLEAK_EARLY_LOG_SIZE"] == "4000"
-    assert (kernel.load_config("gcov").patches, kernel.load_config("gcov", "debian-6.1").patches) == ("gcov", "")
+    assert (kernel.load_config("gcov").patches, kernel.load_config("gcov", "debian-6.12").patches) == ("gcov", "")
 
 
 def test_the_release_has_the_plain_configurations() -> None:

@@ -84,6 +84,16 @@ def test_another_base(tmp_path: Path) -> None:
     assert second == before[1]
 
 
+def test_an_edit_that_a_base_has_at_two_places(tmp_path: Path) -> None:
+    several = BASE.replace('"int begin_new_exec(void)\\n{"', '["int one(void)\\n{", "int two(void)\\n{"]')
+    other = series.load(write_base(tmp_path, several), base="other")
+    first, second, third = other.edits["fs/execute.c"]
+    assert (first.anchor, second.anchor) == ("int one(void)\n{", "int two(void)\n{")
+    before = series.load(tmp_path).edits["fs/exec.c"]
+    assert (first.text, second.text) == (before[0].text, before[0].text)
+    assert third == before[1]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
