@@ -93,7 +93,7 @@ def _check_port(project: Project, origin: Source, directory: Path) -> Verdict:
     from patchgen import check as checking
     from patchgen import submission as submissions
 
-    return checking.check(submissions.load(directory, project.cache), origin, project.cache)[0]
+    return checking.check(submissions.load(directory, project.cache, None), origin, project.cache, None)[0]
 
 
 def _rows(made: Generated) -> list[dict[str, Any]]:
