@@ -304,16 +304,16 @@ def _objects(config: Config, tree_id: str, source: Source, cache: Cache, jobs: i
     key = digest("seed", key_of(config, source.tree, source))
     kept = kernel_box.seed_of(key, cache)
     if not kept.is_file():
-        with cache.lock(tree.workspace_lock(source, "vanilla")):
+        with cache.lock(tree.workspace_lock(source, tree.BASE_SLOT)):
             if not kept.is_file():
-                space = tree.workspace(source, "vanilla", cache)
+                space = tree.workspace(source, tree.BASE_SLOT, cache)
                 # Even if the cache has the kernel: its objects may be gone, or of another tree.
                 written = _switch(space, source, source.tree, config)
                 maker = _Maker(space, config, cache, jobs)
                 maker.configure(start_config(config, source, cache))
                 maker.warnings(maker.compile(), written)
                 kernel_box.keep_seed(space.output(config.name), key, cache)
-    said = tree.workspace_place(source, "vanilla", cache).output(config.name) / _SAID
+    said = tree.workspace_place(source, tree.BASE_SLOT, cache).output(config.name) / _SAID
     return Objects(source.tree, kept, json.loads(said.read_text()) if said.is_file() else {})
 
 
@@ -322,7 +322,7 @@ def _box(
     sandbox: Sandbox, space: tree.Workspace, config: Config, source: Source, cache: Cache, seed: Objects | None
 ) -> Iterator[Box]:
     """Give the box for a stranger's tree: everything is seen where the base's workspace has it."""
-    seen = tree.workspace_place(source, "vanilla", cache)
+    seen = tree.workspace_place(source, tree.BASE_SLOT, cache)
     with kernel_box.room_for(cache) as output:
         yield Box(sandbox, space.files, seen, config.name, seed.tar if seed else None, output, cache)
 
@@ -436,13 +436,11 @@ class _Maker:
             "KCFLAGS": " ".join(("-pipe", *config.cflags)),
         }
         self._ccache = shutil.which("ccache") is not None
-        if self._ccache and box:
-            # The command lines of the base's objects name it, so it stays in them; but it only starts the compiler. Of
-            # what other trees were compiled to, ours too, an untrusted build sees nothing.
-            self._env["CCACHE_DISABLE"] = "1"
-        elif self._ccache:
+        if self._ccache:
+            # An untrusted build reads what the base was compiled to, and sees nothing of any other tree, ours included.
+            base = box is not None or space.slot == tree.BASE_SLOT
             self._env |= {
-                "CCACHE_DIR": str(cache.directory("ccache")),
+                "CCACHE_DIR": str(cache.directory(kernel_box.CCACHE_OF_BASE if base else "ccache")),
                 # With the relative names (see _make) an object is the same in whatever workspace it is made.
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
@@ -452,6 +450,7 @@ class _Maker:
                 "CCACHE_NOCOMPRESS": "1",
                 # Each header is hashed once, not for each of the objects that are made from it.
                 "CCACHE_INODECACHE": "1",
+                **(kernel_box.CCACHE if box else {}),
             }
 
     def _make(self, *targets: str) -> list[str]:

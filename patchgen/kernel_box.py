@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from patchgen import proc
 from patchgen.cache import Cache, machine_faults, prune, replacing
 from patchgen.errors import BuildError, OverLimitError
-from patchgen.sandbox import open_to
+from patchgen.sandbox import HOME, open_to
 
 if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
@@ -188,9 +188,10 @@ class Box:
         return result
 
     def _sandbox(self, files: Sequence[Path]) -> Sandbox:
+        ccache = self.cache.directory(CCACHE_OF_BASE)
         return dataclasses.replace(
             self.sandbox,
-            readable=((self.files, self.seen.files), (self.output, _GIVEN)),
+            readable=((self.files, self.seen.files), (ccache, ccache), (self.output, _GIVEN)),
             private=(self.seen.output(self.name),),
             writable=tuple((file, _RESULTS / file.name) for file in files),
         )
@@ -211,6 +212,11 @@ def room_for(cache: Cache) -> Iterator[Path]:
     with cache.scratch("output") as scratch:
         scratch.chmod(0o755)
         yield scratch
+
+
+# What the base was compiled to: untrusted builds read it; ccache's own temporary files go with the sandbox.
+CCACHE_OF_BASE = "ccache-base"
+CCACHE = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": str(HOME / "ccache"), "CCACHE_NOSTATS": "1"}
 
 
 def keep_seed(output: Path, key: str, cache: Cache) -> None:

@@ -20,6 +20,7 @@ from patchgen.cache import Cache, digest, machine_faults, write_text
 from patchgen.repository import answer, bare_repository, git_errors
 from patchgen.source import Source
 
+BASE_SLOT = "vanilla"  # the workspace in which nothing but the base itself is built
 _OLD = 1517176800  # when linux-4.15 was released
 _MODES = {"100755": 0o755, "100644": 0o644}
 
@@ -77,6 +78,11 @@ class Workspace:
     """
 
     root: Path
+
+    @property
+    def slot(self) -> str:
+        """Its name."""
+        return self.root.name
 
     @property
     def files(self) -> Path:
