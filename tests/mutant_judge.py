@@ -45,9 +45,10 @@ from patchgen.testbed import Testbed
 from patchgen.verify.guests import Course
 
 SLOT = "mutant"
-# Most of the kernel includes these, and the next mutant would have it all compiled anew. So mutants of them, and
-# patches that lack them, are built in another workspace.
-WIDE_SLOT, _WIDE = "mutant-wide", ("files/include/linux/", "edits/include/linux/mm_types.h", "edits/arch/x86/Kconfig")
+# Much of the kernel includes these, or what is made of them, and the next mutant would have it compiled anew. So mutants
+# of them, and patches that lack them, are built in another workspace.
+WIDE_SLOT = "mutant-wide"
+_WIDE = ("edits/include/linux/", "edits/arch/x86/Kconfig", "edits/arch/x86/entry/", "series.toml")
 PLAN = torture.Plan(seed=940, seconds=18, calls=3000)
 _AHEAD = 2  # kernels that are built before their guests have their turn
 _PACE = 2.0  # Time limits in guests: a machine that builds meanwhile must not kill a mutant.
