@@ -121,8 +121,9 @@ untrusted submission, by the cheapest stage that must catch it. A mutant counts 
 requirement of the assignment that it breaks ([demands.toml](../patchgen/scenarios/demands.toml)), or *style*, *build*,
 *robustness*, *cost*; and for some, only if the finding says the right thing of it.
 
-Each mutant whose kernel boots is also given to every scenario. `tests/kill_matrix.json` has which of them fail on it
-(the kill matrix), and the column *Kills* how many. A scenario that kills no mutant fails `make test-unit`.
+Each mutant whose kernel boots is also given to every scenario, to the two slowest only if it breaks one of their
+requirements. `tests/kill_matrix.json` has which of them fail on it (the kill matrix), and the column *Kills* how many.
+A scenario that kills no mutant fails `make test-unit`.
 
 `make mutants` makes the matrix and this table. What it has judged it keeps, so that it goes on where it was
 interrupted; `make mutants MUTANTS='-k TEXT'` judges those whose name has TEXT and renews their rows, and `-v` shows

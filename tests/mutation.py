@@ -9,6 +9,7 @@ A mutant is caught if a finding names the requirement that it breaks. An interru
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,8 @@ def main(argv: Sequence[str]) -> int:
     ]
     if not chosen:
         parser.error("there is no such mutant")
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell has let the background ignore them
+        signal.signal(number, signal.default_int_handler)
     judged: dict[str, kill_matrix.Row] = {}
     missed = []
     status = 0
