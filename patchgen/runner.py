@@ -88,7 +88,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
 
     Args:
         scenario: which.
-        testbed: what its guest is made of.
+        testbed: what its guest is made of, but for the number of CPUs, which the scenario says.
         prefix: what the kernel's error lines begin with.
         after: called with the guest once the scenario is over, whatever came of it, unless the kernel died.
 
@@ -104,7 +104,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     broken: tuple[str, ...] = ()
     unsound = (*scenario.demands, _SOUND)
     try:
-        with testbed.ready() as guest:
+        with testbed.with_cpus(scenario.cpus).ready() as guest:
             lab = Lab(guest, prefix, testbed.differs)
             try:
                 scenario.run(lab)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from patchgen import base
 from patchgen.base import Differs
@@ -48,6 +49,10 @@ class Testbed:
     cache: Cache
     pace: float = 1.0
     differs: Differs = dataclasses.field(default_factory=Differs)
+
+    def with_cpus(self, cpus: int) -> Self:
+        """Return the same testbed with so many CPUs in each guest."""
+        return dataclasses.replace(self, machine=dataclasses.replace(self.machine, cpus=cpus))
 
     @contextmanager
     def ready(self) -> Iterator[Guest]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from patchgen.guest.machine import Machine
 
 _SAVE_SECONDS = 60.0
-_KEPT = 12  # Saved guests of about 12 MB each.
+_KEPT = 24  # Saved guests of about 12 MB each; a kernel has two, one for each number of CPUs.
 _BANDWIDTH = 1 << 33  # bytes/s: as fast as it goes
 
 

@@ -85,7 +85,7 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
         raise Failed(f"the kernel's unreclaimable memory grew from {before} to {then} KiB in sixty rounds")
 
 
-@scenario("S12", "3-4")
+@scenario("S12", "3-4", cpus=2)
 def cleanup_while_tracked_programs_run(lab: Lab) -> None:
     """pf_cleanup while tracked programs fork, exec, fault and exit on both CPUs leaves the kernel sound."""
     lab.program("one")
@@ -124,7 +124,7 @@ def cleanup_with_a_living_orphan(lab: Lab) -> None:
     expect("faults of two", lab.get_info("two").total, 0)
 
 
-@scenario("3-4")
+@scenario("3-4", cpus=2)
 def all_calls_at_once(lab: Lab) -> None:
     """The three calls from several processes at the same time, with right and with wrong arguments."""
     loop = (
@@ -139,7 +139,7 @@ def all_calls_at_once(lab: Lab) -> None:
     expect("faults after all that", lab.get_info("one").pages(0, 8), 8)
 
 
-@scenario("3-4")
+@scenario("3-4", cpus=2)
 def asked_while_it_maps_and_exits(lab: Lab) -> None:
     """pf_get_info while the tracked program maps, unmaps, executes itself and exits gives a consistent answer."""
     lab.program("one")

@@ -21,7 +21,7 @@ def child_and_parent_count_together(lab: Lab) -> None:
         expect("sum over the VMAs", sum(vma.faults for vma in info.vmas), info.total)
 
 
-@scenario("S1")
+@scenario("S1", cpus=2)
 def child_and_parent_at_the_same_time(lab: Lab) -> None:
     """The same when both write the same pages at the same time, on two CPUs."""
     steps = ("map,0,500,rw,anon", "write,0,500", "start", "write,0,500", "end", "write,0,500", "join")
@@ -203,7 +203,7 @@ def orphans_of_a_child_count(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 8), 5)
 
 
-@scenario("S9")
+@scenario("S9", cpus=2)
 def threads_that_race_have_one_fault_a_page(lab: Lab) -> None:
     """Threads that write the same 512 pages at once have 512 faults, whoever comes first."""
     # On a busy machine the guest's two CPUs seldom run at the same instant: hence so many times.

@@ -85,7 +85,7 @@ def a_failed_set_param_sets_nothing_up(lab: Lab) -> None:
     lab.fail("EACCES", "cleanup")
 
 
-@scenario("2.6-5", "2.6-4", "S13")
+@scenario("2.6-5", "2.6-4", "S13", cpus=2)
 def every_failed_call_is_traced(lab: Lab) -> None:
     """Forty calls that fail, from two processes at once, leave forty lines."""
     lab.fail("EACCES", "cleanup")

@@ -213,12 +213,14 @@ class Scenario:
         demands: ids of the sentences that it stands for (demands.toml).
         run: the check.
         summary: what it demands, for people.
+        cpus: how many CPUs its guest has: two if it is about what happens at the same time.
     """
 
     name: str
     demands: tuple[str, ...]
     run: Callable[[Lab], None]
     summary: str
+    cpus: int = 1
 
 
 @dataclass
@@ -227,8 +229,11 @@ class Registry:
 
     scenarios: list[Scenario] = field(default_factory=list)
 
-    def add(self, *ids: str) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
-        """Make a function a scenario that stands for these demands; its name and docstring become the scenario's."""
+    def add(self, *ids: str, cpus: int = 1) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
+        """Make a function a scenario that stands for these demands; its name and docstring become the scenario's.
+
+        A guest of one CPU takes half the time, so `cpus` is 2 only where two must run at once.
+        """
 
         def wrap(function: Callable[[Lab], None]) -> Callable[[Lab], None]:
             name = function.__name__.replace("_", "-")
@@ -236,7 +241,7 @@ class Registry:
             assert all(one.name != name for one in self.scenarios), f"two scenarios are called {name}"
             assert ids, f"{name} stands for no demand"
             assert set(ids) <= set(demands()), f"{name} stands for a demand that demands.toml does not have: {ids}"
-            self.scenarios.append(Scenario(name, ids, function, summary))
+            self.scenarios.append(Scenario(name, ids, function, summary, cpus))
             return function
 
         return wrap

@@ -30,7 +30,7 @@ def several_names(lab: Lab) -> None:
     lab.fail("EINVAL", "get", "three", "-", "here")
 
 
-@scenario("2.1-2")
+@scenario("2.1-2", cpus=2)
 def several_programs_at_the_same_time(lab: Lab) -> None:
     """Programs that run at the same time do not count into each other's statistics."""
     names = ("one", "two", "three", "four")
@@ -215,7 +215,7 @@ def a_running_process_is_tracked_again(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 8), 6)
 
 
-@scenario("S8", "S6")
+@scenario("S8", "S6", cpus=2)
 def a_running_process_that_is_about_to_execute_another(lab: Lab) -> None:
     """A name that becomes tracked while its process is in the middle of an exec has nothing of what that executes."""
     lab.program("one", "other")
