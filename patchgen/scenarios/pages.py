@@ -200,7 +200,7 @@ class Played:
         certain: the moves, by their number in the order of the guest's reports, that cannot fail.
         moves: how many moves there are.
         total: copy-on-write faults of the last run in arena and heap.
-        faults: those that are still attributed, by page of the arena.
+        faults: those in what the executed process had mapped at its end, by page of the arena.
         heap_faults: the same by page of the heap.
         mapped: what the executed process had mapped in the arena at its end: rw-p and so on, by page.
         heap: pages of its heap at its end.
@@ -297,8 +297,10 @@ class _Player:
             certain=frozenset(self.certain),
             moves=self.moves,
             total=self.total,
-            faults={page: count for page, count in self.faults.items() if page < _HEAP},
-            heap_faults={page - _HEAP: count for page, count in self.faults.items() if page >= _HEAP},
+            faults={page: count for page, count in self.faults.items() if page in self.mapped},
+            heap_faults={
+                page - _HEAP: count for page, count in self.faults.items() if 0 <= page - _HEAP < self.heap
+            },
             mapped=self.mapped,
             heap=self.heap,
         )
@@ -315,8 +317,7 @@ class _Player:
                 self._stripes(process, op)
             case Ring():
                 self.words.append(f"ring,{op.page}")
-                self._unmap(process, range(op.page, op.page + 1))
-                process.space[op.page] = _Page("rw", "ring", self._segment())
+                self._enter(process, {op.page: _Page("rw", "ring", self._segment())})
             case Unmap():
                 self.words.append(f"unmap,{op.page},{op.pages}")
                 self._unmap(process, range(op.page, op.page + op.pages))
@@ -352,27 +353,28 @@ class _Player:
         self.segments += 1
         return self.segments
 
+    def _enter(self, process: _Process, pages: Mapping[int, _Page]) -> None:
+        """Map pages, over whatever is there: those of the executed process begin with no faults."""
+        process.space.update(pages)
+        if process.space is self.owner:
+            for page in pages:
+                self.faults.pop(page, None)
+
     def _unmap(self, process: _Process, pages: range) -> None:
-        """do_munmap() clears the counters of the whole range, if there is anything in it."""
-        if not any(page in process.space for page in pages):
-            return
         for page in pages:
             process.space.pop(page, None)
-            if process.space is self.owner:
-                self.faults.pop(page, None)
 
     def _map(self, process: _Process, op: Map) -> None:
         self.words.append(f"map,{op.page},{op.pages},{op.prot},{op.kind}")
-        pages = range(op.page, op.page + op.pages)
-        self._unmap(process, pages)
         segment = self._segment()
-        process.space.update({page: _Page(op.prot, op.kind, segment) for page in pages})
+        pages = range(op.page, op.page + op.pages)
+        self._enter(process, {page: _Page(op.prot, op.kind, segment) for page in pages})
 
     def _stripes(self, process: _Process, op: Stripes) -> None:
         self.words.append(f"stripes,{op.page},{op.pages}")
         for page in range(op.page, op.page + op.pages):
-            self._unmap(process, range(page, page + 1))
-            process.space[page] = _Page("r" if (page - op.page) % 2 else "rw", "anon", self._segment())
+            prot: Prot = "r" if (page - op.page) % 2 else "rw"
+            self._enter(process, {page: _Page(prot, "anon", self._segment())})
 
     def _protect(self, process: _Process, op: Protect) -> None:
         for pages in _runs(range(op.page, op.page + op.pages), process.space.__contains__):
@@ -411,8 +413,8 @@ class _Player:
         moved = [process.space[page] for page in pages]
         self._unmap(process, pages)
         fresh = {segment: self._segment() for segment in {one.segment for one in moved}}
-        for offset, one in enumerate(moved):
-            process.space[to + offset] = replace(one, segment=fresh[one.segment])
+        there = {to + offset: replace(one, segment=fresh[one.segment]) for offset, one in enumerate(moved)}
+        self._enter(process, there)
 
     def _shrink(self, process: _Process, op: Shrink) -> None:
         if self.differs.mremap and op.page not in process.space:
@@ -425,7 +427,7 @@ class _Player:
         before = process.heap
         self._unmap(process, range(_HEAP + pages, _HEAP + before))
         segment = self._segment()
-        process.space.update({_HEAP + page: _Page("rw", "anon", segment) for page in range(before, pages)})
+        self._enter(process, {_HEAP + page: _Page("rw", "anon", segment) for page in range(before, pages)})
 
     # --- accesses ---
 

@@ -207,6 +207,12 @@ def children_that_run_already_count(lab: Lab) -> None:
     expect("VMAs", info.bounds, tuple((vma.start, vma.end) for vma in played.maps[-1]))
 
 
+@scenario("S8", cpus=2)
+def a_child_that_is_being_forked_counts(lab: Lab) -> None:
+    """So does a child that is being forked at the very moment of pf_set_param, in each of two hundred tries."""
+    expect("children", lab.run("./forkrace 200").text, "missed 0 of 200\n")
+
+
 @scenario("S8", "2.3-1")
 def a_running_process_is_tracked_again(lab: Lab) -> None:
     """A process that runs over pf_cleanup counts again, from zero, when its name is tracked again."""

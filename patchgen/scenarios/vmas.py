@@ -49,6 +49,17 @@ def vmas_of_a_sleeping_process(lab: Lab) -> None:
     expect("VMAs", lab.get_info("one").bounds, bounds(maps))
 
 
+@scenario("S14", cpus=2)
+def the_program_cannot_keep_its_reader_away(lab: Lab) -> None:
+    """While threads of the program map and unmap without pause, pf_get_info takes at most twice as long as maps."""
+    lab.set_param("churn")
+    lab.run("./churn 3 & sleep 0.2")
+    text = lab.run("./stopwatch time $(pidof churn) 100").text
+    maps, info = ([int(word) for word in line.split()[1:]] for line in text.splitlines())
+    # Means, of calls that take turns. A tenth of a millisecond is noise.
+    expect("pf_get_info takes at most twice as long as /proc/PID/maps", info[0] <= 2 * maps[0] + 100, True, text)
+
+
 @scenario("S3")
 def vmas_of_a_living_script(lab: Lab) -> None:
     """A shell script that waits for its child is listed with the VMAs of the shell that runs it."""
@@ -159,6 +170,47 @@ def a_childs_munmap_takes_nothing_away(lab: Lab) -> None:
     """A child that unmaps memory does not take the faults of the executed process's VMA away."""
     lab.track("one", "map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "unmap,0,8", "end", "write,0,1")
     expect("faults", lab.get_info("one").pages(0, 8), 6)
+
+
+# A child of the executed process maps memory, and its own child faults there; so nobody has it any more.
+_A_CHILDS = ("fork", "map,0,16,rw,anon", "write,0,16", "fork", "write,0,10", "end", "end")
+
+
+@scenario("S4")
+def what_a_child_had_mapped_counts_for_nobody_else(lab: Lab) -> None:
+    """Memory that the executed process maps where only a child had any begins with no faults."""
+    lab.track("one", *_A_CHILDS, "map,0,16,rw,anon", "write,0,16", "fork", "write,0,3", "end")
+    info = lab.get_info("one")
+    expect("faults", info.pages(0, 16), 3)
+    expect("total without the faults of VMAs", info.total - sum(vma.faults for vma in info.vmas), 10)
+
+
+@scenario("S4")
+def moved_and_grown_memory_starts_with_none(lab: Lab) -> None:
+    """So does memory that mremap moves to such a place, or makes larger."""
+    lab.track("one", *_A_CHILDS, "map,100,4,rw,anon", "write,100,4", "move,100,4,0", "grow,0,4,8")
+    expect("faults", lab.get_info("one").pages(0, 8), 0)
+
+
+@scenario("S4")
+def a_heap_that_grows_starts_with_none(lab: Lab) -> None:
+    """So does the part by which the heap grows."""
+    childs = ("fork", "brk,24", "hwrite,8,16", "fork", "hwrite,8,16", "end", "end")
+    played = lab.track("one", "brk,8", "hwrite,0,8", *childs, "brk,24", "fork", "hwrite,0,3", "end", "maps")
+    heap = parse_maps("\n".join(line for line in played.text.splitlines() if line.endswith("[heap]")))
+    expect("VMAs of the heap", len(heap), 1, played.text)
+    expect("faults", lab.get_info("one").at(heap[0].start, heap[0].end), 3)
+
+
+@scenario("S4")
+def a_stack_that_grows_starts_with_none(lab: Lab) -> None:
+    """So does the part of the stack that the executed process reaches for the first time."""
+    childs = ("fork", "stack,120", "fork", "stack,120", "end", "end")
+    before, after = lab.track("one", *childs, "info,one", "stack,120", "info,one").infos
+    grown, more = before.vmas[-1].start - after.vmas[-1].start, after.vmas[-1].faults - before.vmas[-1].faults
+    expect("the stack has grown by more than 100 pages", grown > 100 * 4096, True)
+    # The pages that it had when it forked can have one each; those of the child would be 100 more.
+    expect("faults that it has more are fewer than 60", more < 60, True, f"{more}")
 
 
 @scenario("2.2-2", "2.2-1")

@@ -13,10 +13,11 @@
  *	stripes,P,N		map N single anonymous pages, by turns rw and r: N VMAs
  *	unmap,P,N   protect,P,N,PROT
  *	move,P,N,Q		mremap() to page Q; prints "move ok", or "move -ERRNO"
- *	shrink,P,N,M		mremap() to M pages in place
+ *	shrink,P,N,M		mremap() to M pages in place; grow,P,N,M: the same, to more
  *	brk,N			the heap is N pages, from its page-aligned start on
  *	write,P,N   read,P,N	one byte in each page
  *	hwrite,P,N   hread,P,N	the same in pages of the heap
+ *	stack,N			write to the next N pages of the stack, which so grows to there
  *	kwrite,P,N		let the kernel write a byte in each page: read() from /dev/zero
  *	crash,P			write to page P and die of SIGSEGV
  *	race,P,N,T		T threads write the pages, all at once
@@ -267,6 +268,15 @@ static void do_hwrite(const struct step *step)
 static void do_hread(const struct step *step)
 {
 	read_pages(heap + bytes(step, 1), number(step, 2));
+}
+
+static void __attribute__((noinline)) do_stack(const struct step *step)
+{
+	unsigned long length = bytes(step, 1);
+	volatile char *deep = __builtin_alloca(length);
+
+	while (length >= PAGE_SIZE)
+		deep[length -= PAGE_SIZE] = 1;
 }
 
 static void do_kwrite(const struct step *step)
@@ -623,7 +633,7 @@ static const struct operation {
 	{ "set", do_set, PLAIN },	{ "cleanup", do_cleanup, PLAIN }, { "info", do_info, PLAIN },
 	{ "touch", do_touch, PLAIN },	{ "await", do_await, PLAIN },	{ "sleep", do_sleep, PLAIN },
 	{ "nth", do_nth, PLAIN },	{ "ring", do_ring, PLAIN },	{ "exit", do_exit, PLAIN },
-	{ "cloexec", do_cloexec, PLAIN },
+	{ "cloexec", do_cloexec, PLAIN }, { "grow", do_shrink, PLAIN },	{ "stack", do_stack, PLAIN },
 	{ "exec", do_exec, REST },	{ "fork", do_fork, BLOCK },	{ "start", do_start, BLOCK },
 	{ "orphan", do_orphan, BLOCK }, { "thread", do_thread, BLOCK }, { "tstart", do_tstart, BLOCK },
 	{ "run", do_run, BLOCK },	{ "vrun", do_vrun, BLOCK },

@@ -44,7 +44,7 @@ def test_the_kernels_own_data_structures(made: list[PatchFile]) -> None:
     added = [line for patch in made for file in patch.files for hunk in file for line in hunk if line.is_added]
     text = "".join(line.value for line in added)
     assert "#include <linux/hashtable.h>" in text
-    assert "hlist_for_each_entry_rcu(" in text
+    assert "hash_for_each_possible_rcu(" in text
     assert not re.search(r"struct (?!hlist_node)\w+ \*(next|prev|left|right|parent|child);", text)
 
 

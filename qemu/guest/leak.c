@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * leak COUNT: makes each kind of call, successful and failing, COUNT times.
+ *
+ * Prints "KIND GROWN" for each: by how many KiB the kernel's unreclaimable slab memory has grown, after what the calls
+ * have given back to RCU had time to go. A call that returns something else than it should ends the program.
+ */
+#include "nolibc.h"
+#include "pf.h"
+
+#define KERNEL_ADDRESS 0xc0100000UL
+#define EFAULT 14
+#define EINVAL 22
+#define EACCES 13
+#define NOISE 256	/* KiB */
+#define WAITS 60	/* times 100 ms */
+
+static char name[] = "leak", unknown[] = "unknown", longest[256];
+static struct pf_stat stat;
+
+static long set(const char *text, unsigned long length)
+{
+	return sys2(PF_NR_SET_PARAM, text, length);
+}
+
+static long get(const char *text, unsigned long length, struct pf_stat *where)
+{
+	return sys3(PF_NR_GET_INFO, text, length, where);
+}
+
+static long cleanup(void)
+{
+	return sys0(PF_NR_CLEANUP);
+}
+
+static long track_and_clean_up(void)
+{
+	long ret = set(unknown, 7);
+
+	return ret ? ret : cleanup();
+}
+
+static long track_again(void) { return set(name, 4); }
+static long track_null(void) { return set((char *)0, 4); }
+static long track_empty(void) { return set(name, 0); }
+static long track_long(void) { return set(longest, sizeof(longest)); }
+static long track_unreadable(void) { return set((char *)KERNEL_ADDRESS, 4); }
+static long info(void) { return get(name, 4, &stat); }
+static long info_null(void) { return get((char *)0, 4, &stat); }
+static long info_empty(void) { return get(name, 0, &stat); }
+static long info_long(void) { return get(longest, sizeof(longest), &stat); }
+static long info_unreadable(void) { return get((char *)KERNEL_ADDRESS, 4, &stat); }
+static long info_of_unknown(void) { return get(unknown, 7, &stat); }
+static long info_nowhere(void) { return get(name, 4, (struct pf_stat *)0); }
+static long info_unwritable(void) { return get(name, 4, (struct pf_stat *)KERNEL_ADDRESS); }
+
+static const struct kind {
+	const char *name;
+	long (*call)(void);
+	long wanted;	/* errno, or 0 */
+	int tracked;	/* whether this program is tracked meanwhile */
+} kinds[] = {
+	{ "pf_set_param+pf_cleanup", track_and_clean_up, 0, 0 },
+	{ "pf_cleanup:EACCES", cleanup, EACCES, 0 },
+	{ "pf_get_info:EACCES", info, EACCES, 0 },
+	{ "pf_set_param", track_again, 0, 1 },
+	{ "pf_set_param:NULL", track_null, EINVAL, 1 },
+	{ "pf_set_param:empty", track_empty, EINVAL, 1 },
+	{ "pf_set_param:long", track_long, EINVAL, 1 },
+	{ "pf_set_param:EFAULT", track_unreadable, EFAULT, 1 },
+	{ "pf_get_info", info, 0, 1 },
+	{ "pf_get_info:NULL", info_null, EINVAL, 1 },
+	{ "pf_get_info:empty", info_empty, EINVAL, 1 },
+	{ "pf_get_info:long", info_long, EINVAL, 1 },
+	{ "pf_get_info:EFAULT", info_unreadable, EFAULT, 1 },
+	{ "pf_get_info:unknown", info_of_unknown, EINVAL, 1 },
+	{ "pf_get_info:nowhere", info_nowhere, EINVAL, 1 },
+	{ "pf_get_info:unwritable", info_unwritable, EFAULT, 1 },
+};
+
+/* SUnreclaim of /proc/meminfo, in KiB */
+static long slab(void)
+{
+	static char text[4096];
+	static const char key[] = "SUnreclaim:";
+	long value = 0, fd = sys3(NR_open, "/proc/meminfo", O_RDONLY, 0);
+	long count = sys3(NR_read, fd, text, sizeof(text) - 1);
+	unsigned long i;
+	char *at;
+
+	sys1(NR_close, fd);
+	if (count < 0)
+		die("leak: /proc/meminfo", count);
+	text[count] = '\0';
+	for (at = text; *at; at++) {
+		for (i = 0; key[i] && at[i] == key[i]; i++)
+			;
+		if (!key[i])
+			break;
+	}
+	for (at += sizeof(key) - 1; *at == ' '; at++)
+		;
+	for (; *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (*at - '0');
+	return value;
+}
+
+static void try(const struct kind *kind, long times)
+{
+	static long pause[2] = { 0, 100000000 };
+	long i, ret, before, waits = WAITS;
+
+	if (kind->tracked)
+		set(name, 4);
+	before = slab();
+	for (i = 0; i < times; i++) {
+		ret = kind->call();
+		if (ret != -kind->wanted) {
+			put_result(kind->name, ret);
+			die("leak: an unexpected result", ret);
+		}
+	}
+	while (waits-- && slab() > before + NOISE)
+		sys2(NR_nanosleep, pause, 0);
+	put_result(kind->name, slab() - before);
+	if (kind->tracked)
+		cleanup();
+}
+
+int main(int argc, char **argv)
+{
+	long count = argc == 2 ? number_of(argv[1]) : -1;
+	unsigned long i;
+
+	if (count < 1)
+		die("usage: leak COUNT", EINVAL);
+	memset(longest, 'n', sizeof(longest));
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		try(kinds + i, count);
+	return 0;
+}
