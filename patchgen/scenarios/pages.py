@@ -298,9 +298,7 @@ class _Player:
             moves=self.moves,
             total=self.total,
             faults={page: count for page, count in self.faults.items() if page in self.mapped},
-            heap_faults={
-                page - _HEAP: count for page, count in self.faults.items() if 0 <= page - _HEAP < self.heap
-            },
+            heap_faults={page - _HEAP: count for page, count in self.faults.items() if 0 <= page - _HEAP < self.heap},
             mapped=self.mapped,
             heap=self.heap,
         )

@@ -6,7 +6,7 @@
  *	stopwatch time PID COUNT	by turns reads /proc/PID/maps and calls pf_get_info for "churn", COUNT times
  *				each; by another name, because this very program is what it asks for
  *
- * The second prints "maps MEAN MEDIAN WORST" and "info MEAN MEDIAN WORST", in thousands of the time stamp counter's ticks.
+ * The second prints "maps MEAN MEDIAN WORST" and "info MEAN MEDIAN WORST", in microseconds of the guest.
  */
 #define _DEFAULT_SOURCE
 #include <fcntl.h>
@@ -15,14 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "pf.h"
 
 #define NAME "churn"
-static size_t length;
-static int populate;
+#define LENGTH (1024 * 4096)	/* to unmap so much takes a while, with mmap_sem held for writing */
 #define COUNT_MAX 10000
 #define PAUSE 1000	/* microseconds */
 
@@ -37,8 +36,9 @@ static void *map_and_unmap(void *unused)
 	void *memory;
 
 	for (;;) {
-		memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
-		if (memory == MAP_FAILED || munmap(memory, length))
+		memory = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (memory == MAP_FAILED || munmap(memory, LENGTH))
 			fail("churn: mmap");
 	}
 	return unused;
@@ -65,6 +65,14 @@ static void get_info(void)
 		fail("churn: pf_get_info");
 }
 
+static long microseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int compare(const void *one, const void *other)
 {
 	return *(const int *)one - *(const int *)other;
@@ -85,20 +93,20 @@ static void measure(const char *pid, int count)
 {
 	static int maps[COUNT_MAX], info[COUNT_MAX];
 	char path[64];
-	unsigned long long begin;
+	long begin;
 	int i;
 
 	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
 	for (i = 0; i < count; i++) {
 		/* Whoever has just had to wait finds the way free: so each call comes after a pause. */
 		usleep(PAUSE);
-		begin = __rdtsc();
+		begin = microseconds();
 		read_maps(path);
-		maps[i] = (int)((__rdtsc() - begin) / 1000);
+		maps[i] = (int)(microseconds() - begin);
 		usleep(PAUSE);
-		begin = __rdtsc();
+		begin = microseconds();
 		get_info();
-		info[i] = (int)((__rdtsc() - begin) / 1000);
+		info[i] = (int)(microseconds() - begin);
 	}
 	print("maps", maps, count);
 	print("info", info, count);
@@ -113,8 +121,7 @@ int main(int argc, char **argv)
 		measure(argv[2], count);
 		return 0;
 	}
-	count = atoi(argv[1]); length = atoi(argv[2]) * 4096; populate = argv[3] ? MAP_POPULATE : 0;
-	if (count < 1) {
+	if (argc != 2 || count < 1) {
 		fprintf(stderr, "usage: churn THREADS | stopwatch time PID COUNT\n");
 		return 2;
 	}
