@@ -86,18 +86,30 @@ PATCHED = (
 
 @dataclass(frozen=True)
 class Bar:
-    """How many instructions more than the vanilla kernel's a state may cost, for the kinds of a group."""
+    """How many instructions more than the vanilla kernel's something may cost in a state.
+
+    Attributes:
+        state: which.
+        what: a group of kinds, or the name of one.
+        limit: instructions.
+    """
 
     state: str
-    group: str
+    what: str
     limit: int
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What it is for."""
+        return tuple(kind for kind in KINDS if self.what in (kind.group, kind.name))
 
 
 BARS = (
-    *(Bar(state, group, 3) for state in ("idle",) for group in ("cow", "other")),
-    *(Bar(state, group, 6) for state in ("other1", "other100") for group in ("cow", "other")),
-    Bar("tracked", "cow", 66),
-    Bar("tracked", "other", 10),
+    *(Bar(state, group, 3) for state in ("idle", "other1", "other100") for group in ("cow", "other")),
+    Bar("tracked", "cow", 40),
+    Bar("tracked", "other", 5),
+    Bar("tracked", "exec", 2800),
+    Bar("idle", "fork", 15),
 )
 # How much a fault may cost more with 1,000 of something than with 1, beyond what vanilla's costs more then.
 GROWTH = 8
@@ -251,8 +263,8 @@ def judge(costs: Costs) -> list[Judged]:
     groups = {"cow": "copy-on-write fault", "other": "other fault"}
     found = []
     for bar in BARS:
-        worst = max(costs.added(bar.state, kind.name) for kind in KINDS if kind.group == bar.group)
-        found.append(Judged(f"{title(bar.state)}, {groups[bar.group]}", bar.limit, worst))
+        worst = max(costs.added(bar.state, kind.name) for kind in bar.kinds)
+        found.append(Judged(f"{title(bar.state)}, {groups.get(bar.what, bar.what)}", bar.limit, worst))
     for state in ("idle", "tracked"):
         for what, kind in costs.scaling[state]:
             text = f"{title(state)}, '{kind}' fault with {max(SIZES):,} {what} instead of {min(SIZES)}"

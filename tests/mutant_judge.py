@@ -45,8 +45,8 @@ from patchgen.testbed import Testbed
 from patchgen.verify.guests import Course
 
 SLOT = "mutant"
-# Much of the kernel includes these, or what is made of them, and the next mutant would have it compiled anew. So mutants
-# of them, and patches that lack them, are built in another workspace.
+# Much of the kernel includes these, or what is made of them, and the next mutant would have it compiled anew. So
+# mutants of them, and patches that lack them, are built in another workspace.
 WIDE_SLOT = "mutant-wide"
 _WIDE = ("edits/include/linux/", "edits/arch/x86/Kconfig", "edits/arch/x86/entry/", "series.toml")
 PLAN = torture.Plan(seed=940, seconds=18, calls=3000)

@@ -49,15 +49,18 @@ def vmas_of_a_sleeping_process(lab: Lab) -> None:
     expect("VMAs", lab.get_info("one").bounds, bounds(maps))
 
 
-@scenario("S14", cpus=2)
+@scenario("S14")
 def the_program_cannot_keep_its_reader_away(lab: Lab) -> None:
     """While threads of the program map and unmap without pause, pf_get_info takes at most twice as long as maps."""
     lab.set_param("churn")
-    lab.run("./churn 3 & sleep 0.2")
-    text = lab.run("./stopwatch time $(pidof churn) 100").text
-    maps, info = ([int(word) for word in line.split()[1:]] for line in text.splitlines())
-    # Means, of calls that take turns. A tenth of a millisecond is noise.
-    expect("pf_get_info takes at most twice as long as /proc/PID/maps", info[0] <= 2 * maps[0] + 100, True, text)
+    lab.run("./churn 4 & sleep 0.2")
+    # Means, of calls that take turns. One try in which the host stops the guest at the wrong moment decides nothing.
+    for _ in range(3):
+        text = lab.run("./stopwatch time $(pidof churn) 40").text
+        maps, info = (int(line.split()[1]) for line in text.splitlines())
+        if info <= 2 * maps:
+            return
+    raise Failed(f"pf_get_info takes {info / maps:.0f} times as long as reading /proc/PID/maps:\n{text}")
 
 
 @scenario("S3")

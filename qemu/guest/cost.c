@@ -5,7 +5,7 @@
  *	cost KIND COUNT [VMAS [FAULTS]]
  *	cost track COUNT	track that many other names: other0, other1, ...
  *	cost crowd COUNT	leave that many sleeping processes behind
- *	cost sparse COUNT	cause that many copy-on-write faults, each in a chunk (4 MB) of its own
+ *	cost sparse COUNT	cause that many copy-on-write faults, 4 MB apart
  *
  * KIND of fault, each caused by one instruction:
  *	reuse	a write to a page that was write-protected by a fork and belongs to one process again
@@ -33,7 +33,7 @@
 #define SAMPLES_MAX 8192
 #define EXECS_MAX 64
 #define DIGITS 8	/* of a sample in hexadecimal */
-#define CHUNK 1024L	/* pages: 4 MB, one chunk of counters */
+#define CHUNK 1024L	/* pages: 4 MB */
 
 static unsigned int samples[SAMPLES_MAX];
 

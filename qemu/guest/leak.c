@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * leak COUNT: makes each kind of call, successful and failing, COUNT times.
+ * leak COUNT: makes COUNT successful and COUNT failing calls of each kind; the ways in which a call fails share these.
  *
- * Prints "KIND GROWN" for each: by how many KiB the kernel's unreclaimable slab memory has grown, after what the calls
- * have given back to RCU had time to go. A call that returns something else than it should ends the program.
+ * Prints "KIND BYTES" for each: by how much the kernel's unreclaimable slab memory has grown for each call, after what
+ * the calls have given back to RCU had time to go. A call that returns something else than it should ends the program.
  */
 #include "nolibc.h"
 #include "pf.h"
@@ -12,8 +12,9 @@
 #define EFAULT 14
 #define EINVAL 22
 #define EACCES 13
-#define NOISE 256	/* KiB */
-#define WAITS 60	/* times 100 ms */
+#define WARM 500	/* calls before anything is measured */
+#define NOISE 16	/* bytes a call: half the smallest allocation */
+#define WAITS 100	/* times 100 ms */
 
 static char name[] = "leak", unknown[] = "unknown", longest[256];
 static struct pf_stat stat;
@@ -59,23 +60,24 @@ static const struct kind {
 	long (*call)(void);
 	long wanted;	/* errno, or 0 */
 	int tracked;	/* whether this program is tracked meanwhile */
+	long share;	/* the part of COUNT that this kind gets is 1 / share */
 } kinds[] = {
-	{ "pf_set_param+pf_cleanup", track_and_clean_up, 0, 0 },
-	{ "pf_cleanup:EACCES", cleanup, EACCES, 0 },
-	{ "pf_get_info:EACCES", info, EACCES, 0 },
-	{ "pf_set_param", track_again, 0, 1 },
-	{ "pf_set_param:NULL", track_null, EINVAL, 1 },
-	{ "pf_set_param:empty", track_empty, EINVAL, 1 },
-	{ "pf_set_param:long", track_long, EINVAL, 1 },
-	{ "pf_set_param:EFAULT", track_unreadable, EFAULT, 1 },
-	{ "pf_get_info", info, 0, 1 },
-	{ "pf_get_info:NULL", info_null, EINVAL, 1 },
-	{ "pf_get_info:empty", info_empty, EINVAL, 1 },
-	{ "pf_get_info:long", info_long, EINVAL, 1 },
-	{ "pf_get_info:EFAULT", info_unreadable, EFAULT, 1 },
-	{ "pf_get_info:unknown", info_of_unknown, EINVAL, 1 },
-	{ "pf_get_info:nowhere", info_nowhere, EINVAL, 1 },
-	{ "pf_get_info:unwritable", info_unwritable, EFAULT, 1 },
+	{ "pf_set_param+pf_cleanup", track_and_clean_up, 0, 0, 1 },
+	{ "pf_cleanup:EACCES", cleanup, EACCES, 0, 1 },
+	{ "pf_get_info:EACCES", info, EACCES, 0, 9 },
+	{ "pf_set_param", track_again, 0, 1, 1 },
+	{ "pf_set_param:NULL", track_null, EINVAL, 1, 4 },
+	{ "pf_set_param:empty", track_empty, EINVAL, 1, 4 },
+	{ "pf_set_param:long", track_long, EINVAL, 1, 4 },
+	{ "pf_set_param:EFAULT", track_unreadable, EFAULT, 1, 4 },
+	{ "pf_get_info", info, 0, 1, 1 },
+	{ "pf_get_info:NULL", info_null, EINVAL, 1, 9 },
+	{ "pf_get_info:empty", info_empty, EINVAL, 1, 9 },
+	{ "pf_get_info:long", info_long, EINVAL, 1, 9 },
+	{ "pf_get_info:EFAULT", info_unreadable, EFAULT, 1, 9 },
+	{ "pf_get_info:unknown", info_of_unknown, EINVAL, 1, 9 },
+	{ "pf_get_info:nowhere", info_nowhere, EINVAL, 1, 9 },
+	{ "pf_get_info:unwritable", info_unwritable, EFAULT, 1, 9 },
 };
 
 /* SUnreclaim of /proc/meminfo, in KiB */
@@ -105,24 +107,33 @@ static long slab(void)
 	return value;
 }
 
-static void try(const struct kind *kind, long times)
+static void call(const struct kind *kind, long times)
 {
-	static long pause[2] = { 0, 100000000 };
-	long i, ret, before, waits = WAITS;
+	long ret;
 
-	if (kind->tracked)
-		set(name, 4);
-	before = slab();
-	for (i = 0; i < times; i++) {
+	while (times--) {
 		ret = kind->call();
 		if (ret != -kind->wanted) {
 			put_result(kind->name, ret);
 			die("leak: an unexpected result", ret);
 		}
 	}
-	while (waits-- && slab() > before + NOISE)
+}
+
+static void try(const struct kind *kind, long times)
+{
+	static long pause[2] = { 0, 100000000 };
+	long before, grown, waits = WAITS;
+
+	if (kind->tracked)
+		set(name, 4);
+	call(kind, WARM);
+	sys2(NR_nanosleep, pause, 0);
+	before = slab();
+	call(kind, times);
+	while ((grown = (slab() - before) * 1024 / times) >= NOISE && waits--)
 		sys2(NR_nanosleep, pause, 0);
-	put_result(kind->name, slab() - before);
+	put_result(kind->name, grown);
 	if (kind->tracked)
 		cleanup();
 }
@@ -136,6 +147,6 @@ int main(int argc, char **argv)
 		die("usage: leak COUNT", EINVAL);
 	memset(longest, 'n', sizeof(longest));
 	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
-		try(kinds + i, count);
+		try(kinds + i, count / kinds[i].share);
 	return 0;
 }

@@ -87,7 +87,7 @@ def test_costs(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
 
 def test_the_costs_are_bars_of_bench() -> None:
     groups = {"cow": "copy-on-write fault", "other": "other fault"}
-    assert set(measured.COSTS) <= {f"{cost.title(bar.state)}, {groups[bar.group]}" for bar in cost.BARS}
+    assert set(measured.COSTS) <= {f"{cost.title(bar.state)}, {groups.get(bar.what, bar.what)}" for bar in cost.BARS}
 
 
 def test_another_tree_has_nothing_of_it(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:

@@ -111,7 +111,7 @@ class TestTheReport:
                 assert told in shown
             assert "Patch number 5 of the" in shown
             assert shown.count("It took long to see") == 8
-            for line in ("__do_page_fault()", "VM_FAULT_WRITE", "setup_new_exec()", "dup_mm()", "do_wp_page()"):
+            for line in ("__do_page_fault()", "VM_FAULT_WRITE", "setup_new_exec()", "copy_process()", "do_wp_page()"):
                 assert line in shown
 
     def test_reads_well_without_any_facts_but_parameters(self) -> None:
