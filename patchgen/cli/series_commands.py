@@ -78,7 +78,7 @@ def patch(
         _warn_of(made.report)
     checked = _check_port(project, made.origin, output / "patch") if port else None
     if json:
-        common.emit({**_as_dict(made, packed, output), "port": port})
+        common.emit({**_as_dict(made, packed, output), "port": port, "check": checked.as_dict() if checked else None})
     else:
         _show_made(made, packed, output)
         if checked:
