@@ -2,7 +2,7 @@
 
 `make mutants` writes it, and from it docs/mutants.md. A scenario kills a mutant if it fails on it against a requirement
 that the scenario stands for; what it only meets on its way (a line too much in the log) is no kill. A mutant on which
-most scenarios fail, because the calls are not there, says nothing about any of them: its kills do not count.
+nearly all scenarios fail, because the calls are not there, says nothing about any of them: its kills do not count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mutant_catalogue import BOOTED, Mutant
@@ -69,8 +69,8 @@ def save(matrix: Matrix, path: Path = FILE) -> None:
 
 
 def telling(matrix: Matrix) -> dict[str, tuple[str, ...]]:
-    """Return the kills by mutant, without mutants that more than half of the scenarios kill."""
-    return {name: row.kills for name, row in matrix.items() if 2 * len(row.kills) <= len(SCENARIOS)}
+    """Return the kills by mutant, without mutants that more than three quarters of the scenarios kill."""
+    return {name: row.kills for name, row in matrix.items() if 4 * len(row.kills) <= 3 * len(SCENARIOS)}
 
 
 def idle(matrix: Matrix, scenarios: Collection[str]) -> list[str]:
@@ -100,18 +100,19 @@ def alike(matrix: Matrix) -> list[tuple[str, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def stale(matrix: Matrix, mutants: Sequence[Mutant]) -> Iterator[str]:
-    """Yield what the matrix does not know, or knows of something that has changed since."""
+def stale(matrix: Matrix, mutants: Sequence[Mutant]) -> dict[str, str]:
+    """Return why the rows of some mutants are missing or out of date, by the mutants' names."""
     scenarios = {one.name for one in SCENARIOS}
+    found = {}
     for mutant in mutants:
         row = matrix.get(mutant.name)
         if row is None:
-            yield f"{mutant.name} was never judged"
+            found[mutant.name] = "was never judged"
         elif row.mutant != mutant.identity():
-            yield f"{mutant.name} has changed since it was judged"
+            found[mutant.name] = "has changed since it was judged"
         elif gone := sorted(set(row.kills) - scenarios):
-            yield f"{mutant.name} was killed by what is no scenario any more: {', '.join(gone)}"
-    yield from (f"{name} is no mutant any more" for name in sorted(set(matrix) - {one.name for one in mutants}))
+            found[mutant.name] = f"was killed by what is no scenario any more: {', '.join(gone)}"
+    return found | dict.fromkeys(sorted(set(matrix) - {one.name for one in mutants}), "is no mutant any more")
 
 
 _HEAD = """# Mutants
@@ -126,8 +127,8 @@ requirements. `tests/kill_matrix.json` has which of them fail on it (the kill ma
 A scenario that kills no mutant fails `make test-unit`.
 
 `make mutants` makes the matrix and this table. What it has judged it keeps, so that it goes on where it was
-interrupted; `make mutants MUTANTS='-k TEXT'` judges those whose name has TEXT and renews their rows, and `-v` shows
-what was seen.
+interrupted; `make mutants MUTANTS='-k TEXT'` judges those whose name has TEXT and renews their rows, `--stale` those
+that are new or have changed, and `-v` shows what was seen.
 
 {figures}
 
@@ -143,7 +144,8 @@ def figures(matrix: Matrix) -> str:
     caught = sum(row.caught for row in matrix.values())
     return (
         f"{len(matrix)} mutants, {caught} caught. {len(SCENARIOS)} scenarios, {kills:,} kills; "
-        f"{len(counted)} scenarios kill a mutant that most others let live, {len(single)} kill one that no other kills."
+        f"{len(counted)} scenarios kill a mutant that others let live, "
+        f"{len(single)} kill one that no other kills."
     )
 
 

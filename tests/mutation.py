@@ -55,13 +55,19 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description="judge the mutants of our series")
     parser.add_argument("-k", metavar="TEXT", action="append", default=[], help="mutants whose name has TEXT")
     parser.add_argument("-s", "--stage", choices=STAGES, help="mutants of this stage")
+    parser.add_argument(
+        "--stale", action="store_true", help="mutants that are new or have changed since they were judged"
+    )
     parser.add_argument("--slot", default=SLOT, help="the workspace to build in, such as series (default: a new one)")
     parser.add_argument("-v", action="store_true", help="show the evidence")
     options = parser.parse_args(argv)
+    stale = kill_matrix.stale(kill_matrix.load(), catalogue()) if options.stale else None
     chosen = [
         one
         for one in catalogue()
-        if (not options.k or any(text in one.name for text in options.k)) and options.stage in (None, one.stage)
+        if (not options.k or any(text in one.name for text in options.k))
+        and options.stage in (None, one.stage)
+        and (stale is None or one.name in stale)
     ]
     if not chosen:
         parser.error("there is no such mutant")
