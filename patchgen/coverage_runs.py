@@ -9,19 +9,17 @@ from __future__ import annotations
 from patchgen.scenarios import Lab, Scenario
 
 _SECONDS = 120.0
-_WORK = "map,0,512,rw,anon write,0,512 fork write,0,512 end"
 
 
 def _loop(times: int, command: str) -> str:
     return f"(i=0; while [ $i -lt {times} ]; do {command}; i=$((i+1)); done) >/dev/null"
 
 
-def faults_while_a_run_ends(lab: Lab) -> None:
-    """One process of a program faults while another one's exec ends its run: the number is looked at once more."""
+def two_first_faults_at_once(lab: Lab) -> None:
+    """Two processes of a run have its first fault in the same part of memory at the same time."""
     lab.program("one")
     lab.set_param("one")
-    busy = _loop(40, f"./one {_WORK}")
-    lab.run(f"{busy} & {busy} & wait", timeout=_SECONDS)
+    lab.run(_loop(150, "./one map,0,2,rw,anon write,0,2 start write,0,1 end write,1,1 join"), timeout=_SECONDS)
 
 
 def exec_while_processes_are_adopted(lab: Lab) -> None:
@@ -33,17 +31,15 @@ def exec_while_processes_are_adopted(lab: Lab) -> None:
     lab.run(f"{_loop(600, './one exit')} & {track}; kill $!", timeout=_SECONDS)
 
 
-def reading_while_memory_is_mapped(lab: Lab) -> None:
-    """pf_get_info of a process whose threads change its mappings all the time: it has to try again."""
+def reading_while_the_process_exits(lab: Lab) -> None:
+    """pf_get_info comes when the last user of the memory has gone and nothing is unmapped yet."""
     lab.program("one")
     lab.set_param("one")
-    mapping = "map,0,1024,rw,anon write,0,1024 unmap,0,1024 " * 12
-    lab.run(
-        f"./one tstart {mapping} end {mapping} join & {_loop(400, 'pfcall get one - here')}; wait", timeout=_SECONDS
-    )
+    ask = " ".join(["info,one"] * 400)
+    lab.run(f"{_loop(300, './one exit')} & {_loop(20, f'./play {ask}')}; wait", timeout=_SECONDS)
 
 
 RUNS: tuple[Scenario, ...] = tuple(
-    Scenario(f"coverage-{run.__name__.replace('_', '-')}", (), run, (run.__doc__ or "").splitlines()[0])
-    for run in (faults_while_a_run_ends, exec_while_processes_are_adopted, reading_while_memory_is_mapped)
+    Scenario(f"coverage-{run.__name__.replace('_', '-')}", (), run, (run.__doc__ or "").splitlines()[0], cpus=2)
+    for run in (two_first_faults_at_once, exec_while_processes_are_adopted, reading_while_the_process_exits)
 )

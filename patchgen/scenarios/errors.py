@@ -191,3 +191,22 @@ def a_fault_without_memory(lab: Lab) -> None:
     expect("faults by VMA", info.pages(0, 8), 3)
     expect("faults in the total only, at most 1", lost in (0, 1), True)
     lab.expect_one_error("a fault without memory", [(line.level, line.text) for line in result.log])
+
+
+@scenario("3-4", "2.6-5")
+def an_exec_without_memory(lab: Lab) -> None:
+    """A program is executed also when there is no memory to count it, with one line; the next execution counts."""
+    let_memory_run_out(lab)
+    steps = ("map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "end")
+    lab.track("one", *steps)
+    # Where exec itself needs memory at first, it fails without it. The next allocation may be one to count: later ones
+    # are exec's again, and end the process.
+    for number in range(1, 100):
+        result = lab.run(["./play", f"nth,{number}", "exec,/root/one", "nth,0", *steps], status=None)
+        if result.status != 1:
+            break
+    if result.log:
+        expect("status of a program that cannot be counted", result.status, 0, result.text)
+        lab.expect_one_error("an exec without memory", [(line.level, line.text) for line in result.log])
+    lab.play("one", *steps)
+    expect("faults", lab.get_info("one").pages(0, 8), 5)

@@ -29,13 +29,15 @@ static UNUSED void fail_nth(long nth)
 	sys3(NR_write, fail_nth_fd, digits + at, sizeof(digits) - (unsigned long)at);
 }
 
-/* Say so if that allocation never came, and let no other one fail. */
+/* Say so if that allocation never came, and let no other one fail; also after an exec, which leaves this as it is. */
 static UNUSED void fail_nth_done(long nth)
 {
 	char left[12] = { '0' };
 
 	if (!nth)
 		return;
+	if (fail_nth_fd < 0)
+		fail_nth_fd = sys3(NR_open, FAIL_NTH, O_RDWR, 0);
 	sys3(NR_read, fail_nth_fd, left, sizeof(left));
 	fail_nth(0);
 	sys1(NR_close, fail_nth_fd);
