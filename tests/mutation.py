@@ -31,6 +31,7 @@ from patchgen import (
     check,
     compose,
     cost,
+    cost_bars,
     kernel,
     pipeline,
     progress,
@@ -371,7 +372,7 @@ class Judge:
         bed = self._on(self._build(self._tree(task.handed_in), self._slot_of(task.mutant)))
         plain = self._on(self._build(self._origin.tree, "vanilla"))
         try:
-            for bar in cost.judge(cost.measure(plain, bed)):
+            for bar in cost_bars.judge(cost.measure(plain, bed)):
                 if not bar.met:
                     yield Found(("cost",), f"{bar.what}: +{bar.measured} instructions, at most +{bar.limit}")
         except GuestError as error:

@@ -97,7 +97,12 @@ def kernel_of(
 
 
 def kernel_and_testbed(
-    project: Project, *, given: Path | None = None, vanilla: bool = False, box: Sandbox | None = None
+    project: Project,
+    *,
+    given: Path | None = None,
+    vanilla: bool = False,
+    config: str = "small",
+    box: Sandbox | None = None,
 ) -> Testbed:
     """Return the testbed of a kernel that is built now unless the cache has it, both in a sandbox if that is given.
 
@@ -107,7 +112,7 @@ def kernel_and_testbed(
     """
     from patchgen import pipeline
 
-    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla, box=box), box)
+    return pipeline.testbed_of(project, kernel_of(project, config=config, given=given, vanilla=vanilla, box=box), box)
 
 
 def build(
