@@ -55,6 +55,8 @@ KINDS = (
     Kind("fork", "fork", "call", 256),
     Kind("exit", "fork, exit, wait", "call", 256),
     Kind("exec", "execve", "call", 64),
+    Kind("map", "mmap, 1 page", "call", 256),
+    Kind("map256", "mmap, 256 pages", "call", 64),
     Kind("unmap", "munmap, 1 page", "call", 256),
     Kind("unmap256", "munmap, 256 pages", "call", 64),
 )
@@ -82,37 +84,6 @@ PATCHED = (
     State("other100", "100 other names", ("cost track 100",)),
     State("tracked", "tracked", ("pfcall cleanup", f"pfcall set {_SELF} -")),
 )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """How many instructions more than the vanilla kernel's something may cost in a state.
-
-    Attributes:
-        state: which.
-        what: a group of kinds, or the name of one.
-        limit: instructions.
-    """
-
-    state: str
-    what: str
-    limit: int
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """What it is for."""
-        return tuple(kind for kind in KINDS if self.what in (kind.group, kind.name))
-
-
-BARS = (
-    *(Bar(state, group, 3) for state in ("idle", "other1", "other100") for group in ("cow", "other")),
-    Bar("tracked", "cow", 40),
-    Bar("tracked", "other", 5),
-    Bar("tracked", "exec", 2800),
-    Bar("idle", "fork", 15),
-)
-# How much a fault may cost more with 1,000 of something than with 1, beyond what vanilla's costs more then.
-GROWTH = 8
 
 
 @dataclass(frozen=True)
@@ -173,20 +144,6 @@ class Costs:
         return max(added.values()) - added[SIZES[0]]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A bar, and what was measured against it."""
-
-    what: str
-    limit: int
-    measured: int
-
-    @property
-    def met(self) -> bool:
-        """Whether the bar is met."""
-        return self.measured <= self.limit
-
-
 def measure(vanilla: Testbed, patched: Testbed) -> Costs:
     """Measure everything, on two guests that are booted for it.
 
@@ -216,8 +173,7 @@ def measure_kinds(vanilla: Testbed, patched: Testbed) -> Costs:
         costs = Costs()
         with guest(patched) as running:
             for state in PATCHED:
-                for command in state.prepare:
-                    _run(running, command)
+                enter(running, state)
                 costs.samples[state.name] = _all_kinds(running)
         return costs
 
@@ -243,8 +199,7 @@ def _patched(bed: Testbed) -> Costs:
         costs.memory = _memory(running)
         _run(running, "pfcall cleanup")
         for state in PATCHED:
-            for command in state.prepare:
-                _run(running, command)
+            enter(running, state)
             costs.samples[state.name] = _all_kinds(running)
             if state.name in ("idle", "tracked"):
                 costs.scaling[state.name] = dict(_per_process(running))
@@ -256,20 +211,6 @@ def _patched(bed: Testbed) -> Costs:
         for name, found in _crowd(running, states, "pfcall cleanup").items():
             costs.scaling[name] |= found
     return costs
-
-
-def judge(costs: Costs) -> list[Judged]:
-    """Return every bar with the worst that was measured against it."""
-    groups = {"cow": "copy-on-write fault", "other": "other fault"}
-    found = []
-    for bar in BARS:
-        worst = max(costs.added(bar.state, kind.name) for kind in bar.kinds)
-        found.append(Judged(f"{title(bar.state)}, {groups.get(bar.what, bar.what)}", bar.limit, worst))
-    for state in ("idle", "tracked"):
-        for what, kind in costs.scaling[state]:
-            text = f"{title(state)}, '{kind}' fault with {max(SIZES):,} {what} instead of {min(SIZES)}"
-            found.append(Judged(text, GROWTH, costs.growth(state, what, kind)))
-    return found
 
 
 def parse(text: str) -> Sample:
@@ -311,6 +252,16 @@ def _run(guest: Guest, command: str) -> str:
     if result.status != 0 or result.text.startswith("ret -"):
         raise GuestError(f"'{command}' failed in the guest", evidence=result.text)
     return result.text
+
+
+def enter(guest: Guest, state: State) -> None:
+    """Bring a guest from the state before into a state.
+
+    Raises:
+        GuestError: one of the state's commands fails, or the kernel dies.
+    """
+    for command in state.prepare:
+        _run(guest, command)
 
 
 def sample(guest: Guest, kind: Kind, *more: int) -> Sample:
@@ -369,12 +320,12 @@ def _crowd(
     for size in SIZES:
         _run(guest, f"cost crowd {size - there}")
         there = size
-        for state, enter in states.items():
-            for command in enter:
+        for state, commands in states.items():
+            for command in commands:
                 _run(guest, command)
             for name, ticks in _scaled(guest):
                 found[state]["processes", name][size] = ticks
-            if enter and leave:
+            if commands and leave:
                 _run(guest, leave)
     return found
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import cost, scenarios
+from patchgen import cost, cost_bars, scenarios
 from patchgen.cache import Cache, digest, file_digest, prune, write_text
-from patchgen.cost import Judged
+from patchgen.cost_bars import Judged
 from patchgen.runner import Outcome
 from patchgen.scenarios.demands import Demand, demands
 from patchgen.testbed import Testbed
@@ -87,7 +87,14 @@ def known_costs(vanilla: Testbed, patched: Testbed, cache: Cache) -> dict[str, i
 
 def _costs_file(vanilla: Testbed, patched: Testbed, cache: Cache) -> Path:
     kernels = [file_digest(bed.kernel) for bed in (vanilla, patched)]
-    key = digest("costs", kernels, patched.image.digest, patched.machine.digest(), file_digest(Path(cost.__file__)))
+    key = digest(
+        "costs",
+        kernels,
+        patched.image.digest,
+        patched.machine.digest(),
+        file_digest(Path(cost.__file__)),
+        file_digest(Path(cost_bars.__file__)),
+    )
     return cache.directory("costs") / f"{key}.json"
 
 

@@ -24,6 +24,7 @@ from patchgen import (
     check,
     compose,
     cost,
+    cost_bars,
     kernel,
     pipeline,
     progress,
@@ -314,7 +315,7 @@ class Judge:
     def _cost(self, kernels: Mapping[str, Kernel]) -> Iterator[Found]:
         plain = self._on(self._build(self._origin.tree, "vanilla"))
         try:
-            for bar in cost.judge(cost.measure(plain, self._on(kernels["small"]))):
+            for bar in cost_bars.judge(cost.measure(plain, self._on(kernels["small"]))):
                 if not bar.met:
                     yield Found(("cost",), f"{bar.what}: +{bar.measured} instructions, at most +{bar.limit}")
         except GuestError as error:

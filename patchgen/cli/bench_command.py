@@ -14,7 +14,10 @@ from patchgen.cli.kernel_commands import Given, kernel_and_testbed
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from patchgen.cost import Costs, Judged
+    from patchgen.cost import Costs, Sample
+    from patchgen.cost_bars import Judged
+
+    Instead = dict[str, dict[str, Sample]]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +35,7 @@ def bench(
     json: common.Json = False,
 ) -> None:
     """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
-    from patchgen import cost, cost_plot, pipeline, progress, results
+    from patchgen import cost, cost_bars, cost_instead, cost_plot, pipeline, progress, results
 
     if plot:
         cost_plot.check()
@@ -40,16 +43,18 @@ def bench(
     vanilla = kernel_and_testbed(project, vanilla=True)
     how = common.handling(submission, trust, allow_build_changes)
     patched = kernel_and_testbed(project, given=submission, how=how)
+    traced = kernel_and_testbed(project, vanilla=True, config=cost_instead.CONFIG)
     with progress.step("counting instructions"):
         costs = cost.measure(vanilla, patched)
-    judged = cost.judge(costs)
+        instead = cost_instead.measure(traced)
+    judged = cost_bars.judge(costs)
     results.keep_costs(judged, vanilla, patched, project.cache)
     if plot:
         cost_plot.draw(costs, plot)
     if json:
-        common.emit(_as_dict(costs, judged, str(vanilla.kernel), str(patched.kernel)))
+        common.emit({**_as_dict(costs, judged, str(vanilla.kernel), str(patched.kernel)), "instead": _samples(instead)})
     else:
-        _show(costs, judged)
+        _show(costs, judged, instead)
     raise typer.Exit(0 if all(one.met for one in judged) else 1)
 
 
@@ -59,10 +64,7 @@ def _as_dict(costs: Costs, judged: list[Judged], vanilla: str, patched: str) -> 
         "kernel": patched,
         "met": all(one.met for one in judged),
         "bars": [{**asdict(one), "met": one.met} for one in judged],
-        "instructions": {
-            state: {kind: {**asdict(sample), "typical": sample.typical} for kind, sample in samples.items()}
-            for state, samples in costs.samples.items()
-        },
+        "instructions": _samples(costs.samples),
         "scaling": [
             {"state": state, "number_of": what, "kind": kind, "instructions": by_size}
             for state, curves in costs.scaling.items()
@@ -72,11 +74,18 @@ def _as_dict(costs: Costs, judged: list[Judged], vanilla: str, patched: str) -> 
     }
 
 
-def _show(costs: Costs, judged: list[Judged]) -> None:
+def _samples(samples: Instead) -> dict[str, dict[str, dict[str, object]]]:
+    return {
+        state: {kind: {**asdict(sample), "typical": sample.typical} for kind, sample in kinds.items()}
+        for state, kinds in samples.items()
+    }
+
+
+def _show(costs: Costs, judged: list[Judged], instead: Instead) -> None:
     from rich.console import Console
 
     console = Console(width=110, highlight=False)
-    for table in (_costs(costs), _scaling(costs), _memory(costs), _bars(judged)):
+    for table in (_costs(costs), _instead(instead), _scaling(costs), _memory(costs), _bars(judged)):
         console.print(table)
 
 
@@ -100,6 +109,23 @@ def _costs(costs: Costs) -> Table:
         last = kind.group
         more = (f"{costs.added(state.name, kind.name):+,}" for state in cost.PATCHED)
         table.add_row(kind.title, f"{costs.samples[cost.VANILLA.name][kind.name].typical:,}", *more)
+    return table
+
+
+def _instead(instead: Instead) -> Table:
+    from rich.table import Table
+
+    from patchgen import cost_instead
+
+    off = instead[cost_instead.OFF.name]
+    table = Table("", cost_instead.OFF.title, *(state.title for state in cost_instead.ON))
+    table.title = "What the kernel has of its own: instructions, and how many more than with nothing traced"
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind in cost_instead.KINDS:
+        plain = off[kind.name].typical
+        more = (f"{instead[state.name][kind.name].typical - plain:+,}" for state in cost_instead.ON)
+        table.add_row(kind.title, f"{plain:,}", *more)
     return table
 
 

@@ -105,7 +105,12 @@ def kernel_of(
 
 
 def kernel_and_testbed(
-    project: Project, *, given: Path | None = None, vanilla: bool = False, how: Handling = OURS
+    project: Project,
+    *,
+    given: Path | None = None,
+    vanilla: bool = False,
+    config: str = "small",
+    how: Handling = OURS,
 ) -> Testbed:
     """Return the testbed of a kernel that is built now unless the cache has it.
 
@@ -115,7 +120,8 @@ def kernel_and_testbed(
     """
     from patchgen import pipeline
 
-    return pipeline.testbed_of(project, kernel_of(project, given=given, vanilla=vanilla, how=how), how.sandbox)
+    image = kernel_of(project, config=config, given=given, vanilla=vanilla, how=how)
+    return pipeline.testbed_of(project, image, how.sandbox)
 
 
 def build(

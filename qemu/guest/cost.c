@@ -18,8 +18,8 @@
  *	fork	until it returns in the parent
  *	exit	fork, the child's exit and the wait for it
  *	exec	from execve to the first instruction of the new program
- *	unmap	munmap of one page
- *	unmap256	munmap of 256 pages that all had a copy-on-write fault
+ *	map	mmap of one page; map256: of 256 pages, where others had a copy-on-write fault each
+ *	unmap	munmap of one page; unmap256: of 256 pages that all had a copy-on-write fault
  *
  * VMAS mappings more are made and FAULTS copy-on-write faults caused before anything is measured.
  *
@@ -234,14 +234,17 @@ static void fork_calls(long count, int whole)
 	print_samples(count, 0);
 }
 
-static void unmap_calls(long count, long pages)
+/* What it takes to map pages, or to unmap them */
+static void map_calls(long count, long pages, int unmapping)
 {
+	unsigned int begin, mapping;
 	unsigned long start;
-	unsigned int begin;
 	long i;
 
 	for (i = 0; i < count; i++) {
+		begin = now();
 		start = map(pages, PROT_READ | PROT_WRITE, -1);
+		mapping = now() - begin;
 		touch(start, pages, 1);
 		if (pages > 1) {
 			protect();
@@ -249,7 +252,7 @@ static void unmap_calls(long count, long pages)
 		}
 		begin = now();
 		unmap(start, pages);
-		samples[i] = now() - begin;
+		samples[i] = unmapping ? now() - begin : mapping;
 	}
 	print_samples(count, 0);
 }
@@ -306,10 +309,10 @@ static int calls(const char *kind, long count)
 		fork_calls(count, 0);
 	else if (same(kind, "exit"))
 		fork_calls(count, 1);
-	else if (same(kind, "unmap"))
-		unmap_calls(count, 1);
-	else if (same(kind, "unmap256"))
-		unmap_calls(count, 256);
+	else if (same(kind, "map") || same(kind, "unmap"))
+		map_calls(count, 1, same(kind, "unmap"));
+	else if (same(kind, "map256") || same(kind, "unmap256"))
+		map_calls(count, 256, same(kind, "unmap256"));
 	else if (same(kind, "exec") && count <= EXECS_MAX)
 		exec_calls(0, (char *)0, count);
 	else

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import toytree
 
-from patchgen import checkpatch, cost, measured, results
+from patchgen import checkpatch, cost, cost_bars, measured, results
 from patchgen.cache import Cache
 from patchgen.checkpatch import Style
 from patchgen.errors import ToolMissingError
@@ -80,19 +80,21 @@ def test_some_scenarios_are_not_all(origin: Source, cache: Cache, beds: dict[str
 
 
 def test_costs(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
-    bars = [cost.Judged(name, 40, number) for name, number in {**BARS, "something else": 5}.items()]
+    bars = [cost_bars.Judged(name, 40, number) for name, number in {**BARS, "something else": 5}.items()]
     results.keep_costs(bars, beds[origin.tree], beds[OURS], cache)
     assert known(origin, cache).figures == {measured.COSTS[name]: f"+{number}" for name, number in BARS.items()}
 
 
 def test_the_costs_are_bars_of_bench() -> None:
     groups = {"cow": "copy-on-write fault", "other": "other fault"}
-    assert set(measured.COSTS) <= {f"{cost.title(bar.state)}, {groups.get(bar.what, bar.what)}" for bar in cost.BARS}
+    assert set(measured.COSTS) <= {
+        f"{cost.title(bar.state)}, {groups.get(bar.what, bar.what)}" for bar in cost_bars.BARS
+    }
 
 
 def test_another_tree_has_nothing_of_it(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
     results.keep([outcome(0)], beds[OURS], cache)
-    results.keep_costs([cost.Judged(name, 40, 32) for name in BARS], beds[origin.tree], beds[OURS], cache)
+    results.keep_costs([cost_bars.Judged(name, 40, 32) for name in BARS], beds[origin.tree], beds[OURS], cache)
     found = known(origin, cache, OTHER)
     assert (found.checks, found.figures) == ({}, {})
 
