@@ -6,7 +6,7 @@ by its class, and the command line turns the class into its exit status.
 
 from __future__ import annotations
 
-from patchgen.visible import visible
+from patchgen.text import visible
 
 
 class PatchgenError(Exception):

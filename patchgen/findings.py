@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from patchgen.visible import visible
+from patchgen.text import visible
 
 
 class Severity(StrEnum):
@@ -27,8 +27,8 @@ class Finding:
         message: what was found.
         where: the patch or file, "" for the whole submission.
         evidence: text that shows it.
-        demands: ids of the sentences of the assignment that it stands on (demands.toml).
-        stage: of a verdict (patchgen.verify), "" elsewhere.
+        demands: ids of the sentences of the assignment that it stands on (requirements.toml).
+        stage: of a verdict (patchgen.grading), "" elsewhere.
         again: the command that shows it once more, "" if there is none.
     """
 

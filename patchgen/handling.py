@@ -17,7 +17,7 @@ class Handling:
 
     Attributes:
         sandbox: what everything that reads, builds or runs them is shut in; None for trusted work.
-        may_change_build: they may change how the kernel is built (see `patchgen.allowed`).
+        may_change_build: they may change how the kernel is built (see `patchgen.submission.allowed`).
     """
 
     sandbox: Sandbox | None = None

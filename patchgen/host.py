@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import proc, resources, syscalls, toolchain
+from patchgen import process, resources, syscalls, toolchain
 from patchgen.errors import CommandError, MachineError, PatchgenError, ToolMissingError
 
 _PROBE_SECONDS = 60.0
@@ -57,7 +57,7 @@ class Need:
 def _has_venv() -> bool:
     """Debian splits ensurepip off; importing venv alone does not show that."""
     try:
-        proc.run([sys.executable, "-I", "-c", "import ensurepip, venv"], cwd=Path("/"), timeout=_PROBE_SECONDS)
+        process.run([sys.executable, "-I", "-c", "import ensurepip, venv"], cwd=Path("/"), timeout=_PROBE_SECONDS)
     except PatchgenError:
         return False
     return True
@@ -69,7 +69,7 @@ def _makes_i386_programs() -> bool:
         for kind in ([], ["-static"]):
             command = [toolchain.tool("gcc"), "-m32", *kind, "-x", "c", "-", "-o", "probe"]
             try:
-                proc.run(command, cwd=Path(scratch), stdin=_C_PROBE, timeout=_PROBE_SECONDS)
+                process.run(command, cwd=Path(scratch), stdin=_C_PROBE, timeout=_PROBE_SECONDS)
             except (CommandError, ToolMissingError):
                 return False
     return True
@@ -112,7 +112,7 @@ def _as_root() -> list[str] | None:
         return []
     if shutil.which("sudo"):
         try:
-            proc.run(["sudo", "-n", "true"], cwd=Path("/"), timeout=_PROBE_SECONDS)
+            process.run(["sudo", "-n", "true"], cwd=Path("/"), timeout=_PROBE_SECONDS)
         except PatchgenError:
             return None
         return ["sudo", "-n"]
@@ -139,8 +139,8 @@ def ensure(stage: str) -> None:
     command = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]
     try:
         # An index that fails to load is no reason to stop: the packages may be in the others.
-        proc.run([*command, "update", "-q"], cwd=Path("/"), timeout=_INSTALL_SECONDS, check=False)
-        proc.run([*command, *line.split()[1:]], cwd=Path("/"), timeout=_INSTALL_SECONDS)
+        process.run([*command, "update", "-q"], cwd=Path("/"), timeout=_INSTALL_SECONDS, check=False)
+        process.run([*command, *line.split()[1:]], cwd=Path("/"), timeout=_INSTALL_SECONDS)
     except CommandError as error:
         raise MachineError(
             "the packages cannot be installed", hint=f"as root, run: {line}", evidence=error.output

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import checkpatch, kernel, results, scenarios
+from patchgen import scenarios
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
+from patchgen.checks import checkpatch
 from patchgen.errors import MachineError
-from patchgen.patches import PatchFile
+from patchgen.kernel import build as kernel
 from patchgen.settings import Settings
-from patchgen.source import Source
+from patchgen.submission.patches import PatchFile
+from patchgen.testing import results
 
 if TYPE_CHECKING:
-    from patchgen.series import Parameter
-    from patchgen.testbed import Testbed
+    from patchgen.guest.testbed import Testbed
+    from patchgen.series.model import Parameter
 
 CONFIG = "small"  # what `patchgen test` and `patchgen bench` boot
 CHECKPATCH, SCENARIOS = "checkpatch --strict", "scenarios passed"
@@ -101,7 +104,7 @@ def _testbed(
     tree: str, origin: Source, settings: Settings, parameters: Mapping[str, Parameter], cache: Cache
 ) -> Testbed | None:
     """Return what guests of a tree's kernel are made of, None if that was not built."""
-    from patchgen import testbed
+    from patchgen.guest import testbed
 
     found = kernel.cached(kernel.load_config(CONFIG, origin.base.name), tree, origin, cache)
     return testbed.make(Path(found.image), settings, parameters, cache) if found else None

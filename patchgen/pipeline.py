@@ -9,21 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import allowed, apply, bundle, compose, kernel, measured, patches, progress, report, series, source, tree
-from patchgen import base as bases
-from patchgen.base import Base
+from patchgen import measured, progress
+from patchgen.base import bases, resolve, worktree
+from patchgen.base.bases import Base
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError, UsageError
-from patchgen.kernel import Config
-from patchgen.patches import PatchFile
-from patchgen.series import Series
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Config
+from patchgen.series import compose
+from patchgen.series import model as series
+from patchgen.series.model import Series
 from patchgen.settings import Settings
-from patchgen.source import Source
+from patchgen.submission import allowed, apply, bundle, patches, report
+from patchgen.submission.patches import PatchFile
 
 if TYPE_CHECKING:
+    from patchgen.guest.testbed import Testbed
     from patchgen.handling import Handling
     from patchgen.sandbox import Sandbox
-    from patchgen.testbed import Testbed
 
 ARCHIVE = "patch.tar.gz"
 
@@ -51,9 +55,9 @@ class Project:
             BaseError: what was given is not the base.
             MachineError: it cannot be had.
         """
-        found = source.obtain(self.base, self.settings, self.cache, self.series.edited)
+        found = resolve.obtain(self.base, self.settings, self.cache, self.series.edited)
         # What the source lacks is told once, before the tree is laid out without it.
-        laid_out = (self.cache.root / "trees" / tree.variant(found)).is_dir()
+        laid_out = (self.cache.root / "trees" / worktree.variant(found)).is_dir()
         for warning in found.warnings:
             if not (laid_out and "no content" in warning):
                 progress.warn(warning)
@@ -117,7 +121,7 @@ def tree_under_test(project: Project, origin: Source, given: Path | None, how: H
         SubmissionError: the submission does not apply, or changes how the kernel is built.
     """
     if given:
-        from patchgen.verify import inputs
+        from patchgen.submission import inputs
 
         loaded = inputs.load(given, project.cache, how.sandbox)
         applied = apply.leniently(origin, loaded.patches, project.cache, how.sandbox)
@@ -159,7 +163,7 @@ def testbed_of(project: Project, kernel: Path, sandbox: Sandbox | None = None) -
         UsageError: the user's program does not compile.
         MachineError: a tool is missing.
     """
-    from patchgen import testbed
+    from patchgen.guest import testbed
 
     return testbed.make(kernel, project.settings, project.series.parameters, project.cache, sandbox)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import proc
+from patchgen import process
 from patchgen.errors import MachineError, OverLimitError, PatchgenError
 
 if TYPE_CHECKING:
@@ -138,15 +138,23 @@ class Sandbox:
             MachineError: bubblewrap is missing, or what is to be read is closed to others than root.
         """
         root = os.geteuid() == 0
-        outer = [proc.find("bwrap"), "--die-with-parent", "--new-session", *_NAMESPACES, "--hostname", "sandbox"]
+        outer = [process.find("bwrap"), "--die-with-parent", "--new-session", *_NAMESPACES, "--hostname", "sandbox"]
         outer += self._mounts()
         inner = [*_NO_POWER, "--uid", _USER, "--gid", _USER, "--chdir", str(cwd), "--seccomp", str(filtering)]
         if root:
             # Two steps: root can mount what only root may look into, and then nobody goes on.
             self._check_readable()
-            outer += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", proc.find("setpriv")]
+            outer += [
+                "--cap-drop",
+                "ALL",
+                "--cap-add",
+                "CAP_SETUID",
+                "--cap-add",
+                "CAP_SETGID",
+                process.find("setpriv"),
+            ]
             outer += ["--reuid", _USER, "--regid", _USER, "--clear-groups", "--inh-caps=-all", "--no-new-privs"]
-            inner = [proc.find("bwrap"), "--die-with-parent", *inner, "--dev-bind", "/", "/"]
+            inner = [process.find("bwrap"), "--die-with-parent", *inner, "--dev-bind", "/", "/"]
         return [*outer, *inner, *limiting(self.limits), *words]
 
     def environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -221,7 +229,7 @@ def limiting(limits: Limits) -> list[str]:
         "--memlock=0",
         "--msgqueue=0",
     ]
-    return [proc.find("choom"), "-n", "1000", "--", proc.find("prlimit"), *kept, "--"]
+    return [process.find("choom"), "-n", "1000", "--", process.find("prlimit"), *kept, "--"]
 
 
 class Watch:
@@ -252,7 +260,7 @@ class Watch:
             found = _short(self._limits, self._process.pid)
             if found:
                 self.over = found
-                proc.end_group(self._process)
+                process.end_group(self._process)
                 return
 
 
@@ -289,7 +297,7 @@ def why_not() -> str:
     """Return why this machine has no sandbox, "" if it has one: that is tried."""
     home = str(Path.home())
     try:
-        done = proc.run(
+        done = process.run(
             ["sh", "-c", _PROBE, "sh", home], cwd=Path("/"), timeout=_PROBE_SECONDS, check=False, merge=True,
             sandbox=Sandbox(READER),
         )  # fmt: skip

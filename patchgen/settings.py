@@ -13,7 +13,7 @@ from platformdirs import user_cache_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from patchgen import resources
-from patchgen.base import DEFAULT
+from patchgen.base.bases import DEFAULT
 from patchgen.errors import UsageError
 from patchgen.validation import first_problem
 

@@ -10,7 +10,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from patchgen import proc
+from patchgen import process
 from patchgen.errors import PatchgenError
 
 CROSS = "i686-linux-gnu-"
@@ -72,7 +72,7 @@ def _native() -> bool:
     """Return whether gcc has all that it takes to compile and link for i386."""
     try:
         found = [
-            proc.run(["gcc", "-m32", f"-print-file-name={name}"], cwd=Path("/"), timeout=_SECONDS) for name in _PARTS
+            process.run(["gcc", "-m32", f"-print-file-name={name}"], cwd=Path("/"), timeout=_SECONDS) for name in _PARTS
         ]
     except PatchgenError:
         return False

@@ -21,9 +21,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from patchgen import base, compose, kernel, pipeline, proc, progress, source, tree
+from patchgen import pipeline, process, progress
+from patchgen.base import bases, resolve
+from patchgen.base import worktree as tree
+from patchgen.base.git import environment
 from patchgen.cache import Cache
-from patchgen.repository import environment
+from patchgen.kernel import build as kernel
+from patchgen.series import compose
 from patchgen.settings import Settings, load
 
 RUNS = 5
@@ -95,7 +99,7 @@ class Bench:
 
         def git(*words: str) -> str:
             env = {**environment(), "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a"}
-            done = proc.run(["git", *words], cwd=worktree, env={**env, "GIT_COMMITTER_EMAIL": "a@b"}, timeout=600)
+            done = process.run(["git", *words], cwd=worktree, env={**env, "GIT_COMMITTER_EMAIL": "a@b"}, timeout=600)
             return done.stdout.strip()
 
         worktree.mkdir()
@@ -118,7 +122,7 @@ class Bench:
                 git("commit-tree", "-p", "HEAD", "-m", step.message, git("write-tree", "--missing-ok")),
             )
         git("format-patch", "-q", "-o", "out", start)
-        proc.run(["rm", "-rf", str(worktree)], cwd=scratch, timeout=600)
+        process.run(["rm", "-rf", str(worktree)], cwd=scratch, timeout=600)
 
     def guest(self) -> None:
         """A ready guest restored and its first command answered."""
@@ -149,11 +153,11 @@ class Bench:
         """Import of an unpacked tree and of a tarball, each into an empty cache."""
         unpacked = tree.pristine(self.origin, self.project.cache)
         archive = scratch / "linux-4.15.tar"
-        proc.run(["tar", "cf", str(archive), "--transform=s,^[.],linux-4.15,", "."], cwd=unpacked, timeout=600)
+        process.run(["tar", "cf", str(archive), "--transform=s,^[.],linux-4.15,", "."], cwd=unpacked, timeout=600)
         for what, path in (("unpacked tree", unpacked), ("tarball (.tar)", archive)):
             cache = Cache(scratch / f"cache-{path.name}")
             settings = Settings(linux_src=path, cache=cache.root)
-            obtain = functools.partial(source.obtain, base.load(), settings, cache, self.project.series.edited)
+            obtain = functools.partial(resolve.obtain, bases.load(), settings, cache, self.project.series.edited)
             self.row(f"import of the {what}", timed(obtain, 1), "at most 60 s")
 
     def builds(self, scratch: Path) -> None:
@@ -180,7 +184,7 @@ class Bench:
         (output / ".config").write_text(kernel.start_config(config, self.origin, self.project.cache))
         make = ["make", f"O={output}", f"ARCH={config.arch}", f"KCFLAGS={' '.join(config.cflags)}"]
         for words in (["olddefconfig"], [f"-j{self.settings.jobs}", "bzImage"]):
-            proc.run([*make, *words], cwd=tree.pristine(self.origin, self.project.cache), timeout=3600)
+            process.run([*make, *words], cwd=tree.pristine(self.origin, self.project.cache), timeout=3600)
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from patchgen import base, choice
+from patchgen.base import bases
+from patchgen.cli import choice
 from patchgen.errors import BaseError, DownloadError
 from patchgen.settings import Settings, load
 
@@ -40,16 +41,16 @@ class Kernels:
     @property
     def substitute(self) -> bool:
         """Whether the main one stands in for linux-4.15."""
-        return bool(self.main) and base.DEFAULT in self.lacking
+        return bool(self.main) and bases.DEFAULT in self.lacking
 
     @property
     def alone(self) -> bool:
         """Whether there is to be no second one: the caller has named the main one, or it stands in for linux-4.15."""
-        return not self.second and not set(self.lacking) - {base.DEFAULT}
+        return not self.second and not set(self.lacking) - {bases.DEFAULT}
 
     def sentence(self) -> str:
         """Say it, for the first and the last line of a run."""
-        titles = {name: base.load(name).title for name in base.names()}
+        titles = {name: bases.load(name).title for name in bases.names()}
         why = "; ".join(f"{titles[name]} cannot be had: {reason}" for name, reason in self.lacking.items())
         if not self.main:
             return f"kernel tests: NONE, {why}"
@@ -74,13 +75,13 @@ def decide(settings: Settings, obtain: choice.Obtain = choice.fetch) -> Kernels:
         return Kernels(settings.base, "", {})
     lacking: dict[str, str] = {}
     try:
-        obtain(settings.model_copy(update={"base": base.DEFAULT}))
+        obtain(settings.model_copy(update={"base": bases.DEFAULT}))
     except (BaseError, DownloadError) as error:
         if settings.linux_src:
             raise
-        lacking[base.DEFAULT] = error.message
+        lacking[bases.DEFAULT] = error.message
     there = choice.newest_other(settings, obtain, lacking)
-    return Kernels(there, "", lacking) if base.DEFAULT in lacking else Kernels(base.DEFAULT, there, lacking)
+    return Kernels(there, "", lacking) if bases.DEFAULT in lacking else Kernels(bases.DEFAULT, there, lacking)
 
 
 def of_this_run() -> Kernels:

@@ -12,12 +12,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from patchgen import compose, resources, series
+from patchgen import resources
+from patchgen.base.resolve import Source
 from patchgen.cache import digest
 from patchgen.errors import SeriesError
 from patchgen.pipeline import Project
-from patchgen.scenarios.demands import demands
-from patchgen.source import Source
+from patchgen.series import compose
+from patchgen.series import model as series
+from patchgen.testing.requirements import demands
 
 FILE = Path(__file__).parent / "mutants.toml"
 SERIES = "pf_stat"

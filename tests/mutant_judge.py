@@ -19,38 +19,29 @@ from pathlib import Path
 
 from mutant_catalogue import BOOTED, Mutant, compose_mutant
 
-from patchgen import (
-    apply,
-    check,
-    compose,
-    cost,
-    cost_bars,
-    kernel,
-    pipeline,
-    progress,
-    questions,
-    resources,
-    runner,
-    scenarios,
-    submission,
-    torture,
-)
+from patchgen import pipeline, progress, resources, scenarios
 from patchgen.cache import digest, file_digest, write_text
+from patchgen.checks import cost, cost_bars, shape, stress
 from patchgen.errors import BuildError, GuestError
-from patchgen.kernel import Kernel
+from patchgen.grading.runtime_stages import Course
+from patchgen.guest.testbed import Testbed
+from patchgen.kernel import build as kernel
+from patchgen.kernel import questions
+from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
-from patchgen.runner import Outcome
 from patchgen.scenarios import SCENARIOS
-from patchgen.submission import Submission
-from patchgen.testbed import Testbed
-from patchgen.verify.guests import Course
+from patchgen.series import compose
+from patchgen.submission import apply, archive
+from patchgen.submission.archive import Submission
+from patchgen.testing import runner
+from patchgen.testing.runner import Outcome
 
 SLOT = "mutant"
 # Much of the kernel includes these, or what is made of them, and the next mutant would have it compiled anew. So
 # mutants of them, and patches that lack them, are built in another workspace.
 WIDE_SLOT = "mutant-wide"
 _WIDE = ("edits/include/linux/", "edits/arch/x86/Kconfig", "edits/arch/x86/entry/", "series.toml")
-PLAN = torture.Plan(seed=940, seconds=18, calls=3000)
+PLAN = stress.Plan(seed=940, seconds=18, calls=3000)
 _AHEAD = 2  # kernels that are built before their guests have their turn
 _PACE = 2.0  # Time limits in guests: a machine that builds meanwhile must not kill a mutant.
 _EVIDENCE = 1500
@@ -184,7 +175,7 @@ class Judge:
             (scratch / "patch").mkdir()
             compose.format_patch(composed, scratch / "patch")
             (scratch / "patch" / "report.txt").write_text("How it works.\n")
-            handed_in = submission.load(scratch / "patch", self._cache, None)
+            handed_in = archive.load(scratch / "patch", self._cache, None)
         made = Made(mutant, handed_in, self._cache.directory("mutants") / f"{self._key(mutant, handed_in)}.json")
         if made.kept.is_file():
             data = json.loads(made.kept.read_text())
@@ -233,8 +224,8 @@ class Judge:
             files |= set(Path(scenarios.__file__).parent.glob("*.py"))
             depends.append(self._bed.machine.digest())
         if mutant.stage == "torture":
-            files.add(Path(torture.__file__))
-            debug = kernel.key_of(kernel.load_config(torture.CONFIG), self._origin.tree, self._origin)
+            files.add(Path(stress.__file__))
+            debug = kernel.key_of(kernel.load_config(stress.CONFIG), self._origin.tree, self._origin)
             depends += [debug, dataclasses.asdict(PLAN)]
         if mutant.stage == "cost":
             files.add(Path(cost.__file__))
@@ -269,7 +260,7 @@ class Judge:
         return [one for one in outcomes if one.result == "FAILED" and one.seconds]
 
     def _check(self, made: Made) -> Iterator[Found]:
-        verdict, _ = check.check(made.handed_in, self._origin, self._cache, None)
+        verdict, _ = shape.check(made.handed_in, self._origin, self._cache, None)
         for finding in verdict.findings:
             yield Found(("build" if finding.check == "apply" else "style",), finding.check, finding.evidence)
 
@@ -305,11 +296,11 @@ class Judge:
         tree, slot = self._tree(made), self._slot_of(made.mutant)
         made.kernels["small"] = self._build(tree, slot)
         if made.mutant.stage == "torture":
-            made.kernels[torture.CONFIG] = self._build(tree, slot, torture.CONFIG)
+            made.kernels[stress.CONFIG] = self._build(tree, slot, stress.CONFIG)
         yield from ()
 
     def _torture(self, kernels: Mapping[str, Kernel]) -> Iterator[Found]:
-        for finding in torture.run(self._on(kernels[torture.CONFIG]), self._prefix, PLAN).findings:
+        for finding in stress.run(self._on(kernels[stress.CONFIG]), self._prefix, PLAN).findings:
             yield Found(("robustness",), f"{finding.where}: {finding.message}", finding.evidence)
 
     def _cost(self, kernels: Mapping[str, Kernel]) -> Iterator[Found]:

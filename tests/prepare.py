@@ -10,11 +10,13 @@ import sys
 
 import kernels
 
-from patchgen import kernel, pipeline, progress, torture
+from patchgen import pipeline, progress
+from patchgen.checks import stress
 from patchgen.errors import BuildError, PatchgenError
+from patchgen.kernel import build as kernel
 from patchgen.pipeline import Project
 
-_ALL = (("vanilla", "small"), ("series", "small"), ("series", torture.CONFIG))
+_ALL = (("vanilla", "small"), ("series", "small"), ("series", stress.CONFIG))
 _CONFORMANCE = (("series", "small"),)
 
 

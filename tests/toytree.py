@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from patchgen import proc, repository, source
-from patchgen.base import Base, Release
+from patchgen import process
+from patchgen.base import git as repository
+from patchgen.base import resolve
+from patchgen.base.bases import Base, Release
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.settings import Settings
-from patchgen.source import Source
 
 
 class File(NamedTuple):
@@ -93,7 +95,7 @@ def base(url: str = "http://127.0.0.1:1/linux-toy.tar.xz", sha256: str = "0" * 6
 def obtain(place: Path, cache: Cache, touched: Iterable[str]) -> Source:
     """Write the release's tree to a directory, and return it as a base in the cache."""
     checkout = write(place)
-    return source.obtain(base(), Settings(linux_src=checkout, cache=cache.root), cache, list(touched))
+    return resolve.obtain(base(), Settings(linux_src=checkout, cache=cache.root), cache, list(touched))
 
 
 def write(directory: Path, files: Mapping[str, File] = UPSTREAM) -> Path:
@@ -137,7 +139,7 @@ def git(directory: Path, *words: str, **env: str) -> str:
     """Run git in a test's own repository and return what it prints."""
     person = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _PERSON.items()}
     settings = {**repository.environment(), "GIT_OPTIONAL_LOCKS": "1", **person, **env}
-    return proc.run(["git", *words], cwd=directory, timeout=60, env=settings).stdout.strip()
+    return process.run(["git", *words], cwd=directory, timeout=60, env=settings).stdout.strip()
 
 
 _PERSON = {"NAME": "A Student", "EMAIL": "student@example.com", "DATE": "2023-04-01T12:00:00Z"}

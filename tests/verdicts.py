@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from patchgen.findings import Finding, Severity
-from patchgen.scenarios.model import Picture, Vma
-from patchgen.verify import marks
-from patchgen.verify.judge import NAMES
-from patchgen.verify.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
-from patchgen.verify.rubric import Rubric
+from patchgen.grading import scoring
+from patchgen.grading.grader import NAMES
+from patchgen.grading.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.grading.rubric import Rubric
+from patchgen.testing.lab import Picture, Vma
 
 MARKS_RUBRIC = Rubric.model_validate(
     {
@@ -75,6 +75,6 @@ def verdict(*findings: Finding, status: Status = Status.OK, text: str = "plain",
             states={"idle": "idle", "tracked": "tracked"},
             rows=(CostRow(kind="copy", title="copy", group="cow", vanilla=100, added={"idle": 2, "tracked": 66}),),
         ),
-        marks=marks.mark(MARKS_RUBRIC, made, findings, {"2.1-1": results, "2.1-2": {"b": "ok"}}),
+        marks=scoring.mark(MARKS_RUBRIC, made, findings, {"2.1-1": results, "2.1-2": {"b": "ok"}}),
         seconds=1,
     )

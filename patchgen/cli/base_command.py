@@ -10,7 +10,7 @@ import typer
 from patchgen.cli import common
 
 if TYPE_CHECKING:
-    from patchgen.portability import Line
+    from patchgen.series.portability import Line
 
 
 def register(app: typer.Typer) -> None:
@@ -26,8 +26,9 @@ def bases(
     json: common.Json = False,
 ) -> None:
     """List the kernels that a series can be made on, or what depends on one of them."""
-    from patchgen import base, portability
-    from patchgen.series import find
+    from patchgen.base import bases as base
+    from patchgen.series import portability
+    from patchgen.series.model import find
 
     settings = common.load_settings()
     if name:

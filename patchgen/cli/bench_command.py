@@ -14,8 +14,8 @@ from patchgen.cli.kernel_commands import Given, kernel_and_testbed
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from patchgen.cost import Costs, Sample
-    from patchgen.cost_bars import Judged
+    from patchgen.checks.cost import Costs, Sample
+    from patchgen.checks.cost_bars import Judged
 
     Instead = dict[str, dict[str, Sample]]
 
@@ -35,7 +35,9 @@ def bench(
     json: common.Json = False,
 ) -> None:
     """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
-    from patchgen import cost, cost_bars, cost_instead, cost_plot, pipeline, progress, results
+    from patchgen import pipeline, progress
+    from patchgen.checks import cost, cost_bars, cost_instead, cost_plot
+    from patchgen.testing import results
 
     if plot:
         cost_plot.check()
@@ -92,7 +94,7 @@ def _show(costs: Costs, judged: list[Judged], instead: Instead) -> None:
 def _costs(costs: Costs) -> Table:
     from rich.table import Table
 
-    from patchgen import cost
+    from patchgen.checks import cost
 
     table = Table(
         "",
@@ -115,7 +117,7 @@ def _costs(costs: Costs) -> Table:
 def _instead(instead: Instead) -> Table:
     from rich.table import Table
 
-    from patchgen import cost_instead
+    from patchgen.checks import cost_instead
 
     off = instead[cost_instead.OFF.name]
     table = Table("", cost_instead.OFF.title, *(state.title for state in cost_instead.ON))
@@ -132,7 +134,7 @@ def _instead(instead: Instead) -> Table:
 def _scaling(costs: Costs) -> Table:
     from rich.table import Table
 
-    from patchgen import cost
+    from patchgen.checks import cost
 
     sizes = [f"{size:,}" for size in cost.SIZES]
     table = Table("number of", "fault", "", *sizes, title="Instructions, by how many there are of something")

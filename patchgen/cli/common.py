@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchgen import progress, settings
-from patchgen.base import DEFAULT
+from patchgen.base.bases import DEFAULT
 from patchgen.errors import PatchgenError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def choose(found: settings.Settings, or_port: bool) -> tuple[settings.Settings, 
     """
     if not or_port:
         return found, ""
-    from patchgen import choice
+    from patchgen.cli import choice
 
     chosen = choice.choose(found)
     return found.model_copy(update={"base": chosen.name}), chosen.sentence()

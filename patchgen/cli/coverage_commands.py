@@ -10,8 +10,8 @@ import typer
 from patchgen.cli import common, kernel_commands
 
 if TYPE_CHECKING:
-    from patchgen.coverage import Coverage
-    from patchgen.runner import Outcome
+    from patchgen.checks.coverage import Coverage
+    from patchgen.testing.runner import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +31,10 @@ def coverage(
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on a kernel with counters, and say which lines of the series never ran."""
-    from patchgen import coverage_page, coverage_testing, pipeline, runner
+    from patchgen import pipeline
     from patchgen.cache import write_text
+    from patchgen.checks import coverage_page, coverage_testing
+    from patchgen.testing import runner
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     how = common.handling(submission, trust, allow_build_changes)
@@ -54,7 +56,7 @@ def coverage(
 
 
 def _show(counted: Coverage, failed: list[Outcome]) -> None:
-    from patchgen import coverage_page
+    from patchgen.checks import coverage_page
 
     for one in counted.functions:
         lines = f"{len(one.lines) - len(one.uncovered)}/{len(one.lines)}"

@@ -20,7 +20,7 @@ def doctor(
 ) -> None:
     """Say what is missing on this machine, and the command that fixes it."""
     from patchgen import host
-    from patchgen.doctor import examine
+    from patchgen.cli.doctor import examine
 
     if install:
         host.ensure("test")

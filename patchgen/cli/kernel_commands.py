@@ -11,14 +11,14 @@ import typer
 from patchgen.cli import common
 from patchgen.errors import BuildError, UsageError
 from patchgen.handling import OURS, Handling
-from patchgen.visible import visible
+from patchgen.text import visible
 
 if TYPE_CHECKING:
+    from patchgen.base.resolve import Source
     from patchgen.guest.session import CommandResult
-    from patchgen.kernel import Kernel
+    from patchgen.guest.testbed import Testbed
+    from patchgen.kernel.build import Kernel
     from patchgen.pipeline import Project
-    from patchgen.source import Source
-    from patchgen.testbed import Testbed
 
 _COMMAND_SECONDS = 60.0
 
@@ -51,7 +51,9 @@ def _wanted(project: Project, origin: Source, given: Path | None, vanilla: bool,
 
 
 def _build(project: Project, config: str, given: Path | None, vanilla: bool, how: Handling) -> Kernel:
-    from patchgen import kernel, pipeline, progress, questions
+    from patchgen import pipeline, progress
+    from patchgen.kernel import build as kernel
+    from patchgen.kernel import questions
 
     chosen = kernel.load_config(config, project.base.name)
     origin = project.source()
@@ -73,7 +75,7 @@ def built(project: Project, *, given: Path | None, vanilla: bool, how: Handling)
     Raises:
         PatchgenError: there is no base, or the patches do not apply.
     """
-    from patchgen import kernel
+    from patchgen.kernel import build as kernel
 
     origin = project.source()
     tree, _ = _wanted(project, origin, given, vanilla, how)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from patchgen.base import DEFAULT
+from patchgen.base.bases import DEFAULT
 from patchgen.cli import common
 from patchgen.findings import Finding, Severity, Verdict
 
 if TYPE_CHECKING:
-    from patchgen.bundle import Bundle
+    from patchgen.base.resolve import Source
     from patchgen.pipeline import Generated, Project
-    from patchgen.report import Report
-    from patchgen.source import Source
+    from patchgen.submission.bundle import Bundle
+    from patchgen.submission.report import Report
 
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -90,8 +90,8 @@ def patch(
 
 def _check_port(project: Project, origin: Source, directory: Path) -> Verdict:
     """Check the patches that were written, as `patchgen check` does."""
-    from patchgen import check as checking
-    from patchgen import submission as submissions
+    from patchgen.checks import shape as checking
+    from patchgen.submission import archive as submissions
 
     return checking.check(submissions.load(directory, project.cache, None), origin, project.cache, None)[0]
 
@@ -154,9 +154,9 @@ def check(
     json: common.Json = False,
 ) -> None:
     """Check a submission without building it: shape, git am, white space, checkpatch, the report's length."""
-    from patchgen import check as checking
     from patchgen import pipeline, progress
-    from patchgen import submission as submissions
+    from patchgen.checks import shape as checking
+    from patchgen.submission import archive as submissions
 
     settings, port = common.choose(common.load_settings(base), or_port)
     if port:
@@ -196,10 +196,10 @@ def bundle(
     json: common.Json = False,
 ) -> None:
     """Pack a directory of patches and a report as patch.tar.gz, if the patches apply."""
-    from patchgen import check as checking
     from patchgen import pipeline
-    from patchgen import submission as submissions
     from patchgen.cache import write_bytes
+    from patchgen.checks import shape as checking
+    from patchgen.submission import archive as submissions
 
     project = pipeline.open_project(common.load_settings(base), {})
     pipeline.require_submission(project.base)

@@ -26,7 +26,8 @@ def static(
     json: common.Json = False,
 ) -> None:
     """Analyse the files that the series touches; what the base's have as well is not held against it."""
-    from patchgen import coverage, pipeline, static
+    from patchgen import pipeline
+    from patchgen.checks import coverage, static
     from patchgen.errors import MachineError, ToolMissingError
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))

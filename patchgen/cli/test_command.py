@@ -12,9 +12,9 @@ from patchgen.errors import BaseError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from patchgen.pipeline import Project
-    from patchgen.results import Row
-    from patchgen.runner import Outcome
     from patchgen.scenarios import Scenario
+    from patchgen.testing.results import Row
+    from patchgen.testing.runner import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,8 @@ def run_scenarios(
     json: common.Json = False,
 ) -> None:
     """Run the scenarios on the kernel under test, each in a freshly booted guest."""
-    from patchgen import pipeline, progress, results, runner
+    from patchgen import pipeline, progress
+    from patchgen.testing import results, runner
 
     chosen = _chosen(only, sentences or [])
     settings, port = common.choose(common.load_settings(base), or_port)
@@ -103,7 +104,7 @@ def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
         UsageError: there are none, or none for one of the sentences.
     """
     from patchgen.scenarios import SCENARIOS
-    from patchgen.scenarios.demands import within
+    from patchgen.testing.requirements import within
 
     def of_part(part: str) -> set[Scenario]:
         return {scenario for scenario in SCENARIOS if any(within(one, part) for one in scenario.demands)}
@@ -130,7 +131,8 @@ def _known(
         UsageError: what was given does not exist.
         SubmissionError: it does not apply.
     """
-    from patchgen import pipeline, progress, results
+    from patchgen import pipeline, progress
+    from patchgen.testing import results
 
     if not results.any_known(project.cache):  # then the base need not be there either, and is not worth a download
         return {}

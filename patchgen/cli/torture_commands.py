@@ -41,7 +41,7 @@ def torture(
 ) -> None:
     """Do everything at once to a kernel built with all its own checks, and say what broke."""
     from patchgen import pipeline, progress
-    from patchgen import torture as torturing
+    from patchgen.checks import stress as torturing
 
     project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
     how = common.handling(submission, trust, allow_build_changes)

@@ -12,9 +12,9 @@ from patchgen.cli import common
 from patchgen.errors import SubmissionError, UsageError
 
 if TYPE_CHECKING:
-    from patchgen.verify.case import Request
-    from patchgen.verify.model import Verdict
-    from patchgen.verify.rubric import Rubric
+    from patchgen.grading.context import Request
+    from patchgen.grading.model import Verdict
+    from patchgen.grading.rubric import Rubric
 
 _LAST = 7
 _OWN_DATE = "mtime"  # what --submitted takes for the file's own date
@@ -61,13 +61,13 @@ def verify(
     json: common.Json = False,
 ) -> None:
     """Judge a submission: archive, patches, style, build, behaviour, and with --points 1-7 robustness and cost."""
-    from patchgen.verify import model
+    from patchgen.grading import model
 
     if schema:
         typer.echo(model.schema(), nl=False)
         return
-    from patchgen.verify import marks
-    from patchgen.verify import rubric as rubrics
+    from patchgen.grading import rubric as rubrics
+    from patchgen.grading import scoring
 
     asked = parse_points(points)
     path = rubric or rubrics.DEFAULT
@@ -85,12 +85,12 @@ def verify(
         raise UsageError("more than one submission needs --out DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
     verdict = _judged(given[0], chosen, asked, (trust, allow_build_changes))
-    verdict = verdict.model_copy(update={"marks": marks.late(verdict.marks, handed_in, moments[1])})
+    verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, handed_in, moments[1])})
     _write(verdict, html, junit)
     if json:
         common.emit(verdict.model_dump(mode="json"))
     else:
-        from patchgen.verify import text
+        from patchgen.grading import text
 
         for line in text.summary(verdict):
             typer.echo(line)
@@ -102,11 +102,11 @@ def _write(verdict: Verdict, html: Path | None, junit: Path | None) -> None:
     from patchgen.cache import write_text
 
     if html:
-        from patchgen.verify import page
+        from patchgen.grading import page
 
         write_text(html, page.render(verdict))
     if junit:
-        from patchgen.verify import junit as writing
+        from patchgen.grading import junit as writing
 
         writing.write(verdict, junit)
 
@@ -120,7 +120,7 @@ def _batch(
     json: bool,
 ) -> int:
     """Judge many and return the exit status."""
-    from patchgen.verify import many
+    from patchgen.grading import batch as many
 
     points, (trust, allow), jobs, scheduler = how
     if moments[0] != _OWN_DATE:
@@ -135,7 +135,7 @@ def _batch(
         allow,
     )
     if scheduler:
-        from patchgen.verify import distributed
+        from patchgen.grading import distributed
 
         engine = distributed.engine(scheduler)
     else:
@@ -154,7 +154,7 @@ def _batch(
         ]
         common.emit({"results": str(out / many.RESULTS), "submissions": listed})
     else:
-        from patchgen.verify import text
+        from patchgen.grading import text
 
         for row in rows:
             what = text.headline(row.verdict) if row.verdict else f"{row.status}: {row.why}"
@@ -164,15 +164,16 @@ def _batch(
 
 
 def _judged(path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
-    from patchgen import base, pipeline
-    from patchgen.verify import judge, workshop
-    from patchgen.verify.case import Request
+    from patchgen import pipeline
+    from patchgen.base import bases
+    from patchgen.grading import builder, grader
+    from patchgen.grading.context import Request
 
     # Whatever else series are made for: this is what a submission is made on.
-    project = pipeline.open_project(common.load_settings(base.DEFAULT), {})
+    project = pipeline.open_project(common.load_settings(bases.DEFAULT), {})
     request: Request = Request(path, rubric, asked, *care)
-    with workshop.free_slot(project.cache) as slot:
-        return judge.judge(request, workshop.Workshop(project, project.source(), slot, care[0]))
+    with builder.free_slot(project.cache) as slot:
+        return grader.judge(request, builder.Workshop(project, project.source(), slot, care[0]))
 
 
 def parse_points(text: str) -> frozenset[int]:

@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchgen import apt, progress
 from patchgen import cache as caching
+from patchgen import progress
+from patchgen.base import apt
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, UsageError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from patchgen import cache as caching
-from patchgen import proc, toolchain
+from patchgen import process, toolchain
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, TimeoutExpiredError
 from patchgen.guest import machine as machines
@@ -50,20 +50,20 @@ def works(cache: Cache, machine: Machine, name: Accelerator, seconds: float = SE
         sector = _assemble(directory)
         drive = ["-drive", f"file={sector.name},format=raw,if=ide", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         size = ["-cpu", machine.cpu, "-smp", str(machine.cpus), "-m", str(machine.memory)]
-        argv = [proc.find(machine.binary), "-accel", name, *size, *machine.arguments, *drive]
+        argv = [process.find(machine.binary), "-accel", name, *size, *machine.arguments, *drive]
         try:
-            return proc.run(argv, cwd=directory, timeout=seconds, check=False).status == _WORKS
+            return process.run(argv, cwd=directory, timeout=seconds, check=False).status == _WORKS
         except TimeoutExpiredError:
             return False
 
 
 def _assemble(directory: Path) -> Path:
     """Return the boot sector, made in `directory`."""
-    compiler, linker = (proc.find(toolchain.tool(name)) for name in ("gcc", "ld"))
+    compiler, linker = (process.find(toolchain.tool(name)) for name in ("gcc", "ld"))
     sector = directory / "sector"
-    proc.run([compiler, "-m32", "-c", _SOURCE, "-o", "sector.o"], cwd=directory, timeout=60, merge=True)
+    process.run([compiler, "-m32", "-c", _SOURCE, "-o", "sector.o"], cwd=directory, timeout=60, merge=True)
     link = [linker, "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "sector.o", "-o", "sector"]
-    proc.run(link, cwd=directory, timeout=60, merge=True)
+    process.run(link, cwd=directory, timeout=60, merge=True)
     if sector.stat().st_size != 512:
         raise MachineError(f"{_SOURCE} does not fit a boot sector")
     return sector

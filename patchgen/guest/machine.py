@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchgen import cache as caching
-from patchgen import proc, resources
+from patchgen import process, resources
 from patchgen.cache import Cache
 from patchgen.errors import MachineError
 from patchgen.sandbox import Sandbox
@@ -53,7 +53,7 @@ class Machine:
         # One core per socket: the BIOS puts one processor per socket into the MP table, from which kernels without
         # ACPI know their CPUs.
         size = ["-cpu", self.cpu, "-smp", f"{self.cpus},sockets={self.cpus}", "-m", str(self.memory)]
-        return [proc.find(self.binary), "-accel", self.accelerator, *size, *self.arguments]
+        return [process.find(self.binary), "-accel", self.accelerator, *size, *self.arguments]
 
     def digest(self) -> str:
         """Return a hash of everything that makes one machine unlike another."""
@@ -101,10 +101,10 @@ def qemu_version(cache: Cache, binary: str) -> str:
     Raises:
         ToolMissingError: it is not installed.
     """
-    path = Path(proc.find(binary)).resolve()
+    path = Path(process.find(binary)).resolve()
     key = caching.digest("qemu", str(path), path.stat().st_size, path.stat().st_mtime_ns)
     kept = cache.directory("guest", "qemu") / key
     if not kept.is_file():
-        text = proc.run([path, "--version"], cwd=kept.parent, timeout=30).stdout
+        text = process.run([path, "--version"], cwd=kept.parent, timeout=30).stdout
         caching.write_text(kept, text.splitlines()[0])
     return kept.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from patchgen import cache as caching
-from patchgen import proc, resources, toolchain
+from patchgen import process, resources, toolchain
 from patchgen.cache import Cache
 from patchgen.errors import CommandError, MachineError, ToolMissingError, UsageError
 
@@ -82,9 +82,9 @@ def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None
 
 
 def _compile(argv: list[str], recipe: Recipe) -> None:
-    proc.find(argv[0])
+    process.find(argv[0])
     try:
-        proc.run(argv, cwd=recipe.source.parent, timeout=_SECONDS, merge=True)
+        process.run(argv, cwd=recipe.source.parent, timeout=_SECONDS, merge=True)
     except CommandError as error:
         # "bits/..." headers or "-lgcc" missing: the compiler has no 32-bit side.
         if any(mark in error.output for mark in ("bits/libc-header-start.h", "cannot find -lgcc", "sys/cdefs.h")):
@@ -122,8 +122,8 @@ def libraries(program: Path) -> dict[str, Path]:
 @functools.cache
 def _dynamic_section(elf: Path) -> tuple[str, tuple[str, ...]]:
     """Return the loader ("" if none) and the names of the libraries that an ELF file asks for."""
-    proc.find("readelf")
-    text = proc.run(
+    process.find("readelf")
+    text = process.run(
         ["readelf", "--wide", "--program-headers", "--dynamic", elf], cwd=elf.parent, timeout=_SECONDS
     ).stdout
     lines = text.splitlines()
@@ -141,9 +141,9 @@ def compiler_file(name: str) -> Path:
         ToolMissingError: there is no compiler, or it has no such file.
     """
     compiler = toolchain.tool("gcc")
-    proc.find(compiler)
+    process.find(compiler)
     argv = [compiler, "-m32", f"-print-file-name={name}"]
-    path = Path(proc.run(argv, cwd=SOURCES, timeout=_SECONDS).stdout.strip())
+    path = Path(process.run(argv, cwd=SOURCES, timeout=_SECONDS).stdout.strip())
     if not path.is_absolute():  # gcc answers with the bare name when it finds nothing
         raise ToolMissingError(f"{compiler} -m32 knows no {name}", hint=toolchain.hint())
     return path.resolve()
@@ -151,5 +151,5 @@ def compiler_file(name: str) -> Path:
 
 def compiler_identity() -> list[object]:
     """Return values that change when the compiler or its 32-bit C library does; quicker than to ask for versions."""
-    files = (Path(proc.find(toolchain.tool("gcc"))).resolve(), compiler_file("libc.so.6"), compiler_file("libc.a"))
+    files = (Path(process.find(toolchain.tool("gcc"))).resolve(), compiler_file("libc.so.6"), compiler_file("libc.a"))
     return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import proc
+from patchgen import process
 from patchgen.errors import MachineError
 from patchgen.sandbox import GUEST, MIB, Watch, open_to
 
@@ -157,7 +157,7 @@ class Qemu:
         """Return what QEMU itself printed. Only after its end."""
         if self._said is None:
             assert self._running.stdout is not None, "it was started with a pipe"
-            self._said = proc.drain(self._running.stdout, GUEST.output, 2).decode(errors="replace").strip()
+            self._said = process.drain(self._running.stdout, GUEST.output, 2).decode(errors="replace").strip()
         return self._said
 
     def stop(self) -> None:
@@ -204,7 +204,7 @@ class Qemu:
         return argv + self._arguments
 
     def _start(self, argv: list[str], sandbox: Sandbox | None) -> None:
-        self._process = proc.launch(
+        self._process = process.launch(
             argv, cwd=self.directory, stderr=subprocess.STDOUT, sandbox=sandbox, through=_guard()
         )
         if sandbox:
@@ -223,7 +223,7 @@ class Qemu:
 
 def _guard() -> list[str]:
     """Return what QEMU is started by: something that ends it with us, and limits on files."""
-    guard = [proc.find("setpriv"), "--pdeathsig", "KILL", proc.find("prlimit")]
+    guard = [process.find("setpriv"), "--pdeathsig", "KILL", process.find("prlimit")]
     return [*guard, f"--fsize={_FILE_MAX}", "--core=0"]
 
 

@@ -1,7 +1,7 @@
 """What the kernel under test must do, as scenarios."""
 
 from patchgen.scenarios import cleanup, counting, errors, runs, session, tracking, vmas
-from patchgen.scenarios.model import REGISTRY, Failed, Lab, Scenario, Skipped
+from patchgen.testing.lab import REGISTRY, Failed, Lab, Scenario, Skipped
 
 __all__ = [
     "SCENARIOS",

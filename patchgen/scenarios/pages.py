@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from patchgen.base import Differs
+from patchgen.base.bases import Differs
 
 Prot = Literal["rw", "r", "none"]
 Kind = Literal["anon", "shared", "file", "sharedfile"]

@@ -17,12 +17,12 @@ from typing import Any
 
 from attacks import toybuild
 
-from patchgen import proc, sandbox
+from patchgen import process, sandbox
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.guest import machine
 from patchgen.guest.qemu import Qemu
-from patchgen.kernel import Kernel
-from patchgen.source import Source
+from patchgen.kernel.build import Kernel
 
 Seen = dict[str, Any]
 PROGRAM = Path(__file__).with_name("inside.py")
@@ -46,13 +46,13 @@ def by_qemu(*but: str) -> Seen:
     qemu = Qemu(replace(machine.load(), sandbox=sandbox.Sandbox()), [], [PROGRAM])
     with _directory() as qemu.directory:
         box = qemu._shut_in(sandbox.Sandbox())
-        return _read(proc.run([_PYTHON, "-I", PROGRAM, *but], cwd=qemu.directory, timeout=60, sandbox=box).stdout)
+        return _read(process.run([_PYTHON, "-I", PROGRAM, *but], cwd=qemu.directory, timeout=60, sandbox=box).stdout)
 
 
 def by_a_reader(*but: str) -> Seen:
     """Return what the program sees that counts a report's pages, and checkpatch, and gcov."""
     box = sandbox.with_files(sandbox.Sandbox(), replace(sandbox.READER, seconds=60), PROGRAM)
-    return _read(proc.run([_PYTHON, "-I", PROGRAM, *but], cwd=Path("/"), timeout=60, sandbox=box).stdout)
+    return _read(process.run([_PYTHON, "-I", PROGRAM, *but], cwd=Path("/"), timeout=60, sandbox=box).stdout)
 
 
 def _wrapped(code: str) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from attacks.catalogue import Attack, named
 
-from patchgen import sandbox, submission
+from patchgen import sandbox
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError
+from patchgen.submission import archive as submission
 
 MIB = 1 << 20
 BOX = None if sandbox.why_not() else sandbox.Sandbox()

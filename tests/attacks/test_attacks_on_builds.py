@@ -15,10 +15,11 @@ import pytest
 from attacks import toybuild
 from attacks.catalogue import Attack, named, needs_sandbox
 
-from patchgen import sandbox, tree
+from patchgen import sandbox
+from patchgen.base import worktree
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.errors import BuildError, PatchgenError
-from patchgen.source import Source
 
 pytestmark = needs_sandbox
 
@@ -367,7 +368,7 @@ def test_a_hostile_build(
     # The stranger's own workspace changes by being laid out, and his result is kept; nothing else may change.
     kept = ("trees", "ccache", "ccache-base", "seeds", "bases")
     guarded = [home, tmp_path / "linux", *(cache.directory(name) for name in kept)]
-    guarded.append(tree.workspace_place(origin, "vanilla", cache).root)
+    guarded.append(worktree.workspace_place(origin, "vanilla", cache).root)
     before, free = snapshot(*guarded), os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
     begin, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     shown, result = "", BUILT
@@ -419,7 +420,7 @@ def test_a_tree_of_another_shape_does_not_stay(origin: Source, cache: Cache) -> 
     assert gone
     toybuild.build([remove, toybuild.patch("MAINTAINERS/x", "y\n")], origin, cache, BOX)
     assert toybuild.build([toybuild.patch("fs/new.c", "x\n")], origin, cache, BOX)
-    files = tree.workspace_place(origin, "submission-box", cache).files
+    files = worktree.workspace_place(origin, "submission-box", cache).files
     assert (files / "MAINTAINERS").read_bytes() == toybuild.FILES["MAINTAINERS"].data
     assert not (files / "MAINTAINERS/x").exists()
 
@@ -432,7 +433,7 @@ def test_what_is_new_is_compiled_whenever_the_base_was_built(origin: Source, cac
         for path in place.rglob("*"):
             path.unlink()
         place.rmdir()
-    (tree.workspace_place(origin, "vanilla", cache).output("toy") / "object.o").unlink()
+    (worktree.workspace_place(origin, "vanilla", cache).output("toy") / "object.o").unlink()
     assert toybuild.build([harmless], origin, cache, BOX).image.read_text() == "int changed;\n"
 
 

@@ -11,18 +11,19 @@ from attacks import toybuild
 from attacks.catalogue import Attack, named
 from attacks.mails import addition
 
-from patchgen import allowed, apply, patches, pipeline, sandbox
-from patchgen.allowed import Allowed
-from patchgen.apply import Applied
+from patchgen import pipeline, sandbox
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError
+from patchgen.grading import grader, rubric
+from patchgen.grading.builder import Workshop
+from patchgen.grading.context import Request
+from patchgen.grading.model import Status
 from patchgen.handling import Handling
 from patchgen.settings import Settings
-from patchgen.source import Source
-from patchgen.verify import judge, rubric
-from patchgen.verify.case import Request
-from patchgen.verify.model import Status
-from patchgen.verify.workshop import Workshop
+from patchgen.submission import allowed, apply, patches
+from patchgen.submission.allowed import Allowed
+from patchgen.submission.apply import Applied
 
 FORMS = "lines of a few forms only"
 FILES = "files of a few kinds only"
@@ -225,7 +226,7 @@ def test_a_verdict_stops_before_the_build(tmp_path: Path, cache: Cache, origin: 
     project = pipeline.open_project(Settings(cache=cache.root), {})
     given = archive(tmp_path / "patch.tar.gz", ATTACKS[0].means)
     request = Request(given, rubric.load(), frozenset({4} if not allow else {2}), allow_build_changes=allow)
-    found = judge.judge(request, Workshop(project, origin, "submission"))
+    found = grader.judge(request, Workshop(project, origin, "submission"))
     changes = [one for one in found.findings if one.check == "build-changes"]
     assert "xxd" in changes[0].evidence
     if allow:

@@ -16,18 +16,21 @@ from attacks import toybuild
 from attacks.catalogue import Attack, needs_sandbox
 from attacks.mails import addition
 
-from patchgen import apply, kernel, patches, sandbox, static
-from patchgen import tree as trees_on_disk
+from patchgen import sandbox
+from patchgen.base import worktree as trees_on_disk
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
+from patchgen.checks import static
 from patchgen.errors import BuildError
-from patchgen.kernel import Kernel
-from patchgen.kernel_box import Chain
+from patchgen.grading import build_stage, rubric
+from patchgen.grading.builder import Workshop
+from patchgen.grading.context import Case, Request
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Kernel
+from patchgen.kernel.sandboxed import Chain
 from patchgen.sandbox import Sandbox
 from patchgen.settings import Settings
-from patchgen.source import Source
-from patchgen.verify import building, rubric
-from patchgen.verify.case import Case, Request
-from patchgen.verify.workshop import Workshop
+from patchgen.submission import apply, patches
 
 pytestmark = needs_sandbox
 
@@ -201,7 +204,7 @@ def test_trusted_work_does_not_get_an_attackers_kernel(cache: Cache, origin: Sou
 def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """Return a submission that has come as far as the stage that builds, which builds the toy kernel."""
     monkeypatch.setattr(kernel, "load_config", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
-    monkeypatch.setattr(building, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
+    monkeypatch.setattr(build_stage, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
     project: Any = SimpleNamespace(cache=cache, settings=Settings(cache=cache.root, jobs=2))
     read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
     (place / "verdict").mkdir()
@@ -218,7 +221,7 @@ def test_the_kernel_that_is_judged_is_made_from_its_sources(
     """The first patch leaves a forged object behind; two more follow."""
     mails = [*attacks_mails(), toybuild.patch("fs/more.c", "x\n")]
     case = case_of(mails, cache, origin, tmp_path, monkeypatch)
-    assert list(building.build(case)) == []
+    assert list(build_stage.build(case)) == []
     assert case.facts["built"].startswith("3 of 3")
     assert case.kernel is not None
     assert case.kernel.image.read_text() == HONEST
@@ -266,6 +269,6 @@ def test_what_the_last_tree_was_warned_of_is_shown_with_the_patch_that_brought_i
 ) -> None:
     """The file is compiled once, for the last tree; the tree before it has no log of it."""
     mails = [toybuild.patch("kernel/fork.c", "warn me\n"), toybuild.patch("MAINTAINERS", "me\n")]
-    found = list(building.build(case_of(mails, cache, origin, tmp_path, monkeypatch)))
+    found = list(build_stage.build(case_of(mails, cache, origin, tmp_path, monkeypatch)))
     assert [(one.check, one.where) for one in found] == [("warning", "0001-a.patch")]
     assert found[0].evidence.endswith("kernel/fork.c:1: warning: me")

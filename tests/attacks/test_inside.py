@@ -8,7 +8,7 @@ from attacks import seen, toybuild
 from attacks.catalogue import needs_sandbox
 from attacks.seen import SYSTEM, Seen
 
-from patchgen import tree
+from patchgen.base import worktree
 from patchgen.cache import Cache
 
 pytestmark = needs_sandbox
@@ -44,7 +44,7 @@ def test_a_build_writes_only_to_its_own(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     origin = toybuild.origin(tmp_path, cache)
     found = seen.by_a_build(origin, cache, SYSTEM)
-    output = str(tree.workspace_place(origin, "vanilla", cache).output("toy"))
+    output = str(worktree.workspace_place(origin, "vanilla", cache).output("toy"))
     # The build directory may lie below /tmp, which is private: then so do its parents, which the sandbox made.
     check(found, {"/tmp", output} if not output.startswith("/tmp/") else {"/tmp"}, {"/results/0", "/results/1"})
 

@@ -13,10 +13,12 @@ import pytest
 import toytree
 from attacks.catalogue import Attack, named, needs_sandbox
 
-from patchgen import apply, checkpatch, growth, patches, sandbox, toolroom
+from patchgen import sandbox
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
+from patchgen.checks import checkpatch
 from patchgen.errors import ApplyError, SubmissionError
-from patchgen.source import Source
+from patchgen.submission import apply, growth, patches, toolroom
 
 BOX = None if sandbox.why_not() else sandbox.Sandbox()
 HEAD = "From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001\nFrom: {author}\n"

@@ -13,9 +13,9 @@ import pytest
 from attacks.catalogue import Attack, named
 from pypdf import PdfReader, PdfWriter
 
-from patchgen import pdf
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError
+from patchgen.submission import pdf
 
 
 def document(pages: int, password: str = "") -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from attacks.catalogue import Attack, needs_sandbox
 
-from patchgen import proc, sandbox, syscalls
+from patchgen import process, sandbox, syscalls
 
 pytestmark = needs_sandbox
 
@@ -77,7 +77,7 @@ def test_system_calls_are_refused(bits: str, tmp_path: Path) -> None:
         pytest.skip(f"no program of this kind can be made here: {' '.join(command)}: {made.stderr[-200:]}")
     add_key(_SESSION)
     box = replace(sandbox.Sandbox(sandbox.READER), readable=((program, Path("/given/calls")),))
-    text = proc.run(["/given/calls"], cwd=Path("/"), timeout=10, check=False, sandbox=box).stdout
+    text = process.run(["/given/calls"], cwd=Path("/"), timeout=10, check=False, sandbox=box).stdout
     assert "secret" not in text
     came = {name: int(number) for name, number in (line.split() for line in text.splitlines())}
     assert came == {name: expected(name) for name in came}
@@ -105,7 +105,7 @@ def test_a_thread_that_starts_something_leaves_the_session_keyring() -> None:
 
 
 def test_the_list_of_keys_is_not_there(tmp_path: Path) -> None:
-    done = proc.run(
+    done = process.run(
         ["sh", "-c", "cat /proc/keys /proc/key-users"],
         cwd=Path("/"),
         timeout=10,
@@ -127,5 +127,5 @@ def test_a_build_with_32_bit_host_programs_works() -> None:
         "echo ok",
     ]
     box = sandbox.Sandbox(replace(sandbox.BUILD, seconds=60))
-    done = proc.run(["sh", "-ec", "; ".join(lines)], cwd=Path("/"), timeout=60, check=False, sandbox=box)
+    done = process.run(["sh", "-ec", "; ".join(lines)], cwd=Path("/"), timeout=60, check=False, sandbox=box)
     assert done.stdout.endswith("ok"), done.stdout

@@ -14,14 +14,15 @@ from attacks.catalogue import Attack, named
 from unidiff import PatchSet
 from verdicts import verdict
 
-from patchgen import check
+from patchgen.checks import diff_lint, shape
 from patchgen.cli import verify_command
 from patchgen.errors import SubmissionError
-from patchgen.kernel import Kernel
-from patchgen.verify import building, judge, leftovers, many, table, worker
-from patchgen.verify.many import Batch
-from patchgen.verify.worker import Answer, Task
-from patchgen.visible import visible
+from patchgen.grading import batch as many
+from patchgen.grading import build_stage, grader, table, worker
+from patchgen.grading.batch import Batch
+from patchgen.grading.worker import Answer, Task
+from patchgen.kernel.build import Kernel
+from patchgen.text import visible
 
 ROW = "it is a row of the table, and the others are judged"
 LOG = Attack("200 warnings in 28 MB of a build's log", "the log is read once", [f"mm/x.c: odd {n}" for n in range(200)])
@@ -67,7 +68,7 @@ def test_a_log_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Path, "read_text", counting)
     kernel = Kernel(tmp_path / "bzImage", "tree", "small", "key", (), 0.0)
-    shown = building._in_log(kernel, LOG.means)
+    shown = build_stage._in_log(kernel, LOG.means)
     assert len(count) == 1
     assert shown["mm/x.c: odd 7"] == "mm/x.c:7:1: warning: odd 7\n    7 | int x7;"
     assert len(shown) == 200
@@ -75,34 +76,34 @@ def test_a_log_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_pattern_takes_the_square_of_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
-    pattern = leftovers._CODE
+    pattern = diff_lint._CODE
 
     class Pattern:
         def match(self, text: str) -> re.Match[str] | None:
             tried.append(len(text))
             return pattern.match(text)
 
-    monkeypatch.setattr(leftovers, "_CODE", Pattern())
+    monkeypatch.setattr(diff_lint, "_CODE", Pattern())
     diff = f"--- /dev/null\n+++ b/x.c\n@@ -0,0 +1,2 @@\n+{COMMENTS.means}\n+// return 1;\n"
-    found = list(leftovers._in_file("0001-a.patch", PatchSet(diff)[0]))
+    found = list(diff_lint._in_file("0001-a.patch", PatchSet(diff)[0]))
     assert [one.check for one in found] == ["leftover-code"]
     assert max(tried) < 300
 
 
 def test_findings_are_counted_as_they_come() -> None:
-    found = judge._Findings("style")
+    found = grader._Findings("style")
     for number in FINDINGS.means:
-        found.add(judge.Finding("odd", judge.Severity.WARNING, str(number)))
+        found.add(grader.Finding("odd", grader.Severity.WARNING, str(number)))
         assert len(found._kept) <= 200
     assert found.all()[-1].message == FINDINGS.said
     assert not found.wrong
-    found.add(judge.Finding("odd", judge.Severity.ERROR, "the last one"))
+    found.add(grader.Finding("odd", grader.Severity.ERROR, "the last one"))
     assert found.wrong, "although it is not kept"
 
 
 def test_a_text_is_not_counted_at_any_size() -> None:
     with pytest.raises(SubmissionError, match=TEXT.said):
-        check.text_pages(TEXT.means)
+        shape.text_pages(TEXT.means)
 
 
 class Engine:

@@ -12,13 +12,15 @@ import toytree
 from attacks.mails import addition
 from toytree import File
 
-from patchgen import apply, kernel, patches, source
-from patchgen.base import Base
+from patchgen.base import resolve
+from patchgen.base.bases import Base
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
-from patchgen.kernel import Config, Kernel
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Config, Kernel
 from patchgen.sandbox import Sandbox
 from patchgen.settings import Settings
-from patchgen.source import Source
+from patchgen.submission import apply, patches
 
 RULES = b"""
 PHONY: tinyconfig olddefconfig bzImage
@@ -45,7 +47,7 @@ def base() -> Base:
 def origin(directory: Path, cache: Cache) -> Source:
     """Return the toy release, from a checkout that is written below `directory`."""
     checkout = toytree.write(directory / "linux", FILES)
-    return source.obtain(base(), Settings(linux_src=checkout, cache=cache.root), cache, ["Makefile"])
+    return resolve.obtain(base(), Settings(linux_src=checkout, cache=cache.root), cache, ["Makefile"])
 
 
 def patch(path: str, text: str) -> bytes:

@@ -14,14 +14,17 @@ import toyseries
 import toytree
 from toytree import File
 
-from patchgen import apply, compose, patches, series, source, tree
+from patchgen.base import resolve, worktree
+from patchgen.base.git import bare_repository
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, SeriesError, SubmissionError
-from patchgen.patches import PatchFile
-from patchgen.repository import bare_repository
-from patchgen.series import Series
+from patchgen.series import compose
+from patchgen.series import model as series
+from patchgen.series.model import Series
 from patchgen.settings import Settings, Submission
-from patchgen.source import Source
+from patchgen.submission import apply, patches
+from patchgen.submission.patches import PatchFile
 
 SUBMISSION = Submission(authors=["Ada Lovelace <ada@example.org>", "Åsa Öst <asa@example.org>"])
 
@@ -220,7 +223,7 @@ from pathlib import Path
 os.umask(0o077)
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_compose import *
-origin = source.Source(toytree.base(), {origin.tree!r}, Path({str(origin.repository)!r}), "", frozenset(), ())
+origin = resolve.Source(toytree.base(), {origin.tree!r}, Path({str(origin.repository)!r}), "", frozenset(), ())
 print(digest(make(series.load(Path({str(toy.directory)!r})), origin, Path({str(tmp_path / "there")!r}))))
 """
     done = subprocess.run(
@@ -242,7 +245,7 @@ def test_modes_and_odd_bytes_survive(tmp_path: Path) -> None:
     base = toytree.base().model_copy(update={"tree": toytree.tree_id(files), "blobs": blobs})
     cache = Cache(tmp_path / "cache")
     settings = Settings(linux_src=toytree.write(tmp_path / "linux", files), cache=cache.root)
-    origin = source.obtain(base, settings, cache, [])
+    origin = resolve.obtain(base, settings, cache, [])
     directory = tmp_path / "modes"
     for path, anchor in (("scripts/run.sh", "echo one"), ("fs/latin.c", "int a;")):
         edits = directory / "edits" / f"{path}.toml"
@@ -257,9 +260,9 @@ def test_modes_and_odd_bytes_survive(tmp_path: Path) -> None:
     assert b"old mode" not in patch.data
     assert b"\xe9" in patch.data
     assert patch.paths == ["fs/latin.c", "scripts/run.sh"]
-    space = tree.workspace(origin, "one", cache)
+    space = worktree.workspace(origin, "one", cache)
     applied = apply.apply(origin, [patch], cache)
-    tree.switch(space, origin, applied.trees[-1])
+    worktree.switch(space, origin, applied.trees[-1])
     assert (space.files / "scripts/run.sh").stat().st_mode & 0o111
     assert (space.files / "fs/latin.c").read_bytes() == b"/* \xe9 */\nint a;\nnew\n"
 
@@ -272,20 +275,20 @@ def test_two_at_once(toy: Series, origin: Source, tmp_path: Path) -> None:
 
 def test_a_workspace_changes_only_what_differs(toy: Series, origin: Source, cache: Cache) -> None:
     composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION, cache)
-    pristine = tree.pristine(origin, cache)
-    space = tree.workspace(origin, "one", cache)
+    pristine = worktree.pristine(origin, cache)
+    space = worktree.workspace(origin, "one", cache)
     exec_c, fork_c = space.files / "fs/exec.c", space.files / "kernel/fork.c"
     before = fork_c.stat().st_mtime_ns
-    assert tree.switch(space, origin, composed.tree) == ["fs/exec.c", "lib/toy.c"]
+    assert worktree.switch(space, origin, composed.tree) == ["fs/exec.c", "lib/toy.c"]
     assert "toy(42 + 1)" in exec_c.read_text()
     assert exec_c.stat().st_mtime_ns > before
     assert fork_c.stat().st_mtime_ns == before
     assert (pristine / "fs/exec.c").read_bytes() == toytree.RELEASE["fs/exec.c"].data, "a hard link was written to"
-    assert tree.switch(space, origin, composed.tree) == []
+    assert worktree.switch(space, origin, composed.tree) == []
     repo = bare_repository(origin.repository)
     first = str(repo.git.rev_parse(f"{composed.commits[0]}^{{tree}}"))
-    assert tree.switch(space, origin, first) == ["fs/exec.c", "lib/toy.c"]
-    assert tree.switch(space, origin, origin.tree) == ["fs/exec.c", "lib/toy.c"]
+    assert worktree.switch(space, origin, first) == ["fs/exec.c", "lib/toy.c"]
+    assert worktree.switch(space, origin, origin.tree) == ["fs/exec.c", "lib/toy.c"]
     assert not (space.files / "lib/toy.c").exists()
     assert exec_c.read_bytes() == toytree.RELEASE["fs/exec.c"].data
     assert (space.files / "scripts/run.sh").stat().st_mode & 0o111
@@ -294,8 +297,8 @@ def test_a_workspace_changes_only_what_differs(toy: Series, origin: Source, cach
 
 def test_a_workspace_recovers_from_an_interrupted_switch(toy: Series, origin: Source, cache: Cache) -> None:
     composed = compose.commit(origin, compose.render_series(toy, origin, SUBMISSION), SUBMISSION, cache)
-    space = tree.workspace(origin, "one", cache)
-    tree.switch(space, origin, composed.tree)
+    space = worktree.workspace(origin, "one", cache)
+    worktree.switch(space, origin, composed.tree)
     # As if a switch back to the base had been ended after its first file.
     (space.files / "lib/toy.c").unlink()
-    assert tree.switch(space, origin, composed.tree) == ["lib/toy.c"]
+    assert worktree.switch(space, origin, composed.tree) == ["lib/toy.c"]

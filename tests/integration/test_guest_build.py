@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import proc, toolchain
+from patchgen import process, toolchain
 from patchgen.cache import Cache
 from patchgen.errors import MachineError, UsageError
 from patchgen.guest import busybox, initramfs, kvm, machine, programs
@@ -140,7 +140,7 @@ def test_a_changed_header_is_a_changed_program(cache: Cache, tmp_path: Path) -> 
     first = programs.build(cache, programs.Recipe(source, "static"))
     header.write_text("#define STATUS 2\n")
     second = programs.build(cache, programs.Recipe(source, "static"))
-    assert [proc.run([path], cwd=tmp_path, timeout=10, check=False).status for path in (first, second)] == [1, 2]
+    assert [process.run([path], cwd=tmp_path, timeout=10, check=False).status for path in (first, second)] == [1, 2]
 
 
 def test_more_files_are_a_second_archive(cache: Cache, shell: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_copied_programs_libraries_come_with_it(cache: Cache, shell: Path, tmp
     source.write_text("#include <math.h>\nint main(int c, char **v) { return (int)sqrt(c) + !v; }\n")
     program = tmp_path / "m"
     # No libraries by default in an image whose programs do not ask for them: libm here.
-    proc.run([toolchain.tool("gcc"), "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
+    process.run([toolchain.tool("gcc"), "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
     entries = unpack(initramfs.with_files(cache, initramfs.build(cache), {"/root/m": program}).path.read_bytes())
     assert "lib/libm.so.6" in entries
 
@@ -197,7 +197,7 @@ def test_without_apt_the_hint_says_what_to_do(cache: Cache, tmp_path: Path, monk
 def guard(tmp_path: Path) -> Path:
     path = tmp_path / "guard"
     path.with_suffix(".c").write_text(GUARD)
-    proc.run(["gcc", "-Wall", "-Werror", path.with_suffix(".c"), "-o", path], cwd=tmp_path, timeout=60)
+    process.run(["gcc", "-Wall", "-Werror", path.with_suffix(".c"), "-o", path], cwd=tmp_path, timeout=60)
     return path
 
 
@@ -242,7 +242,7 @@ def test_our_programs_fail_in_one_line(cache: Cache, tmp_path: Path) -> None:
         ["-o", "cleanup"],
         ["-o", "cleanup", "x"],
     ):
-        result = proc.run([program, *arguments], cwd=tmp_path, timeout=10, check=False)
+        result = process.run([program, *arguments], cwd=tmp_path, timeout=10, check=False)
         assert result.status == 1
         assert result.stdout == ""
         assert result.stderr.startswith("[ERROR]")

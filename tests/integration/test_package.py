@@ -12,9 +12,11 @@ import pytest
 import toytree
 from toytree import File
 
-from patchgen import doctor, proc, source
-from patchgen.base import Base, Package
+from patchgen import process
+from patchgen.base import resolve
+from patchgen.base.bases import Base, Package
 from patchgen.cache import NO_ROOM, Cache
+from patchgen.cli import doctor
 from patchgen.errors import BaseError, DownloadError, MachineError, PatchgenError, ToolMissingError
 from patchgen.settings import Settings
 
@@ -68,7 +70,7 @@ def mirror(place: Path, download: str = GIVEN, files: dict[str, File] | None = N
     (root / member).parent.mkdir(parents=True, exist_ok=True)
     toytree.tarball(root / member, content)
     package = place / "linux-source-toy_4.15.9%7erc1-1_all.deb"
-    proc.run(["dpkg-deb", "-b", "--root-owner-group", root, package], cwd=place, timeout=60)
+    process.run(["dpkg-deb", "-b", "--root-owner-group", root, package], cwd=place, timeout=60)
     apt = place / "apt-get"
     apt.write_text(APT.format(place=place, download=download.format(place=place)))
     apt.chmod(0o755)
@@ -86,9 +88,9 @@ def base(**different: object) -> Base:
     return Base.model_validate(fields)
 
 
-def obtain(cache: Cache, wanted: Base | None = None, path: Path | None = None) -> source.Source:
+def obtain(cache: Cache, wanted: Base | None = None, path: Path | None = None) -> resolve.Source:
     settings = Settings(base_src=path, cache=cache.root)
-    return source.obtain(wanted or base(), settings, cache, toytree.TOUCHED)
+    return resolve.obtain(wanted or base(), settings, cache, toytree.TOUCHED)
 
 
 def leftovers(cache: Cache) -> list[Path]:
@@ -194,14 +196,14 @@ def test_a_place_of_the_users_own(place: Path, cache: Cache, tmp_path: Path) -> 
     with pytest.raises(BaseError, match="BASE_SRC: "):
         obtain(cache, path=tmp_path / "nowhere")
     local = base(origin={"kind": "path", "path": directory})
-    assert source.place(local, Settings()) == directory
+    assert resolve.place(local, Settings()) == directory
     assert obtain(cache, local).tree == tree
 
 
 def test_linux_src_is_not_for_another_base(place: Path, cache: Cache, tmp_path: Path) -> None:
     mirror(place)
     settings = Settings(linux_src=tmp_path / "nowhere", linux_base="nothing", cache=cache.root)
-    assert source.obtain(base(), settings, cache, ()).warnings == ()
+    assert resolve.obtain(base(), settings, cache, ()).warnings == ()
 
 
 def test_doctor_says_where_it_comes_from(place: Path, cache: Cache, tmp_path: Path) -> None:

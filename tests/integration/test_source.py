@@ -20,7 +20,8 @@ import pytest
 import toytree
 from toytree import RELEASE, UPSTREAM, File
 
-from patchgen import importer, proc, source
+from patchgen import process
+from patchgen.base import importing, resolve
 from patchgen.cache import Cache
 from patchgen.errors import BaseError, DownloadError, MachineError
 from patchgen.settings import Settings
@@ -36,9 +37,9 @@ def cache(tmp_path: Path) -> Cache:
 
 def obtain(
     cache: Cache, path: Path | None, linux_base: str | None = None, touched: tuple[str, ...] = ()
-) -> source.Source:
+) -> resolve.Source:
     settings = Settings(linux_src=path, linux_base=linux_base, cache=cache.root)
-    return source.obtain(BASE, settings, cache, touched or toytree.TOUCHED)
+    return resolve.obtain(BASE, settings, cache, touched or toytree.TOUCHED)
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int, int]]:
@@ -60,7 +61,7 @@ def checkout(directory: Path) -> Path:
     return directory
 
 
-def files_of(found: source.Source) -> dict[str, File]:
+def files_of(found: resolve.Source) -> dict[str, File]:
     """Read a tree back from the cache's repository with nothing but git."""
     read = partial(toytree.git, found.repository)
     files = {}
@@ -68,12 +69,12 @@ def files_of(found: source.Source) -> dict[str, File]:
         meta, path = line.split("\t")
         mode, _, blob = meta.split()
         if path not in found.missing:
-            data = proc.run(["git", "cat-file", "blob", blob], cwd=found.repository, timeout=10).stdout
+            data = process.run(["git", "cat-file", "blob", blob], cwd=found.repository, timeout=10).stdout
             files[path] = File(data.encode(), mode)
     return files
 
 
-def assert_whole(found: source.Source, tree: str = BASE.tree) -> None:
+def assert_whole(found: resolve.Source, tree: str = BASE.tree) -> None:
     assert found.tree == tree
     assert not found.missing
     toytree.git(found.repository, "fsck", "--strict")
@@ -408,8 +409,8 @@ def test_directory(tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
     assert found.warnings == ()
     assert files_of(found) == RELEASE
     assert snapshot(linux) == before
-    monkeypatch.setattr(importer, "from_directory", _must_not_run)
-    monkeypatch.setattr(source, "answer", _must_not_run)
+    monkeypatch.setattr(importing, "from_directory", _must_not_run)
+    monkeypatch.setattr(resolve, "answer", _must_not_run)
     assert obtain(cache, linux) == found
     (linux / "fs/exec.c").write_text("changed\n")
     with pytest.raises(BaseError, match=r"fs/exec\.c is not as released"):
@@ -455,7 +456,7 @@ def test_tarball(kind: str, tmp_path: Path, cache: Cache, monkeypatch: pytest.Mo
     assert_whole(found)
     assert found.warnings == ()
     assert files_of(found) == RELEASE
-    monkeypatch.setattr(importer, "from_tarball", _must_not_run)
+    monkeypatch.setattr(importing, "from_tarball", _must_not_run)
     assert obtain(cache, path) == found
 
 
@@ -570,11 +571,11 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_download(tmp_path: Path, cache: Cache, server: str) -> None:
     tarball = toytree.tarball(tmp_path / "www" / "linux-4.15.tar.xz")
     base = toytree.base(f"{server}/{tarball.name}", hashlib.sha256(tarball.read_bytes()).hexdigest())
-    found = source.obtain(base, Settings(), cache, toytree.TOUCHED)
+    found = resolve.obtain(base, Settings(), cache, toytree.TOUCHED)
     assert_whole(found)
     assert found.warnings == ()
     tarball.unlink()
-    assert source.obtain(base, Settings(), cache, toytree.TOUCHED) == found
+    assert resolve.obtain(base, Settings(), cache, toytree.TOUCHED) == found
     assert not list(cache.directory("downloads").iterdir())
 
 
@@ -610,30 +611,31 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import toytree
-from patchgen import cache, importer, progress, source
+from patchgen import cache, progress
+from patchgen.base import importing, resolve
 from patchgen.settings import Settings
 {before}
-found = source.obtain(toytree.base(), Settings(linux_src=Path({path!r})), cache.Cache(Path({root!r})), toytree.TOUCHED)
+found = resolve.obtain(toytree.base(), Settings(linux_src=Path({path!r})), cache.Cache(Path({root!r})), toytree.TOUCHED)
 print(found.tree)
 """
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 KILLED = {
     "while files are read": f"""
-count, quoted = 0, importer._quoted
+count, quoted = 0, importing._quoted
 def dies(path):
     global count
     count += 1
     if count > 5: {DIE}
     return quoted(path)
-importer._quoted = dies""",
+importing._quoted = dies""",
     "before the index": f"""
 rename = Path.rename
 def dies(self, target):
     if self.suffix == ".idx": {DIE}
     return rename(self, target)
 Path.rename = dies""",
-    "before the record": f"importer._keep = lambda *_: {DIE}",
-    "before it is remembered": f"source._remember = lambda *_, **__: {DIE}",
+    "before the record": f"importing._keep = lambda *_: {DIE}",
+    "before it is remembered": f"resolve._remember = lambda *_, **__: {DIE}",
 }
 
 
@@ -648,9 +650,9 @@ def child(cache: Cache, path: Path, before: str = "") -> list[str]:
 def test_killed_import_leaves_a_valid_cache(kind: str, before: str, tmp_path: Path, cache: Cache) -> None:
     linux = checkout(tmp_path / "linux") if kind == "git" else toytree.write(tmp_path / "linux")
     if kind == "git":
-        before = before.replace("importer._quoted", "importer._pack").replace("dies(path)", "dies(*_)")
+        before = before.replace("importing._quoted", "importing._pack").replace("dies(path)", "dies(*_)")
         before = before.replace("count > 5", "count > 0")
-    result = proc.run(child(cache, linux, before), cwd=tmp_path, timeout=60, check=False)
+    result = process.run(child(cache, linux, before), cwd=tmp_path, timeout=60, check=False)
     assert result.status == -signal.SIGKILL, result.stderr
     repo = cache.root / "objects.git"
     toytree.git(repo, "fsck", "--strict")
@@ -662,14 +664,14 @@ def test_killed_import_leaves_a_valid_cache(kind: str, before: str, tmp_path: Pa
 def test_two_processes_at_once(tmp_path: Path, cache: Cache) -> None:
     linux = toytree.write(tmp_path / "linux")
     with (
-        proc.started(child(cache, linux), cwd=tmp_path) as first,
-        proc.started(child(cache, linux), cwd=tmp_path) as second,
+        process.started(child(cache, linux), cwd=tmp_path) as first,
+        process.started(child(cache, linux), cwd=tmp_path) as second,
     ):
         with cache.lock("objects"):
-            for process in (first, second):
-                assert process.stderr
-                assert b"waiting for another patchgen" in process.stderr.readline()
-        said = [process.communicate(timeout=60) for process in (first, second)]
+            for running in (first, second):
+                assert running.stderr
+                assert b"waiting for another patchgen" in running.stderr.readline()
+        said = [running.communicate(timeout=60) for running in (first, second)]
     assert [out.decode().strip() for out, _ in said] == [BASE.tree] * 2
     assert sum(b"importing" in err for _, err in said) == 1, said
     assert_whole(obtain(cache, None))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import toytree
 
-from patchgen import tree
+from patchgen.base import worktree
+from patchgen.base.resolve import Source
+from patchgen.base.worktree import Workspace
 from patchgen.cache import Cache
-from patchgen.source import Source
-from patchgen.tree import Workspace
 
 Edits = Mapping[str, bytes | None]
 
@@ -57,7 +57,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 def new_in(space: Workspace) -> set[str]:
     """Return the files that are younger than any object of an earlier build."""
-    return {name for name in contents(space.files) if (space.files / name).lstat().st_mtime > tree._OLD}
+    return {name for name in contents(space.files) if (space.files / name).lstat().st_mtime > worktree._OLD}
 
 
 FIRST: Edits = {"fs/exec.c": b"one\n", "kernel/new.c": b"new\n", "MAINTAINERS": b"me\n", "kernel/empty.c": None}
@@ -70,8 +70,8 @@ SECOND: Edits = {
 
 
 def test_only_what_differs_from_the_last_build_is_new(tmp_path: Path, cache: Cache, origin: Source) -> None:
-    pristine = tree.pristine(origin, cache)
-    space = tree.workspace(origin, "box", cache)
+    pristine = worktree.pristine(origin, cache)
+    space = worktree.workspace(origin, "box", cache)
     first, second = edited(origin, tmp_path, FIRST), edited(origin, tmp_path, SECOND)
     base = {path: file.data for path, file in toytree.RELEASE.items()}
 
@@ -79,19 +79,19 @@ def test_only_what_differs_from_the_last_build_is_new(tmp_path: Path, cache: Cac
         assert contents(space.files) == {path: data for path, data in {**base, **edits}.items() if data is not None}
         assert (new_in(space), written) == (new, sorted(written))
 
-    written = tree.lay_out(space, origin, first, cache)
+    written = worktree.lay_out(space, origin, first, cache)
     expect(FIRST, {"fs/exec.c", "kernel/new.c", "MAINTAINERS"}, written)
     assert set(written) == set(FIRST)
 
-    written = tree.lay_out(space, origin, second, cache, first)
+    written = worktree.lay_out(space, origin, second, cache, first)
     # As it was built: kernel/new.c. Back to what the base has, which the objects do not know: MAINTAINERS, empty.c.
     expect(SECOND, {"fs/exec.c", "MAINTAINERS", "kernel/empty.c", "Documentation/link"}, written)
     assert set(written) == {"fs/exec.c", "MAINTAINERS", "kernel/empty.c", "kernel/fork.c", "Documentation/link"}
 
     # From the base's objects again, as if nothing had been there.
-    written = tree.lay_out(space, origin, second, cache)
+    written = worktree.lay_out(space, origin, second, cache)
     expect(SECOND, {"fs/exec.c", "kernel/new.c", "Documentation/link"}, written)
-    assert tree.lay_out(space, origin, origin.tree, cache) == []
+    assert worktree.lay_out(space, origin, origin.tree, cache) == []
     expect({}, set(), [])
     assert (space.files / "MAINTAINERS").samefile(pristine / "MAINTAINERS")
     assert contents(pristine) == base

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from kernels import SETTINGS, Kernels, decided, of_this_run
 
-from patchgen import base, kernel, pipeline, torture
-from patchgen.kernel import Kernel
+from patchgen import pipeline
+from patchgen.base import bases
+from patchgen.base.resolve import Source
+from patchgen.checks import stress
+from patchgen.guest.testbed import Testbed
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
 from patchgen.settings import Settings
-from patchgen.source import Source
-from patchgen.testbed import Testbed
 
 HOME = os.environ.get("HOME", "/")
 CONFIG = "small"
@@ -74,7 +77,7 @@ def kernels() -> Kernels:
 @pytest.fixture(scope="session")
 def settings(kernels: Kernels) -> Settings:
     """Return the caller's settings, with the base that the tests run on."""
-    return SETTINGS.model_copy(update={"base": kernels.main or base.DEFAULT})
+    return SETTINGS.model_copy(update={"base": kernels.main or bases.DEFAULT})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,7 +87,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     Before any fixture is made: those of a module would build kernels.
     """
     marker = item.get_closest_marker("only_linux_4_15")
-    if marker and (name := of_this_run().main or base.DEFAULT) != base.DEFAULT:
+    if marker and (name := of_this_run().main or bases.DEFAULT) != bases.DEFAULT:
         pytest.skip(f"only linux-4.15 can show it, and this is {name}: {marker.args[0]}")
 
 
@@ -150,7 +153,7 @@ def vanilla_bed(project: Project, vanilla: Kernel) -> Testbed:
 @pytest.fixture(scope="session")
 def debug_bed(project: Project, origin: Source) -> Testbed:
     """Return the testbed of the kernel with our series and every check that it has of its own."""
-    return pipeline.testbed_of(project, build(project, origin, vanilla=False, config=torture.CONFIG).image)
+    return pipeline.testbed_of(project, build(project, origin, vanilla=False, config=stress.CONFIG).image)
 
 
 @pytest.fixture

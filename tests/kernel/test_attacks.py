@@ -15,13 +15,17 @@ from attacks.catalogue import Attack, needs_sandbox
 from attacks.kernels import GUESTS, HOSTILE, KCONFIG, VICTIM
 from attacks.mails import addition
 
-from patchgen import apply, kernel, patches, sandbox, testbed, tree
+from patchgen import sandbox
+from patchgen.base import worktree
+from patchgen.base.resolve import Source
 from patchgen.errors import BuildError, GuestError
-from patchgen.kernel import Kernel
-from patchgen.kernel_box import Chain
+from patchgen.guest import testbed
+from patchgen.guest.testbed import Testbed
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Kernel
+from patchgen.kernel.sandboxed import Chain
 from patchgen.pipeline import Project
-from patchgen.source import Source
-from patchgen.testbed import Testbed
+from patchgen.submission import apply, patches
 
 pytestmark = [needs_sandbox, pytest.mark.only_linux_4_15("a submission is made on no other base")]
 
@@ -37,7 +41,7 @@ def built(mail: bytes, project: Project, origin: Source) -> Kernel:
 
 
 def text_of(path: str, project: Project, origin: Source) -> str:
-    return (tree.pristine(origin, project.cache) / path).read_text()
+    return (worktree.pristine(origin, project.cache) / path).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +99,7 @@ def test_a_victim_does_not_get_an_attackers_kernel(
     attacker = [addition(script, plain, plants), addition(script, plants, plain) + victim.split(b"---\n", 1)[1]]
     read = [patches.read(f"{number:04}-a.patch", mail, project.cache) for number, mail in enumerate(attacker, 1)]
     first, second = apply.apply(origin, read, project.cache).trees
-    monkeypatch.setattr(tree, "distance", lambda where, one, _: (int(one == where.tree), 0), raising=False)
+    monkeypatch.setattr(worktree, "distance", lambda where, one, _: (int(one == where.tree), 0), raising=False)
     config, chain, box = kernel.load_config("small"), Chain(tmp_path), sandbox.for_strangers(trust=False)
     for one in (first, second):
         made = kernel.build(
@@ -151,5 +155,5 @@ def test_a_hostile_host_tool(project: Project, origin: Source, tmp_path: Path, l
     assert not list(tmp_path.glob("owned"))
     with pytest.raises(BlockingIOError):
         listener.accept()
-    assert not (tree.workspace_place(origin, "submission-box", project.cache).files / "owned").exists()
+    assert not (worktree.workspace_place(origin, "submission-box", project.cache).files / "owned").exists()
     assert os.geteuid() not in [int(line) for line in caught.value.evidence.splitlines() if line.isdigit()]

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from patchgen import kernel, pipeline, runner
-from patchgen.kernel import Kernel
+from patchgen import pipeline
+from patchgen.base.git import bare_repository
+from patchgen.base.resolve import Source
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
-from patchgen.repository import bare_repository
 from patchgen.scenarios import SCENARIOS
-from patchgen.series import load
-from patchgen.source import Source
+from patchgen.series.model import load
+from patchgen.testing import runner
 
 pytestmark = [pytest.mark.builds, pytest.mark.timeout(5400)]
 

@@ -12,11 +12,12 @@ import pytest
 from command import offline, patchgen
 from kernels import Kernels
 
-from patchgen import base, measured, resources, toolchain
+from patchgen import measured, resources, toolchain
+from patchgen.base import bases
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
-from patchgen.kernel import Kernel
+from patchgen.kernel.build import Kernel
 from patchgen.settings import Settings
-from patchgen.source import Source
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -100,7 +101,7 @@ def test_a_port_stands_in_where_linux_4_15_cannot_be_had(
     for name in ("objects.git", "trees"):
         (cache / name).symlink_to(kept / name)
     # What the user's cache has, but for the release.
-    release = f"{base.load(base.DEFAULT).tree}.json"
+    release = f"{bases.load(bases.DEFAULT).tree}.json"
     shutil.copytree(kept / "bases", cache / "bases", ignore=shutil.ignore_patterns(release))
     for name in ("BASE", "LINUX_SRC", "LINUX_BASE"):
         monkeypatch.delenv(name, raising=False)
@@ -112,7 +113,7 @@ def test_a_port_stands_in_where_linux_4_15_cannot_be_had(
     assert first.startswith("this is a port to Debian's Linux 6.12, to look at and to test, because Linux 4.15 cannot")
     assert "checkpatch --strict: 0 errors, 0 warnings, 0 checks" in between
     assert {path.parent for path in (here / "dist").rglob("*") if path.is_file()} == {here / "dist/debian-6.12/patch"}
-    assert offline("patch", "--or-port", cwd=here, BASE=base.DEFAULT).returncode == 3
+    assert offline("patch", "--or-port", cwd=here, BASE=bases.DEFAULT).returncode == 3
 
 
 @REPORT

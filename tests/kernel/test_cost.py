@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from patchgen import cost, cost_bars
-from patchgen.cost import Costs
-from patchgen.testbed import Testbed
+from patchgen.checks import cost, cost_bars
+from patchgen.checks.cost import Costs
+from patchgen.guest.testbed import Testbed
 
 
 @pytest.fixture(scope="module")

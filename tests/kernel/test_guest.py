@@ -17,11 +17,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from patchgen import testbed
-from patchgen.base import DEFAULT
+from patchgen.base.bases import DEFAULT
 from patchgen.cache import Cache
 from patchgen.errors import GuestError, MachineError
-from patchgen.guest import busybox, machine, saved
+from patchgen.guest import busybox, machine, saved, testbed
 from patchgen.guest.failures import KernelFailedError
 from patchgen.guest.initramfs import Image
 from patchgen.guest.kernel_log import LogLine

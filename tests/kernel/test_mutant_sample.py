@@ -9,8 +9,8 @@ import mutant_judge
 import pytest
 
 from patchgen import pipeline
+from patchgen.base.resolve import Source
 from patchgen.pipeline import Project
-from patchgen.source import Source
 
 pytestmark = pytest.mark.only_linux_4_15("a submission is made on no other base")
 # One of each stage that has no build directory of its own.

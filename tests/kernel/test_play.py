@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from patchgen.scenarios.model import parse_info
-from patchgen.testbed import Testbed
+from patchgen.guest.testbed import Testbed
+from patchgen.testing.lab import parse_info
 
 
 @pytest.mark.parametrize(

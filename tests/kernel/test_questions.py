@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import compose, kernel, pipeline, questions, sandbox
-from patchgen.compose import Step
+from patchgen import pipeline, sandbox
+from patchgen.base.resolve import Source
 from patchgen.findings import Severity
+from patchgen.grading import grader, rubric
+from patchgen.grading.builder import Workshop
+from patchgen.grading.context import Request
+from patchgen.grading.model import Status
+from patchgen.kernel import build as kernel
+from patchgen.kernel import questions
 from patchgen.pipeline import Project
-from patchgen.source import Source
-from patchgen.verify import judge, rubric
-from patchgen.verify.case import Request
-from patchgen.verify.model import Status
-from patchgen.verify.workshop import Workshop
+from patchgen.series import compose
+from patchgen.series.compose import Step
 
 KCONFIG = "arch/x86/Kconfig"
 ANCHOR = 'source "kernel/livepatch/Kconfig"\n'
@@ -96,7 +99,7 @@ def test_a_verdict_names_the_patch_and_goes_on(project: Project, origin: Source,
     made = compose.format_patch(with_option(project, origin, "# Nothing yet.\n", PROMPT), handed_in)
     (handed_in / "report.txt").write_text("A report.\n")
     shop = Workshop(project, origin, "submission")
-    verdict = judge.judge(Request(handed_in, rubric.load(), frozenset(range(1, 5))), shop)
+    verdict = grader.judge(Request(handed_in, rubric.load(), frozenset(range(1, 5))), shop)
     (found,) = (one for one in verdict.findings if one.severity is Severity.ERROR)
     assert (found.check, found.stage, found.where, found.demands) == ("question", "build", made[1].name, ("6-7",))
     assert "PF_ASKED" in found.message

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from patchgen.errors import GuestError
 from patchgen.guest.session import CommandResult, Guest
+from patchgen.guest.testbed import Testbed
 from patchgen.scenarios import pages
-from patchgen.scenarios.model import Info, Vma, parse_info
 from patchgen.scenarios.pages import Op, Played, Program
-from patchgen.testbed import Testbed
+from patchgen.testing.lab import Info, Vma, parse_info
 
 PROGRAMS = int(os.environ.get("RANDOM_PROGRAMS", "100"))
 SHARDS = 4  # for as many workers

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import allowed, apply, check, compose, kernel, patches, pipeline, submission, tree
-from patchgen.kernel import Kernel
-from patchgen.patches import PatchFile
+from patchgen import pipeline
+from patchgen.base import worktree
+from patchgen.base.resolve import Source
+from patchgen.checks import shape
+from patchgen.kernel import build as kernel
+from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
-from patchgen.source import Source
-from patchgen.submission import Submission
+from patchgen.series import compose
+from patchgen.submission import allowed, apply, archive, patches
+from patchgen.submission.archive import Submission
+from patchgen.submission.patches import PatchFile
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def test_four_to_six_patches(made: list[PatchFile]) -> None:
 
 def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], project: Project, origin: Source) -> None:
     handed_in = Submission(Path("patch.tar.gz"), tuple(made), {"report.txt": b"x"}, ())
-    verdict, applied = check.check(handed_in, origin, project.cache, None)
+    verdict, applied = shape.check(handed_in, origin, project.cache, None)
     assert verdict.findings == ()
     assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
     assert applied is not None
@@ -65,7 +70,7 @@ def test_it_may_change_what_it_changes(made: list[PatchFile], project: Project, 
 def test_what_honest_submissions_do_to_the_real_files(
     project: Project, origin: Source, path: str, old: str, new: str
 ) -> None:
-    before = (tree.pristine(origin, project.cache) / path).read_text()
+    before = (worktree.pristine(origin, project.cache) / path).read_text()
     after = re.sub(old, new, before, count=1, flags=re.M)
     assert after != before
     patch = patches.PatchFile("0001-a.patch", b"", "", "", "", "", ())
@@ -91,7 +96,7 @@ def test_checkpatch_would_speak(made: list[PatchFile], project: Project, origin:
     last = made[-1]
     spoiled = patches.read(last.name, last.data.replace(b"Signed-off-by", b"Signed-by"), project.cache)
     handed_in = Submission(Path("patch.tar.gz"), (*made[:-1], spoiled), {"report.txt": b"x"}, ())
-    verdict, _ = check.check(handed_in, origin, project.cache, None)
+    verdict, _ = shape.check(handed_in, origin, project.cache, None)
     assert {(finding.check, finding.where) for finding in verdict.findings} == {("checkpatch", last.name)}
     assert any("MISSING_SIGN_OFF" in finding.message for finding in verdict.findings)
     assert not verdict.ok
@@ -108,9 +113,9 @@ def test_warnings_are_noticed(vanilla: Kernel) -> None:
 
 def test_a_plain_defconfig_has_it(project: Project, origin: Source) -> None:
     composed = pipeline.commit(project, origin)
-    with project.cache.lock(tree.workspace_lock(origin, "series")):
-        space = tree.workspace(origin, "series", project.cache)
-        tree.switch(space, origin, composed.tree)
+    with project.cache.lock(worktree.workspace_lock(origin, "series")):
+        space = worktree.workspace(origin, "series", project.cache)
+        worktree.switch(space, origin, composed.tree)
         have = kernel.configuration(space, "i386", "i386_defconfig")
         assert have["CONFIG_PF_STAT"] == "y"
         assert "CONFIG_PF_STAT" not in kernel.configuration(space, "x86_64", "x86_64_defconfig")
@@ -121,7 +126,7 @@ def test_the_archive_is_read_back(project: Project, origin: Source, tmp_path: Pa
     generated = pipeline.generate(project)
     packed = pipeline.pack(generated.files, project.settings)
     (tmp_path / "patch.tar.gz").write_bytes(packed.data)
-    loaded = submission.load(tmp_path / "patch.tar.gz", project.cache, None)
+    loaded = archive.load(tmp_path / "patch.tar.gz", project.cache, None)
     assert [patch.data for patch in loaded.patches] == [patch.data for patch in generated.patches]
     assert list(loaded.reports) == ["report.pdf"]
     assert loaded.others == ()

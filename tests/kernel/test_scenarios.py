@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from patchgen import runner
 from patchgen.guest.session import Guest
+from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
 from patchgen.scenarios import SCENARIOS, Scenario
-from patchgen.testbed import Testbed
+from patchgen.testing import runner
 
 EACH = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: str(scenario.name))
 

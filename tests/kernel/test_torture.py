@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from patchgen import torture
+from patchgen.checks import stress
+from patchgen.checks.stress import Plan
 from patchgen.errors import UsageError
+from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
-from patchgen.testbed import Testbed
-from patchgen.torture import Plan
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -18,7 +18,7 @@ SHORT = Plan(seed=940, seconds=12, calls=4000)
 
 
 def test_the_series_endures_it(debug_bed: Testbed, project: Project) -> None:
-    verdict = torture.run(debug_bed, str(project.series.parameters["log_prefix"]), SHORT)
+    verdict = stress.run(debug_bed, str(project.series.parameters["log_prefix"]), SHORT)
     assert [(one.where, one.message, one.evidence) for one in verdict.findings] == []
     facts = verdict.facts
     # What says that it was put through something at all.
@@ -41,10 +41,10 @@ def test_a_seed_repeats_a_run(debug_bed: Testbed, project: Project) -> None:
         command = ["torture", "run", str(project.series.parameters["log_prefix"]), str(seed), "600", "2", "0", "30"]
         with bed.ready() as guest:
             output = guest.run(command, timeout=120).text
-        numbers = torture.parse("run", output, 0).numbers
+        numbers = stress.parse("run", output, 0).numbers
         return [numbers["digest-0"], numbers["digest-1"]]
 
-    bed = dataclasses.replace(debug_bed, machine=torture.machine(debug_bed.machine))
+    bed = dataclasses.replace(debug_bed, machine=stress.machine(debug_bed.machine))
     first = digests(1)
     assert [one.split()[0] for one in first] == ["30", "30"]
     assert first == digests(1)
@@ -57,11 +57,11 @@ def test_an_unpatched_kernel_fails(command: str, vanilla_bed: Testbed, project: 
     prefix = str(project.series.parameters["log_prefix"])
     with vanilla_bed.ready() as guest:
         result = guest.run([prefix if word == "P" else word for word in command.split()], timeout=120)
-    part = torture.parse("", result.text, 0)
+    part = stress.parse("", result.text, 0)
     assert result.status in {1, 2}, result.text
     assert part.failures or "CONFIG_" in result.text
 
 
 def test_another_kernel_is_refused(series_bed: Testbed) -> None:
     with pytest.raises(UsageError, match="does not say who allocated what"):
-        torture.run(series_bed, "", SHORT)
+        stress.run(series_bed, "", SHORT)

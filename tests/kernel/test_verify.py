@@ -18,17 +18,20 @@ from typing import Any
 import pytest
 from command import patchgen
 
-from patchgen import compose, pipeline, runner, scenarios, static
-from patchgen.compose import Step
+from patchgen import pipeline, scenarios
+from patchgen.base.resolve import Source
+from patchgen.checks import static
 from patchgen.errors import MachineError
 from patchgen.findings import Severity
+from patchgen.grading import grader, rubric, runtime_stages, timescale
+from patchgen.grading.builder import Workshop
+from patchgen.grading.context import Request
+from patchgen.grading.model import Status, Verdict
+from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
-from patchgen.source import Source
-from patchgen.testbed import Testbed
-from patchgen.verify import guests, judge, pace, rubric
-from patchgen.verify.case import Request
-from patchgen.verify.model import Status, Verdict
-from patchgen.verify.workshop import Workshop
+from patchgen.series import compose
+from patchgen.series.compose import Step
+from patchgen.testing import runner
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.only_linux_4_15("a submission is made on no other base")]
 
@@ -101,7 +104,7 @@ def judged(project: Project, origin: Source, given: Path, points: str = "1-5") -
     first, _, last = points.partition("-")
     asked = frozenset(range(int(first), int(last or first) + 1))
     request = Request(given, rubric.load(), asked)
-    return judge.judge(request, Workshop(project, origin, "submission"))
+    return grader.judge(request, Workshop(project, origin, "submission"))
 
 
 def lost(verdict: Verdict) -> dict[str, float]:
@@ -115,7 +118,7 @@ def lost(verdict: Verdict) -> dict[str, float]:
 @pytest.fixture
 def cover(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the suite one of only the scenarios that it takes to decide every mark."""
-    monkeypatch.setattr(guests, "SCENARIOS", COVER)
+    monkeypatch.setattr(runtime_stages, "SCENARIOS", COVER)
     monkeypatch.setattr(scenarios, "SCENARIOS", COVER)
 
 
@@ -128,7 +131,7 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert verdict.marks.earned == verdict.marks.points
     assert {one.result for one in verdict.scenarios} == {"ok"}
     assert {one.result for one in verdict.sentences} == {"ok"}
-    assert [one.name for one in verdict.scenarios if one.picture] == [judge._EXAMPLE]
+    assert [one.name for one in verdict.scenarios if one.picture] == [grader._EXAMPLE]
     if SPARSE:
         assert (verdict.status, verdict.marks.mark) == (Status.OK, 18.5)
 
@@ -137,7 +140,7 @@ def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, t
     """As trusted work, which has a compiler cache."""
     (tmp_path / "patch.tar.gz").write_bytes(pipeline.pack(pipeline.generate(project).files, project.settings).data)
     request = Request(tmp_path / "patch.tar.gz", rubric.load(), frozenset({4}), trust=True)
-    verdict = judge.judge(request, Workshop(project, origin, "submission", trust=True))
+    verdict = grader.judge(request, Workshop(project, origin, "submission", trust=True))
     count = len(project.series.patches)
     assert verdict.stages[3].facts["built"].startswith(f"{count} of {count},")
     assert [one for one in verdict.findings if one.stage == "build"] == []
@@ -252,7 +255,7 @@ def without_times(verdict: Verdict) -> dict[str, Any]:
 def test_the_same_verdict_each_time(
     project: Project, origin: Source, ours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guests, "SCENARIOS", FEW)
+    monkeypatch.setattr(runtime_stages, "SCENARIOS", FEW)
     found = []
     for around, jobs in ((contextlib.nullcontext(), 2), (one_cpu(), 1), (busy(4), 2)):
         settings = project.settings.model_copy(update={"jobs": jobs})
@@ -275,8 +278,8 @@ def test_a_machine_that_fails_is_no_point_lost(
             raise MachineError("QEMU was ended by signal 9")
         return runner.Outcome(scenario, True, "", "", 0.1)
 
-    monkeypatch.setattr(guests, "SCENARIOS", FEW)
-    monkeypatch.setattr(guests.runner, "run_one", fails)
+    monkeypatch.setattr(runtime_stages, "SCENARIOS", FEW)
+    monkeypatch.setattr(runtime_stages.runner, "run_one", fails)
     verdict = judged(project, origin, idle, "5")
     assert calls.count(FEW[0].name) == 2, "it is tried once more"
     assert (verdict.status, verdict.exit_status) == (Status.NOT_JUDGED, 3)
@@ -310,11 +313,11 @@ def test_without_sparse(project: Project, origin: Source, idle: Path, monkeypatc
 def test_the_pace_is_measured_and_kept_for_minutes(vanilla_bed: Testbed, project: Project) -> None:
     now = 4e9
     kept = project.cache.directory("pace") / "vanilla.json"
-    found = pace.measure(vanilla_bed, project.cache, now)
+    found = timescale.measure(vanilla_bed, project.cache, now)
     assert 1 <= found <= 50
     kept.write_text(json.dumps({"at": now, "pace": 7.5}))
-    assert pace.measure(vanilla_bed, project.cache, now + 100) == 7.5
-    assert pace.measure(vanilla_bed, project.cache, now + 400) != 7.5
+    assert timescale.measure(vanilla_bed, project.cache, now + 100) == 7.5
+    assert timescale.measure(vanilla_bed, project.cache, now + 400) != 7.5
     kept.unlink()
 
 

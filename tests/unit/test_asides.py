@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from patchgen import runner
-from patchgen.base import Differs
+from patchgen.base.bases import Differs
 from patchgen.errors import GuestError
-from patchgen.scenarios.model import Call, Info, Lab, Scenario, expect
-from patchgen.testbed import Testbed
+from patchgen.guest.testbed import Testbed
+from patchgen.testing import runner
+from patchgen.testing.lab import Call, Info, Lab, Scenario, expect
 
 PREFIX = "[INFO940][ERROR]"
 GOOD = ("err", f"{PREFIX} pf_cleanup: nothing is tracked")

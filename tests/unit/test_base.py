@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import base, portability, resources, series
-from patchgen.base import DEFAULT, Local, Package, Release
+from patchgen import resources
+from patchgen.base import bases
+from patchgen.base.bases import DEFAULT, Local, Package, Release
 from patchgen.errors import UsageError
+from patchgen.series import model as series
+from patchgen.series import portability
 
-OTHERS = [name for name in base.names() if name != DEFAULT]
+OTHERS = [name for name in bases.names() if name != DEFAULT]
 SERIES = resources.TEMPLATES / "pf_stat"
 TOY = """\
 name = "toy"
@@ -26,23 +29,23 @@ megabytes = 9
 """
 
 
-def load(directory: Path, text: str) -> base.Base:
+def load(directory: Path, text: str) -> bases.Base:
     (directory / "toy.toml").write_text(text)
-    return base.load("toy", directory)
+    return bases.load("toy", directory)
 
 
 def test_the_default_is_first_and_the_only_one_of_submissions() -> None:
-    assert base.names()[0] == DEFAULT
-    assert [name for name in base.names() if base.load(name).submission] == [DEFAULT]
+    assert bases.names()[0] == DEFAULT
+    assert [name for name in bases.names() if bases.load(name).submission] == [DEFAULT]
 
 
-@pytest.mark.parametrize("name", base.names())
+@pytest.mark.parametrize("name", bases.names())
 def test_each_is_called_what_its_file_is(name: str) -> None:
-    assert base.load(name).name == name
+    assert bases.load(name).name == name
 
 
 def test_where_a_base_comes_from_is_one_of_three_kinds(tmp_path: Path) -> None:
-    assert isinstance(base.load(DEFAULT).origin, Release)
+    assert isinstance(bases.load(DEFAULT).origin, Release)
     assert isinstance(load(tmp_path, TOY).origin, Package)
     head, _, _ = TOY.partition("[origin]")
     assert load(tmp_path, head + '[origin]\nkind = "path"\npath = "/src"\n').origin == Local(kind="path", path="/src")
@@ -72,13 +75,13 @@ def test_wrong_data_is_refused(tmp_path: Path, old: str, new: str, said: str) ->
 
 def test_an_unknown_base() -> None:
     with pytest.raises(UsageError) as caught:
-        base.load("linux-1.0")
+        bases.load("linux-1.0")
     assert DEFAULT in caught.value.hint
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_numbers_that_scenarios_expect_are_those_that_the_series_gives(name: str) -> None:
-    numbers = base.load(name).differs.numbers
+    numbers = bases.load(name).differs.numbers
     assert numbers is not None
     parameters = series.load(SERIES, base=name).parameters
     assert [parameters[key] for key in ("set_param_nr", "get_info_nr", "cleanup_nr")] == [

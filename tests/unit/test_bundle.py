@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import bundle, pipeline, submission
+from patchgen import pipeline
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.settings import Settings
+from patchgen.submission import archive as submission
+from patchgen.submission import bundle
 
 FILES = {"0001-a.patch": b"one\n", "0002-b.patch": b"two\n", "report.pdf": b"%PDF"}
 PATCH = b"""\

@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 from fetching import having
 
-from patchgen import base, choice, resources
-from patchgen.base import DEFAULT
-from patchgen.choice import Choice
+from patchgen import resources
+from patchgen.base import bases
+from patchgen.base.bases import DEFAULT
+from patchgen.cli import choice
+from patchgen.cli.choice import Choice
 from patchgen.errors import BaseError, DownloadError, MachineError
 from patchgen.settings import Settings
 
-OTHERS = [name for name in base.names() if name != DEFAULT]
+OTHERS = [name for name in bases.names() if name != DEFAULT]
 
 
 def test_linux_4_15_where_it_can_be_had_and_nothing_else_is_fetched() -> None:
-    obtain, asked = having(*base.names())
+    obtain, asked = having(*bases.names())
     assert choice.choose(Settings(), obtain) == Choice(DEFAULT)
     assert asked == [DEFAULT]
 
@@ -27,7 +29,7 @@ def test_else_the_newest_other_one_and_the_reason() -> None:
     found = choice.choose(Settings(), obtain)
     assert found == Choice(OTHERS[0], f"no network for {DEFAULT}")
     assert asked == [DEFAULT, OTHERS[0]]
-    title = base.load(OTHERS[0]).title
+    title = bases.load(OTHERS[0]).title
     assert found.sentence().startswith(f"this is a port to {title}, to look at and to test, because Linux 4.15 cannot")
     assert f"no network for {DEFAULT}" in found.sentence()
     assert "LINUX_SRC=DIR make patch" in found.sentence()
@@ -37,7 +39,7 @@ def test_there_is_nothing_to_say_of_linux_4_15_itself() -> None:
     assert Choice(DEFAULT).sentence() == ""
 
 
-@pytest.mark.parametrize("name", base.names())
+@pytest.mark.parametrize("name", bases.names())
 def test_a_base_that_the_user_names_is_the_only_one(name: str) -> None:
     obtain, asked = having()
     assert choice.choose(Settings(base=name), obtain) == Choice(name)
@@ -68,7 +70,7 @@ def test_where_none_can_be_had_the_reason_for_each_is_told() -> None:
 def test_the_newest_is_first(tmp_path: Path) -> None:
     for name in (DEFAULT, "debian-6.1", "debian-6.12", "debian-6.9"):
         (tmp_path / f"{name}.toml").touch()
-    assert base.names(tmp_path) == [DEFAULT, "debian-6.12", "debian-6.9", "debian-6.1"]
+    assert bases.names(tmp_path) == [DEFAULT, "debian-6.12", "debian-6.9", "debian-6.1"]
 
 
 def test_the_users_ci_never_takes_a_port_for_a_submission() -> None:

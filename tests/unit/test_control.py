@@ -12,16 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchgen.guest import control
-from patchgen.guest.control import (
-    PREAMBLE,
-    Channel,
-    ClosedError,
-    DamagedError,
-    Frame,
-    SilentError,
-    encode,
-    words,
-)
+from patchgen.guest.control import PREAMBLE, Channel, ClosedError, DamagedError, Frame, SilentError, encode, words
 
 frames = st.builds(Frame, kind=st.from_regex(r"[a-z]{1,7}", fullmatch=True), payload=st.binary(max_size=5000))
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from patchgen import cost, cost_bars, cost_instead, cost_plot
+from patchgen.checks import cost, cost_bars, cost_instead, cost_plot
+from patchgen.checks.cost import Costs, Sample
 from patchgen.cli import app, bench_command, common
-from patchgen.cost import Costs, Sample
 from patchgen.errors import GuestError
 
 SLABINFO = """slabinfo - version: 2.1

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import coverage, coverage_page, proc
-from patchgen.coverage import Counter, Coverage
+from patchgen import process
+from patchgen.checks import coverage, coverage_page
+from patchgen.checks.coverage import Counter, Coverage
 from patchgen.errors import MachineError
 
 SOURCE = """\
@@ -32,8 +33,8 @@ def compile_program(directory: Path) -> Path:
     target = directory / "build"
     (target / "lib").mkdir(parents=True)
     (target / "lib/demo.c").write_text(SOURCE)
-    proc.run(["gcc", "--coverage", "-c", "lib/demo.c", "-o", "lib/demo.o"], cwd=target, timeout=60)
-    proc.run(["gcc", "--coverage", "lib/demo.o", "-o", "demo"], cwd=target, timeout=60)
+    process.run(["gcc", "--coverage", "-c", "lib/demo.c", "-o", "lib/demo.o"], cwd=target, timeout=60)
+    process.run(["gcc", "--coverage", "lib/demo.o", "-o", "demo"], cwd=target, timeout=60)
     return target
 
 
@@ -41,7 +42,7 @@ def run_program(build: Path, *words: str) -> dict[str, bytes]:
     """Run it and return its counters, as a guest's debugfs would name them."""
     data = build / "lib/demo.gcda"
     data.unlink(missing_ok=True)
-    proc.run([build / "demo", *words], cwd=build, timeout=60, check=False)
+    process.run([build / "demo", *words], cwd=build, timeout=60, check=False)
     return {f"/sys/kernel/debug/gcov{data}": data.read_bytes()}
 
 

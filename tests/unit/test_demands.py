@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import results
 from patchgen.cache import Cache
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
-from patchgen.runner import Outcome
+from patchgen.guest.testbed import Testbed
 from patchgen.scenarios import SCENARIOS
-from patchgen.scenarios.demands import Demand, demands, within
-from patchgen.scenarios.model import Lab, Registry, parse_maps
-from patchgen.testbed import Testbed
+from patchgen.testing import results
+from patchgen.testing.lab import Lab, Registry, parse_maps
+from patchgen.testing.requirements import Demand, demands, within
+from patchgen.testing.runner import Outcome
 
 ROOT = Path(__file__).parents[2]
 # Sections 2.1 to 2.6, 3, 4 and 6 of the assignment, and the 15 statements on what they mean.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import download
+from patchgen.base import download
 from patchgen.errors import DownloadError, MachineError
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB: several pieces

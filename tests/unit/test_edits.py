@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchgen import edits
 from patchgen.errors import SeriesError
-from patchgen.series import Edit
+from patchgen.series import edits
+from patchgen.series.model import Edit
 
 TEXT = "int a;\nvoid f(void)\n{\n\tone();\n\ttwo();\n}\nvoid g(void)\n{\n\tone();\n}\n"
 

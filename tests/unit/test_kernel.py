@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import kernel, proc, tree
+from patchgen import process
+from patchgen.base import worktree
 from patchgen.cache import Cache
+from patchgen.kernel import build as kernel
 
 SPACE = Path("/c/v1/work/abc-1/series")
 
@@ -33,7 +35,7 @@ def test_warnings_compare_across_builds() -> None:
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
 def test_ccache_never_sees_what_incbin_reads(tmp_path: Path) -> None:
     """The compressed kernel comes into the bzImage by .incbin; kernels of the same size must not be taken for equal."""
-    maker = kernel._Maker(tree.Workspace(tmp_path), kernel.load_config("small"), Cache(tmp_path / "cache"), 1)
+    maker = kernel._Maker(worktree.Workspace(tmp_path), kernel.load_config("small"), Cache(tmp_path / "cache"), 1)
     (tmp_path / "Makefile").write_text("%.o: %.S\n\t$(CC) -Wp,-MD,$@.d -c -o $@ $<\n%.o: %.c\n\t$(CC) -c -o $@ $<\n")
     (tmp_path / "piggy.S").write_text('.section .data\n.incbin "blob"\n')
     (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
@@ -41,7 +43,7 @@ def test_ccache_never_sees_what_incbin_reads(tmp_path: Path) -> None:
     said = ""
     for blob in (b"AAAA", b"BBBB"):
         (tmp_path / "blob").write_bytes(blob)
-        done = proc.run(["make", "-B", compiler, "piggy.o", "main.o"], cwd=tmp_path, timeout=60, env=maker._env)
+        done = process.run(["make", "-B", compiler, "piggy.o", "main.o"], cwd=tmp_path, timeout=60, env=maker._env)
         assert blob in (tmp_path / "piggy.o").read_bytes()
         said += done.stdout
     assert said.count("ccache gcc -c -o main.o main.c") == 2  # what is no assembler goes through it

@@ -9,7 +9,7 @@ import pytest
 from fetching import having
 from kernels import Kernels
 
-from patchgen.base import DEFAULT
+from patchgen.base.bases import DEFAULT
 from patchgen.errors import BaseError, DownloadError, MachineError, ToolMissingError
 from patchgen.settings import Settings
 

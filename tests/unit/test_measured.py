@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 import toytree
 
-from patchgen import checkpatch, cost, cost_bars, measured, results
+from patchgen import measured
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
-from patchgen.checkpatch import Style
+from patchgen.checks import checkpatch, cost, cost_bars
+from patchgen.checks.checkpatch import Style
 from patchgen.errors import ToolMissingError
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
+from patchgen.guest.testbed import Testbed
 from patchgen.measured import CHECKPATCH, SCENARIOS, Measured
-from patchgen.patches import PatchFile
-from patchgen.runner import Outcome
 from patchgen.scenarios import SCENARIOS as ALL
 from patchgen.settings import Settings
-from patchgen.source import Source
-from patchgen.testbed import Testbed
+from patchgen.submission.patches import PatchFile
+from patchgen.testing import results
+from patchgen.testing.runner import Outcome
 
 OURS, OTHER = "1" * 40, "2" * 40
 BARS = {name: number for number, name in enumerate(measured.COSTS, 30)}

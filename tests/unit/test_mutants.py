@@ -12,10 +12,12 @@ import pytest
 from mutant_catalogue import Change, Mutant
 from mutant_judge import Found, Judged, Made
 
-from patchgen import render, resources, series
+from patchgen import resources
 from patchgen.errors import MachineError, SeriesError
-from patchgen.series import Edit, Series
-from patchgen.submission import Submission
+from patchgen.series import model as series
+from patchgen.series import render
+from patchgen.series.model import Edit, Series
+from patchgen.submission.archive import Submission
 
 MUTANTS = mutant_catalogue.catalogue()
 EACH = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))

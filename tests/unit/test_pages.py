@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from patchgen.base import Differs
+from patchgen.base.bases import Differs
 from patchgen.scenarios.pages import (
     Access,
     Brk,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import proc
+from patchgen import process
 from patchgen.errors import CommandError, TimeoutExpiredError, ToolMissingError
 
 HERE = Path("/")
@@ -20,7 +20,7 @@ HERE = Path("/")
 def test_the_callers_habits_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIT_DIR", "MAKEFLAGS", "CFLAGS", "LC_ALL"):
         monkeypatch.setenv(name, "leaked")
-    out = proc.run(["env"], cwd=HERE, timeout=10, env={"EXTRA": "1"}).stdout
+    out = process.run(["env"], cwd=HERE, timeout=10, env={"EXTRA": "1"}).stdout
     assert "leaked" not in out
     assert "EXTRA=1" in out
     assert "LC_ALL=C.UTF-8" in out
@@ -28,15 +28,15 @@ def test_the_callers_habits_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_failure_carries_the_end_of_the_output() -> None:
     with pytest.raises(CommandError) as caught:
-        proc.run(["sh", "-c", "echo out; echo err >&2; exit 3"], cwd=HERE, timeout=10)
+        process.run(["sh", "-c", "echo out; echo err >&2; exit 3"], cwd=HERE, timeout=10)
     assert caught.value.status == 3
     assert caught.value.evidence.splitlines() == ["out", "err"]
-    assert proc.run(["sh", "-c", "exit 3"], cwd=HERE, timeout=10, check=False).status == 3
+    assert process.run(["sh", "-c", "exit 3"], cwd=HERE, timeout=10, check=False).status == 3
 
 
 def test_a_missing_program() -> None:
     with pytest.raises(ToolMissingError, match="no-such-program"):
-        proc.run(["no-such-program"], cwd=HERE, timeout=10)
+        process.run(["no-such-program"], cwd=HERE, timeout=10)
 
 
 def alive(pid: int) -> bool:
@@ -60,9 +60,9 @@ def test_a_time_limit_ends_the_whole_group(how: str, tmp_path: Path) -> None:
 
     def start() -> None:
         if how == "run":
-            proc.run(script, cwd=HERE, timeout=0.5)
+            process.run(script, cwd=HERE, timeout=0.5)
         else:
-            proc.follow(script, cwd=HERE, timeout=0.5, on_line=lambda _: None)
+            process.follow(script, cwd=HERE, timeout=0.5, on_line=lambda _: None)
 
     with pytest.raises(TimeoutExpiredError, match="did not end within"):
         start()
@@ -71,7 +71,7 @@ def test_a_time_limit_ends_the_whole_group(how: str, tmp_path: Path) -> None:
 
 def test_follow_hands_over_lines_as_they_come() -> None:
     seen: list[str] = []
-    result = proc.follow(["sh", "-c", "echo a; echo b >&2; exit 2"], cwd=HERE, timeout=10, on_line=seen.append)
+    result = process.follow(["sh", "-c", "echo a; echo b >&2; exit 2"], cwd=HERE, timeout=10, on_line=seen.append)
     assert (seen, result.status) == (["a", "b"], 2)
 
 
@@ -79,8 +79,8 @@ def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     code = (
         # A shell that starts us in the background has SIGINT ignored, and children inherit that.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pathlib import Path; from patchgen import proc\n"
-        f"proc.run(['sh', '-c', 'sleep 1000 & echo $! > {tmp_path}/pid; wait'], cwd=Path('/'), timeout=60)"
+        "from pathlib import Path; from patchgen import process\n"
+        f"process.run(['sh', '-c', 'sleep 1000 & echo $! > {tmp_path}/pid; wait'], cwd=Path('/'), timeout=60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen import questions
+from patchgen.kernel import questions
 
 ABORTED = """\
 make[1]: Entering directory '/out'

@@ -14,10 +14,11 @@ import pypdf
 import pytest
 from rich.cells import cell_len
 
-from patchgen import report, report_text, resources
+from patchgen import resources
 from patchgen.errors import SeriesError, SubmissionError
-from patchgen.report import Facts, PatchFact, Report
 from patchgen.settings import PLACEHOLDER, Submission
+from patchgen.submission import report, report_text
+from patchgen.submission.report import Facts, PatchFact, Report
 
 DIRECTORY = resources.TEMPLATES / "pf_stat" / "report"
 FACTS = Facts(
@@ -220,7 +221,7 @@ class TestSameBytesEverywhere:
 import hashlib, json, sys
 from pathlib import Path
 from tests.unit.test_report import DIRECTORY, FACTS, FILLED
-from patchgen import report
+from patchgen.submission import report
 made = report.render(DIRECTORY, FILLED, FACTS)
 print(json.dumps([hashlib.sha256(made.pdf).hexdigest(), hashlib.sha256(made.text.encode()).hexdigest()]))
 """

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import toyseries
 
-from patchgen import render, series
 from patchgen.errors import SeriesError, UsageError
+from patchgen.series import model as series
+from patchgen.series import render
 
 
 def names(directory: Path, patch: int = 0) -> dict[str, object]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from patchgen import kernel, static
-from patchgen.static import Said, Seen
+from patchgen.checks import static
+from patchgen.checks.static import Said, Seen
+from patchgen.kernel import build as kernel
 
 LOG = """\
   CHECK   ../src/fs/exec.c

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from patchgen import host, kernel, toolchain
+from patchgen import host, toolchain
 from patchgen.errors import ToolMissingError
 from patchgen.guest import programs
+from patchgen.kernel import build as kernel
 
 WHOLE = 'case "$*" in *-print-file-name=*) echo "/nowhere/${2#*=}" ;; esac'
 HALF = 'case "$*" in *-print-file-name=libgcc.a) echo libgcc.a ;; *) echo "/nowhere/${2#*=}" ;; esac'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from patchgen import torture
+from patchgen.checks import stress
 from patchgen.guest import kernel_log, machine
 
 OUTPUT = """\
@@ -30,26 +30,26 @@ SLABS = """\
 
 
 def test_what_a_program_prints() -> None:
-    part = torture.parse("x", OUTPUT, 1.5)
+    part = stress.parse("x", OUTPUT, 1.5)
     assert part.numbers == {"digest-0": "83 e3a77d89", "set_param": "12"}
     assert part.failures == ("pf_get_info(pft-a): the VMAs are not in order",)
     assert part.said == ("WARNING: possible circular locking dependency detected", "torture[9]: segfault at 0")
 
 
 def test_who_allocated_what() -> None:
-    assert torture.owners(SLABS) == {
+    assert stress.owners(SLABS) == {
         ("kmalloc-4096", "seq_read+0x293/0x490"): 1,
         ("kmalloc-4096", "pf_stat_fault+0x8b/0x160"): 12,
         ("kmalloc-64", "seq_read+0x293/0x490"): 5,
     }
-    assert torture.owners("cat: can't open '/sys/kernel/slab/kmalloc-8/alloc_calls'\n") == {}
+    assert stress.owners("cat: can't open '/sys/kernel/slab/kmalloc-8/alloc_calls'\n") == {}
 
 
 def test_the_evidence_begins_where_it_went_wrong() -> None:
     log = "".join(f"[    0.{n:06}] line {n}\n" for n in range(100))
-    lines = torture.around(log, "line 50").splitlines()
+    lines = stress.around(log, "line 50").splitlines()
     assert (lines[0], lines[3], len(lines)) == ("line 47", "line 50", 43)
-    assert torture.around(log, "not there").startswith("line 0\n")
+    assert stress.around(log, "not there").startswith("line 0\n")
 
 
 class Guest:
@@ -72,11 +72,11 @@ class Guest:
     ],
 )
 def test_what_is_wrong(console: str, output: str, wrong: list[str]) -> None:
-    assert [one.message for one in torture.judge(Guest(console), torture.parse("x", output, 0))] == wrong
+    assert [one.message for one in stress.judge(Guest(console), stress.parse("x", output, 0))] == wrong
 
 
 def test_the_machine_runs_two_cpus_at_once() -> None:
-    wanted = torture.machine(machine.load())
+    wanted = stress.machine(machine.load())
     assert wanted.cpus == 2
     assert wanted.accelerator == "tcg,thread=multi"
     assert wanted.memory > machine.load().memory

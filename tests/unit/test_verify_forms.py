@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from verdicts import finding, verdict
 
 from patchgen.findings import Severity
-from patchgen.scenarios.model import Info, Picture, Vma, picture
-from patchgen.verify import junit, model, page, text
-from patchgen.verify import picture as drawing
-from patchgen.verify.clean import clean
-from patchgen.verify.model import Status, Verdict
-from patchgen.visible import one_line, visible
+from patchgen.grading import junit, model, page, text
+from patchgen.grading import picture as drawing
+from patchgen.grading.clean import clean
+from patchgen.grading.model import Status, Verdict
+from patchgen.testing.lab import Info, Picture, Vma, picture
+from patchgen.text import one_line, visible
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "docs" / "verdict.schema.json"

@@ -18,11 +18,12 @@ from patchgen.cli import verify_command
 from patchgen.cli.verify_command import parse_points, submission_moment
 from patchgen.errors import MachineError, UsageError
 from patchgen.findings import Severity
-from patchgen.verify import distributed, many, table, worker
-from patchgen.verify.many import Batch
-from patchgen.verify.model import Status, Verdict
-from patchgen.verify.table import Row
-from patchgen.verify.worker import Answer, Task
+from patchgen.grading import batch as many
+from patchgen.grading import distributed, table, worker
+from patchgen.grading.batch import Batch
+from patchgen.grading.model import Status, Verdict
+from patchgen.grading.table import Row
+from patchgen.grading.worker import Answer, Task
 
 GOOD = verdict(finding("report", "archive"))
 BAD = verdict(finding("build", "build", Severity.ERROR, message="=cmd()"), status=Status.WRONG)
@@ -124,7 +125,7 @@ def test_what_decides_is_judged_anew(
     if change == "content":
         archives[0].write_bytes(b"bad")
     elif change == "suite":
-        monkeypatch.setattr(many.judge, "suite", lambda: "another")
+        monkeypatch.setattr(many.grader, "suite", lambda: "another")
     elif change == "rubric":
         rubric = 'title = "y"\n'
     else:
@@ -263,7 +264,7 @@ def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         links.extend(one.name for one in Path(command[-1]).iterdir() if one.is_symlink() and not one.exists())
         raise MachineError("stop")
 
-    monkeypatch.setattr(worker.proc, "run", run)
+    monkeypatch.setattr(worker.process, "run", run)
     worker.work(task.to_json())
     assert links == ["link"]
     with pytest.raises(MachineError, match="cannot read"):

@@ -12,10 +12,10 @@ from verdicts import MARKS_RUBRIC, finding, stages
 
 from patchgen.errors import UsageError
 from patchgen.findings import Finding, Severity
+from patchgen.grading import rubric, scoring
+from patchgen.grading.model import Marks, Result, Status
 from patchgen.scenarios import SCENARIOS
-from patchgen.scenarios.demands import demands
-from patchgen.verify import marks, rubric
-from patchgen.verify.model import Marks, Result, Status
+from patchgen.testing.requirements import demands
 
 DEADLINE = datetime.fromisoformat("2023-04-19T23:59:59+02:00")
 
@@ -26,7 +26,7 @@ def sentences(**results: Result) -> dict[str, dict[str, Result]]:
 
 
 def mark(*findings: Finding, scenarios: dict[str, dict[str, Result]] | None = None, **statuses: Status) -> Marks:
-    return marks.mark(MARKS_RUBRIC, stages(statuses), findings, scenarios or sentences())
+    return scoring.mark(MARKS_RUBRIC, stages(statuses), findings, scenarios or sentences())
 
 
 def test_nothing_found() -> None:
@@ -70,7 +70,7 @@ def test_what_was_not_judged_is_no_point_lost() -> None:
     ):
         assert (found.mark, found.earned, found.points) == (None, 4, 4)
         assert not found.complete
-    whole = marks.mark(MARKS_RUBRIC, stages({}, {"report": "no reader"}), [], sentences())
+    whole = scoring.mark(MARKS_RUBRIC, stages({}, {"report": "no reader"}), [], sentences())
     assert (whole.mark, whole.earned, whole.points) == (None, 9, 9)
 
 
@@ -102,19 +102,19 @@ def test_a_mark_of_zero_waits_for_nothing() -> None:
     ],
 )
 def test_the_late_penalty(late: timedelta, days: int, less: float) -> None:
-    found = marks.late(mark(), DEADLINE + late, DEADLINE)
+    found = scoring.late(mark(), DEADLINE + late, DEADLINE)
     assert (found.days_late, found.penalty, found.mark) == (days, less, max(0, 10 - less))
 
 
 def test_zones_count() -> None:
     at_night = datetime.fromisoformat("2023-04-19T22:30:00+00:00")
-    assert marks.days_late(at_night, DEADLINE) == 1
-    assert marks.days_late(at_night.replace(tzinfo=None), DEADLINE) == 1, "without a zone it is UTC"
+    assert scoring.days_late(at_night, DEADLINE) == 1
+    assert scoring.days_late(at_night.replace(tzinfo=None), DEADLINE) == 1, "without a zone it is UTC"
 
 
 @given(st.timedeltas(min_value=timedelta(days=-9999), max_value=timedelta(days=99999)))
 def test_a_later_submission_never_has_more(late: timedelta) -> None:
-    now, later = (marks.late(mark(), DEADLINE + more, DEADLINE) for more in (late, late + timedelta(hours=7)))
+    now, later = (scoring.late(mark(), DEADLINE + more, DEADLINE) for more in (late, late + timedelta(hours=7)))
     assert now.mark is not None
     assert later.mark is not None
     assert 0 <= later.mark <= now.mark <= 10
@@ -122,12 +122,12 @@ def test_a_later_submission_never_has_more(late: timedelta) -> None:
 
 def test_without_a_date_nobody_is_late() -> None:
     for submitted, deadline in ((None, DEADLINE), (datetime.now(UTC), None)):
-        found = marks.late(mark(), submitted, deadline)
+        found = scoring.late(mark(), submitted, deadline)
         assert (found.days_late, found.penalty, found.mark) == (None, 0, 10)
 
 
 def test_what_was_not_judged_stays_so_when_late() -> None:
-    found = marks.late(mark(behaviour=Status.NOT_JUDGED), DEADLINE + timedelta(days=1), DEADLINE)
+    found = scoring.late(mark(behaviour=Status.NOT_JUDGED), DEADLINE + timedelta(days=1), DEADLINE)
     assert (found.mark, found.penalty) == (None, 1)
 
 

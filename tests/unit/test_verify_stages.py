@@ -12,18 +12,20 @@ import pytest
 import toytree
 from pypdf import PdfWriter
 
-from patchgen import check, pipeline
+from patchgen import pipeline
+from patchgen.base.resolve import Source
 from patchgen.cache import Cache
+from patchgen.checks import diff_lint, shape
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.findings import Finding, Severity
-from patchgen.patches import read
+from patchgen.grading import patch_stages, rubric
+from patchgen.grading.builder import Workshop
+from patchgen.grading.context import Case, Request
 from patchgen.pipeline import Project
 from patchgen.settings import Settings
-from patchgen.source import Source
-from patchgen.submission import Submission
-from patchgen.verify import early, inputs, leftovers, rubric
-from patchgen.verify.case import Case, Request
-from patchgen.verify.workshop import Workshop
+from patchgen.submission import inputs
+from patchgen.submission.archive import Submission
+from patchgen.submission.patches import read
 
 FILES = {"patch/0001-x86-Add-it.patch": b"", "patch/report.txt": b"A report.\n"}
 
@@ -66,7 +68,7 @@ def project(tmp_path: Path) -> Project:
 def look(project: Project, given: Path) -> tuple[Case, list[Finding]]:
     shop = Workshop(project, cast("Source", None), "submission")
     case = Case(Request(given, rubric.load(), frozenset({1})), shop)
-    return case, list(early.archive(case))
+    return case, list(patch_stages.archive(case))
 
 
 def judged(project: Project, path: Path, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
@@ -140,11 +142,11 @@ def test_a_report_of_three_pages(project: Project, tmp_path: Path) -> None:
     [("", 1), ("a", 1), ("a\n" * 88, 1), ("a\n" * 89, 2), ("a\fb\fc", 3), ("x" * 101, 1), ("x" * 100 * 89, 2)],
 )
 def test_pages_of_a_text(text: str, pages: int) -> None:
-    assert check.text_pages(text.encode()) == pages
+    assert shape.text_pages(text.encode()) == pages
 
 
 def made_by_git(project: Project, data: bytes, number: int = 1, count: int = 1) -> list[str]:
-    return [one.message for one in early.made_by_git(read("0001-a.patch", data, project.cache), number, count)]
+    return [one.message for one in patch_stages.made_by_git(read("0001-a.patch", data, project.cache), number, count)]
 
 
 def test_a_plain_diff_is_not_made_by_format_patch(project: Project) -> None:
@@ -167,7 +169,7 @@ def test_lines_of_another_system(project: Project) -> None:
 
 def left(project: Project, added: str, path: str = "mm/x.c") -> list[str]:
     patch = read("0001-a.patch", mail(added, path=path), project.cache)
-    return [one.check.removeprefix("leftover-") for one in leftovers.find(patch)]
+    return [one.check.removeprefix("leftover-") for one in diff_lint.find(patch)]
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ def test_a_range_of_commits(project: Project, repository: Path, monkeypatch: pyt
         toytree.git(repository, "config", name, f"touch {marker}")
     whole = inputs.load(Path(f"{repository}:HEAD~2..HEAD"), project.cache, None)
     assert [patch.subject for patch in whole.patches] == ["Patch 1", "Patch 2"]
-    assert list(early.made_by_git(whole.patches[0], 1, 2)) == []
+    assert list(patch_stages.made_by_git(whole.patches[0], 1, 2)) == []
     monkeypatch.chdir(repository)
     assert [patch.subject for patch in inputs.load(Path("HEAD~1..main"), project.cache, None).patches] == ["Patch 2"]
     assert [patch.subject for patch in inputs.load(Path("HEAD~1.."), project.cache, None).patches] == ["Patch 2"]
@@ -353,6 +355,6 @@ def test_an_option_with_a_prompt_is_told_of(entry: str, options: list[str], tmp_
     cache = Cache(tmp_path)
     patch = read("0001-x86-Add-it.patch", mail(entry, path="arch/x86/Kconfig"), cache)
     other = read("0002-x86-Add-it.patch", mail(entry, path="arch/x86/notes"), cache)
-    found = check.prompts(Submission(Path("patch"), (patch, other), {}, ()))
+    found = shape.prompts(Submission(Path("patch"), (patch, other), {}, ()))
     assert [one.message.split()[0] for one in found] == options
     assert all((one.severity, one.where) == (Severity.WARNING, patch.name) for one in found)

@@ -1,0 +1,1 @@
+"""What a base is, where it comes from, and worktrees of it."""

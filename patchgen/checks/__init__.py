@@ -1,0 +1,1 @@
+"""What looks at a series or a kernel beside the scenarios."""

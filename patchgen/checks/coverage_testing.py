@@ -1,0 +1,87 @@
+"""The way from a series to its coverage: the kernel with counters, the guests, the sum."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchgen import pipeline
+from patchgen.checks import coverage
+from patchgen.checks.coverage import Coverage
+from patchgen.checks.coverage_runs import RUNS
+from patchgen.errors import SubmissionError, UsageError
+from patchgen.handling import OURS, Handling
+from patchgen.kernel import build as kernel
+from patchgen.scenarios import SCENARIOS, Scenario
+from patchgen.testing import runner
+from patchgen.testing.runner import Outcome
+
+if TYPE_CHECKING:
+    from patchgen.guest.session import Guest
+    from patchgen.pipeline import Project
+
+CONFIG = "gcov"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        coverage: the counts.
+        outcomes: what came of each run: coverage by scenarios that fail is worth little.
+        base: the title of the kernel release.
+    """
+
+    coverage: Coverage
+    outcomes: tuple[Outcome, ...]
+    base: str
+
+
+def measure(project: Project, given: Path | None, only: str, workers: int, how: Handling = OURS) -> Measured:
+    """Run the scenarios on a kernel with counters.
+
+    Args:
+        project: our series.
+        given: somebody's submission in its place.
+        only: runs whose name has this text.
+        workers: guests at a time.
+        how: how the submission is handled.
+
+    Raises:
+        UsageError: there is no such run.
+        SubmissionError: it does not apply or build, or adds no code that is compiled with counters.
+        MachineError: a tool is missing, or gcov cannot read what the kernel counted.
+    """
+    chosen = [one for one in (*SCENARIOS, *RUNS) if only in one.name]
+    if not chosen:
+        raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
+    origin = project.source()
+    tree, slot = pipeline.tree_under_test(project, origin, given, how)
+    config = kernel.load_config(CONFIG, project.base.name)
+    whole = pipeline.patched_for(config, tree, origin, project)
+    jobs = project.settings.jobs
+    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=how.sandbox)
+    bed = pipeline.testbed_of(project, built.image, how.sandbox)
+    added = coverage.added_lines(origin, tree)
+    collected: dict[str, dict[str, bytes]] = {}
+    lock = threading.Lock()
+
+    def after(scenario: Scenario, guest: Guest) -> None:
+        data = coverage.collect(guest)
+        with lock:
+            collected[scenario.name] = data
+
+    prefix = str(project.series.parameters["log_prefix"])
+    outcomes = runner.run_all(chosen, bed, prefix, workers, after)
+    with project.cache.scratch("coverage") as scratch:
+        counter = coverage.Counter(built.image.parent, added, scratch, how.sandbox)
+        for one in chosen:
+            if one.name in collected:
+                counter.add(one.name, collected[one.name])
+        counted = counter.result(coverage.texts(origin, tree, added))
+    if not counted.functions:
+        raise SubmissionError("the series adds no line that is compiled with counters, or no guest survived")
+    return Measured(counted, tuple(outcomes), origin.base.title)

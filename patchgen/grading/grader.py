@@ -1,0 +1,259 @@
+"""The way through the stages, from what was given to a verdict."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from patchgen import progress, resources
+from patchgen.cache import digest, file_digest
+from patchgen.errors import MachineError, SubmissionError
+from patchgen.findings import Finding, Severity
+from patchgen.grading import build_stage, patch_stages, runtime_stages, scoring
+from patchgen.grading.builder import Workshop
+from patchgen.grading.clean import clean
+from patchgen.grading.context import Case, Request
+from patchgen.grading.model import PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.submission import inputs
+from patchgen.testing import results
+
+if TYPE_CHECKING:
+    from patchgen.testing.runner import Outcome
+
+_EXAMPLE = "the-example-of-the-assignment"  # the scenario whose picture is kept although it passes
+_EVIDENCE = 6000  # characters of a finding's evidence: its beginning and its end
+_MESSAGE = 2000
+_SAME = 200  # findings of one check; there are fewer scenarios
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A stage: its name, what it does, and what of the case it needs."""
+
+    name: str
+    run: Callable[[Case], Iterator[Finding]]
+    needs: str = ""
+
+
+_STEPS = (
+    _Step("archive", patch_stages.archive),
+    _Step("patches", patch_stages.patches, "submission"),
+    _Step("style", patch_stages.style, "sized"),
+    _Step("build", build_stage.build, "buildable"),
+    _Step("behaviour", runtime_stages.behaviour, "kernel"),
+    _Step("robustness", runtime_stages.robustness, "kernel"),
+    _Step("cost", runtime_stages.costs, "kernel"),
+)
+NAMES = tuple(step.name for step in _STEPS)
+_MISSING = {
+    "submission": "what was handed in cannot be read",
+    "sized": "what the patches add up to is too large",
+    "applied": "the patches do not apply",
+    "buildable": "it changes how the kernel is built: look at that, and say --allow-build-changes",
+    "kernel": "the kernel does not build, or does not boot",
+}
+
+
+@functools.cache
+def suite() -> str:
+    """Return a hash of everything that has a say in a verdict: the program and the guest's files."""
+    package = Path(__file__).parents[1]
+    files = sorted([*package.rglob("*.py"), *package.rglob("*.toml"), *resources.QEMU.rglob("*")])
+    return digest("suite", [(path.name, file_digest(path)) for path in files if path.is_file()])
+
+
+def program_version() -> str:
+    """Return the version of patchgen, "unknown" where it is not installed."""
+    try:
+        return version("patchgen")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def judge(request: Request, shop: Workshop) -> Verdict:
+    """Go through the stages that were asked for and return what they come to.
+
+    Raises:
+        UsageError: there is nothing of that name.
+    """
+    begin = time.monotonic()
+    stages: list[Stage] = []
+    findings: list[Finding] = []
+    with shop.project.cache.scratch("verdict") as place:
+        case = Case(request, shop.within(place))
+        for number, step in enumerate(_STEPS, 1):
+            stage, found = _stage(number, step, case, stages)
+            stages.append(stage)
+            findings += found
+        return clean(_verdict(case, stages, findings, time.monotonic() - begin))
+
+
+def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:
+    """Run one stage, unless it was not asked for or has nothing to look at."""
+    if number not in needed(case.request.points):
+        return Stage(number=number, name=step.name, status=Status.NOT_ASKED), []
+    if step.needs and getattr(case, step.needs) is None:
+        stopped = next((stage for stage in before if stage.status is Status.NOT_JUDGED), None)
+        if stopped:
+            why = f"stage {stopped.name} could not be judged"
+            return Stage(number=number, name=step.name, status=Status.NOT_JUDGED, why=why), []
+        why = next(why for name, why in _MISSING.items() if getattr(case, name) is None)
+        return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=why), []
+    case.facts, case.not_judged = {}, {}
+    begin = time.monotonic()
+    found = _Findings(step.name)
+    why = ""
+    progress.note(f"{number} {step.name}")
+    try:
+        for finding in step.run(case):
+            found.add(finding)
+    except SubmissionError as error:
+        # No stage expects this one; the submission is to blame all the same.
+        found.add(Finding("failed", Severity.ERROR, error.message, "", error.evidence))
+    except MachineError as error:
+        why = error.message
+        found.add(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence))
+    status = Status.NOT_JUDGED if why else Status.WRONG if found.wrong else Status.OK
+    stage = Stage(
+        number=number,
+        name=step.name,
+        status=status,
+        why=why,
+        facts=case.facts,
+        not_judged=case.not_judged,
+        seconds=round(time.monotonic() - begin, 2),
+    )
+    return stage, found.all()
+
+
+def needed(points: frozenset[int]) -> frozenset[int]:
+    """Return the stages that were asked for, and those before them that they start from."""
+    last = max(points)
+    return points | {1} | ({2} if last > 2 else set()) | ({4} if last > 4 else set())
+
+
+def _trimmed(finding: Finding) -> Finding:
+    evidence = finding.evidence
+    if len(evidence) > _EVIDENCE:
+        half = _EVIDENCE // 2
+        evidence = f"{evidence[:half]}\n[... {len(evidence) - _EVIDENCE} characters left out ...]\n{evidence[-half:]}"
+    return replace(finding, evidence=evidence, message=finding.message[:_MESSAGE], where=finding.where[:_MESSAGE])
+
+
+class _Findings:
+    """The findings of a stage. Of the same check over and over only the first are kept, and the rest is counted.
+
+    Attributes:
+        wrong: one of them is an error.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.wrong = False
+        self._stage, self._kept = stage, list[Finding]()
+        self._seen: Counter[str] = Counter()
+
+    def add(self, finding: Finding) -> None:
+        """Take one more."""
+        self.wrong |= finding.severity is Severity.ERROR
+        self._seen[finding.check] += 1
+        if self._seen[finding.check] <= _SAME:
+            self._kept.append(_trimmed(replace(finding, stage=self._stage)))
+
+    def all(self) -> list[Finding]:
+        """Return them, and notes on what was left out."""
+        more = {check: count - _SAME for check, count in self._seen.items() if count > _SAME}
+        notes = (Finding(check, Severity.NOTE, f"and {n} more", stage=self._stage) for check, n in more.items())
+        return [*self._kept, *notes]
+
+
+def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
+    sentences = tuple(_sentences(case.outcomes, findings))
+    by_sentence = {one.id: one.scenarios for one in sentences} if case.outcomes else {}
+    marked = scoring.mark(case.request.rubric, stages, findings, by_sentence)
+    given = case.submission
+    return Verdict(
+        patchgen=program_version(),
+        suite=suite(),
+        submission=str(case.request.given),
+        content=inputs.content(given) if given else "",
+        base=case.shop.origin.base.title,
+        accelerator=case.accelerator,
+        pace=case.pace,
+        status=_status(stages, findings, marked),
+        stages=tuple(stages),
+        findings=tuple(findings),
+        patches=tuple(
+            PatchRow(
+                name=patch.name,
+                subject=patch.subject,
+                author=patch.author,
+                paths=tuple(patch.paths),
+                added=patch.added,
+                removed=patch.removed,
+            )
+            for patch in (given.patches if given else ())
+        ),
+        scenarios=tuple(_scenario_row(one, case) for one in case.outcomes),
+        sentences=sentences,
+        costs=case.costs,
+        marks=marked,
+        seconds=round(seconds, 2),
+    )
+
+
+def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: scoring.Marks) -> Status:
+    """Return the verdict in a word. What is decided anyway (a mark of 0) needs nothing that was not judged."""
+    unknown = [stage for stage in stages if stage.status is Status.NOT_JUDGED]
+    unknown_items = [item for item in marked.items if item.status is Status.NOT_JUDGED]
+    if (unknown or unknown_items) and not marked.zero:
+        return Status.NOT_JUDGED
+    lost = any(item.status is Status.WRONG for item in marked.items)
+    return Status.WRONG if lost or any(one.severity is Severity.ERROR for one in findings) else Status.OK
+
+
+def _result(outcome: Outcome) -> Result:
+    return cast("Result", outcome.result)
+
+
+def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
+    scenario = outcome.scenario
+    failed = outcome.result == "FAILED"
+    return ScenarioRow(
+        name=scenario.name,
+        demands=scenario.demands,
+        against=outcome.against,
+        summary=scenario.summary,
+        result=_result(outcome),
+        message=outcome.message[:_MESSAGE],
+        evidence=outcome.evidence[-_EVIDENCE:],
+        again=case.again("test", "--only", scenario.name) if failed else "",
+        seconds=round(outcome.seconds, 2),
+        picture=outcome.picture if failed or scenario.name == _EXAMPLE else None,
+    )
+
+
+def _sentences(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[Sentence]:
+    """Yield how the submission stands to each sentence."""
+    named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.demands]
+    for row in results.table({}):
+        scenarios: dict[str, Result] = dict.fromkeys(row.results, "not run")
+        for outcome in outcomes:
+            if row.demand.id in outcome.against:
+                scenarios[outcome.scenario.name] = "FAILED"
+            elif outcome.scenario.name in scenarios:
+                # It has failed, but not against this sentence.
+                scenarios[outcome.scenario.name] = "ok" if outcome.result == "FAILED" else _result(outcome)
+        found = named.count(row.demand.id)
+        worst = _worst(scenarios.values()) if scenarios else "FAILED" if found else "ok"
+        yield Sentence(id=row.demand.id, text=row.demand.text, result=worst, scenarios=scenarios, findings=found)
+
+
+def _worst(found: Collection[Result]) -> Result:
+    order: tuple[Result, ...] = ("FAILED", "not judged", "not run", "skipped")
+    return next((word for word in order if word in found), "ok")

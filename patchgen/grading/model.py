@@ -1,0 +1,259 @@
+"""The verdict as data: what `--json` prints, what batches keep, and what every other form of it is made from.
+
+Its JSON schema is published as docs/verdict.schema.json. A change that a reader could stumble over raises SCHEMA.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from patchgen.findings import Finding, Severity
+from patchgen.testing.lab import Picture
+
+SCHEMA: Literal[1] = 1
+Result = Literal["ok", "FAILED", "skipped", "not judged", "not run"]
+
+
+class Model(BaseModel):
+    """What all parts of a verdict are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Status(StrEnum):
+    """What came of a stage, or of an item of the rubric."""
+
+    OK = "ok"
+    WRONG = "wrong"
+    NOT_JUDGED = "not judged"
+    NOT_REACHED = "not reached"
+    NOT_ASKED = "not asked for"
+
+
+class Stage(Model):
+    """One of the seven stages.
+
+    Attributes:
+        number: from 1.
+        name: in a word.
+        status: NOT_JUDGED if the machine failed; NOT_REACHED if an earlier stage left nothing to look at.
+        why: the reason of such a status, "" otherwise.
+        facts: short measured facts by name.
+        not_judged: checks of the stage that could not be made for the machine's fault, with the reason.
+        seconds: wall time.
+    """
+
+    number: int
+    name: str
+    status: Status
+    why: str = ""
+    facts: dict[str, str] = {}
+    not_judged: dict[str, str] = {}
+    seconds: float = 0.0
+
+
+class PatchRow(Model):
+    """One patch.
+
+    Attributes:
+        name: its file name.
+        subject: without [PATCH n/m].
+        author: "Name <mail>".
+        paths: the kernel's files that it touches.
+        added: lines.
+        removed: lines.
+    """
+
+    name: str
+    subject: str
+    author: str
+    paths: tuple[str, ...]
+    added: int
+    removed: int
+
+
+class ScenarioRow(Model):
+    """What came of a scenario.
+
+    Attributes:
+        name: its name.
+        demands: ids of the sentences that it stands for.
+        against: ids of the sentences that a failure is against.
+        summary: what it demands, for people.
+        result: in a word.
+        message: what the kernel did instead.
+        evidence: the end of the kernel's console.
+        again: the command that runs it once more.
+        seconds: wall time, with the guest's start.
+        picture: the address space that it saw last; of a failure, and of the example of the assignment.
+    """
+
+    name: str
+    demands: tuple[str, ...]
+    against: tuple[str, ...] = ()
+    summary: str
+    result: Result
+    message: str = ""
+    evidence: str = ""
+    again: str = ""
+    seconds: float = 0.0
+    picture: Picture | None = None
+
+
+class Sentence(Model):
+    """A sentence of the assignment, and how the submission stands to it.
+
+    Attributes:
+        id: its id (requirements.toml).
+        text: the sentence.
+        result: "ok", "FAILED", "skipped", "not judged" or "not run": the worst of its scenarios; for one that no
+            scenario stands for, whether a finding names it.
+        scenarios: result of each of its scenarios.
+        findings: how many findings that are errors or warnings name it.
+    """
+
+    id: str
+    text: str
+    result: Result
+    scenarios: dict[str, Result]
+    findings: int
+
+
+class CostRow(Model):
+    """What something costs.
+
+    Attributes:
+        kind: short name.
+        title: for people.
+        group: "cow" and "other" are faults, "call" system calls.
+        vanilla: instructions on the unpatched kernel.
+        added: how many more with the patches, by state (see `states`).
+    """
+
+    kind: str
+    title: str
+    group: str
+    vanilla: int
+    added: dict[str, int]
+
+
+class CostTable(Model):
+    """The instructions that faults and calls take.
+
+    Attributes:
+        states: what each state of the kernel is called.
+        rows: what was measured.
+    """
+
+    states: dict[str, str]
+    rows: tuple[CostRow, ...]
+
+
+class ItemMark(Model):
+    """What an item of the rubric has come to.
+
+    Attributes:
+        id: the item's.
+        title: the item's.
+        points: that there are.
+        earned: of these; None if the item was not judged, or not asked for.
+        status: OK if nothing was lost.
+        mandatory: without it the mark is 0.
+        why: what points were lost for, or why it was not judged.
+    """
+
+    id: str
+    title: str
+    points: float
+    earned: float | None
+    status: Status
+    mandatory: bool = False
+    why: str = ""
+
+
+class Marks(Model):
+    """The mark.
+
+    Attributes:
+        rubric: the rubric's title.
+        items: each item.
+        points: the points of the items that were judged.
+        earned: of these, before the penalty.
+        zero: the reason why the mark is 0 whatever was earned, "" if it is not.
+        days_late: days begun after the deadline; None if not both dates are known.
+        penalty: marks taken off for these.
+        mark: what is left; None while something that has points was not judged.
+        complete: every item of the rubric was judged.
+    """
+
+    rubric: str
+    items: tuple[ItemMark, ...]
+    points: float
+    earned: float
+    zero: str = ""
+    days_late: int | None = None
+    penalty: float = 0.0
+    mark: float | None
+    complete: bool
+
+
+class Verdict(Model):
+    """Everything that is known of a submission.
+
+    Attributes:
+        schema_version: of this form; other versions may mean something else.
+        patchgen: the program's version.
+        suite: hash of everything that judges.
+        submission: what was given, as text.
+        content: hash of the patches and the report.
+        base: the kernel release.
+        accelerator: what the guests ran on, "" if none did.
+        pace: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
+        status: in a word: "not judged" if the machine kept something from being judged.
+        stages: all seven.
+        findings: everything that there is to say, in the order of the stages.
+        patches: the patches.
+        scenarios: what came of them.
+        sentences: of the assignment.
+        costs: if they were measured.
+        marks: by the rubric.
+        seconds: wall time.
+    """
+
+    schema_version: Literal[1] = SCHEMA
+    patchgen: str
+    suite: str
+    submission: str
+    content: str
+    base: str
+    accelerator: str = ""
+    pace: float = 0.0
+    status: Literal[Status.OK, Status.WRONG, Status.NOT_JUDGED]
+    stages: tuple[Stage, ...]
+    findings: tuple[Finding, ...]
+    patches: tuple[PatchRow, ...] = ()
+    scenarios: tuple[ScenarioRow, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    costs: CostTable | None = None
+    marks: Marks
+    seconds: float = Field(ge=0)
+
+    @property
+    def exit_status(self) -> int:
+        """0 all good, 1 something is wrong, 3 the machine kept something from being judged."""
+        return {Status.OK: 0, Status.WRONG: 1, Status.NOT_JUDGED: 3}[self.status]
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings have that severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+
+def schema() -> str:
+    """Return the JSON schema of a verdict, as docs/verdict.schema.json has it."""
+    data = Verdict.model_json_schema(mode="serialization")
+    data["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(data, indent=2) + "\n"

@@ -1,0 +1,144 @@
+"""A verdict as one HTML page that needs nothing else: no script, no font, no picture from elsewhere.
+
+Everything that came from a submission is escaped by the template, and was made visible before (visible.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from patchgen.grading import picture, text
+from patchgen.grading.model import CostTable, Sentence, Status, Verdict
+
+_TEMPLATE = Path(__file__).with_suffix(".html.j2")
+_OPEN = 3  # findings whose evidence is shown without a click
+_MANY = 12  # findings that are shown at once
+_PICTURES = 6
+_TITLES = {
+    "archive": "Archive",
+    "patches": "Patches",
+    "style": "Style",
+    "build": "Build",
+    "behaviour": "Behaviour",
+    "robustness": "Robustness",
+    "cost": "Cost",
+}
+_CLASSES = {
+    "ok": "good",
+    "wrong": "bad",
+    "FAILED": "bad",
+    "error": "bad",
+    "warning": "some",
+    "skipped": "some",
+    "not judged": "some",
+}
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """A bar of the cost chart; the shares are percent of the widest."""
+
+    title: str
+    vanilla: int
+    tracked: int
+    idle: int
+    plain: float
+    more: float
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A section of the sentences.
+
+    Attributes:
+        id: of the section, "S" for what sentences mean.
+        title: for people.
+        sentences: in it.
+    """
+
+    id: str
+    title: str
+    sentences: tuple[Sentence, ...]
+
+
+_SECTIONS = {
+    "2.1": "pf_set_param",
+    "2.2": "pf_get_info",
+    "2.3": "pf_cleanup",
+    "2.4": "System call numbers",
+    "2.5": "Page fault handler",
+    "2.6": "Errors handling",
+    "3": "Generic requirements",
+    "4": "Report",
+    "6": "Submission",
+    "S": "What the sentences mean",
+}
+
+
+def render(verdict: Verdict) -> str:
+    """Return the page."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"kind": _kind}
+    drawn = [(row, picture.columns(row.picture)) for row in verdict.scenarios if row.picture]
+    # A failure that shows in no area has no picture worth looking at.
+    failed = [one for one in drawn if one[0].result == "FAILED" and any(area.wrong for area in one[1].columns)]
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        verdict=verdict,
+        headline=_figure(verdict),
+        late=text.lateness(verdict.marks),
+        problems=text.groups(text.ranked(verdict.findings)),
+        notes=[one for one in verdict.findings if one.severity == "note"],
+        opened=_OPEN,
+        many=_MANY,
+        titles=_TITLES,
+        pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result == "ok"][:1],
+        hidden=max(0, len(failed) - _PICTURES),
+        groups=_groups(verdict),
+        bars=_bars(verdict.costs) if verdict.costs else [],
+        status=Status,
+        whole=sum(item.points for item in verdict.marks.items),
+    )
+
+
+def _kind(word: str) -> str:
+    return _CLASSES.get(str(word), "none")
+
+
+def _figure(verdict: Verdict) -> str:
+    """Return the mark as the page shows it large."""
+    marks = verdict.marks
+    return f"{marks.earned:g}" if marks.mark is None else f"{marks.mark:g}"
+
+
+def _groups(verdict: Verdict) -> list[_Group]:
+    found: dict[str, list[Sentence]] = {name: [] for name in _SECTIONS}
+    for sentence in verdict.sentences:
+        section = "S" if sentence.id.startswith("S") else sentence.id.partition("-")[0]
+        found.setdefault(section, []).append(sentence)
+    return [_Group(name, _SECTIONS.get(name, name), tuple(ones)) for name, ones in found.items() if ones]
+
+
+def _bars(costs: CostTable) -> list[tuple[str, list[_Bar]]]:
+    """Return the bars of the chart, faults and calls apart, since these take a hundred times as much."""
+    made = []
+    for title, groups in (("Page faults", ("cow", "other")), ("Calls", ("call",))):
+        rows = [row for row in costs.rows if row.group in groups]
+        widest = max((row.vanilla + max(row.added["tracked"], 0) for row in rows), default=1) or 1
+        bars = [
+            _Bar(
+                row.title,
+                row.vanilla,
+                row.added["tracked"],
+                row.added["idle"],
+                round(100 * row.vanilla / widest, 2),
+                round(100 * max(row.added["tracked"], 0) / widest, 2),
+            )
+            for row in rows
+        ]
+        made.append((title, bars))
+    return made

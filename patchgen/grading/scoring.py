@@ -1,0 +1,122 @@
+"""From what was found to a mark, by the rubric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from patchgen.findings import Finding
+from patchgen.grading.model import ItemMark, Marks, Result, Stage, Status
+from patchgen.grading.rubric import Item, Rubric
+
+_DAY = 86400
+_CERTAIN = 64  # days late after which no course has marks left
+_SHOWN = 3
+
+
+def days_late(submitted: datetime, deadline: datetime) -> int:
+    """Return the number of days that have begun after the deadline; dates without a zone are UTC."""
+    late = (_zoned(submitted) - _zoned(deadline)).total_seconds()
+    return max(0, math.ceil(late / _DAY))
+
+
+def penalty(days: int) -> float:
+    """Return what the assignment takes off for days late: 2^N - 1."""
+    return float(2 ** min(days, _CERTAIN) - 1)
+
+
+def _zoned(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def mark(
+    rubric: Rubric, stages: Sequence[Stage], findings: Sequence[Finding], scenarios: Mapping[str, Mapping[str, Result]]
+) -> Marks:
+    """Return the marks before any penalty.
+
+    Args:
+        rubric: what there are points for.
+        stages: what came of them.
+        findings: of all stages.
+        scenarios: result of each sentence's scenarios.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    items = tuple(_item(item, by_name[item.stage], findings, scenarios) for item in rubric.items)
+    judged = [item for item in items if item.earned is not None]
+    earned = round(sum(item.earned or 0 for item in judged), 2)
+    broken = [item for item in items if item.mandatory and item.status is Status.WRONG]
+    zero = f"{broken[0].title}: {broken[0].why}" if broken else ""
+    unknown = any(item.status is Status.NOT_JUDGED for item in items)
+    return Marks(
+        rubric=rubric.title,
+        items=items,
+        points=round(sum(item.points for item in judged), 2),
+        earned=earned,
+        zero=zero,
+        mark=0.0 if zero else None if unknown else earned,
+        complete=bool(zero) or len(judged) == len(items),
+    )
+
+
+def late(marks: Marks, submitted: datetime | None, deadline: datetime | None) -> Marks:
+    """Return the marks less what is taken off for being late, if both dates are known."""
+    if submitted is None or deadline is None:
+        return marks
+    days = days_late(submitted, deadline)
+    less = penalty(days)
+    left = None if marks.mark is None else max(0.0, round(marks.mark - less, 2))
+    return marks.model_copy(update={"days_late": days, "penalty": less, "mark": left})
+
+
+def _item(
+    item: Item, stage: Stage, findings: Sequence[Finding], scenarios: Mapping[str, Mapping[str, Result]]
+) -> ItemMark:
+    if stage.status is Status.NOT_REACHED:
+        # What is mandatory of a stage that was not reached is not what is missing.
+        return _marked(item, 0.0, Status.NOT_REACHED, stage.why)
+    if stage.status in (Status.NOT_ASKED, Status.NOT_JUDGED):
+        return _marked(item, None, stage.status, stage.why)
+    if item.demands:
+        return _shared(item, scenarios)
+    counted = [
+        finding
+        for finding in findings
+        if finding.stage == item.stage and item.covers(finding.check) and finding.severity in item.severities
+    ]
+    lost = item.points if item.each is None and counted else min(item.points, len(counted) * (item.each or 0))
+    unmade = [f"{check}: {why}" for check, why in stage.not_judged.items() if item.covers(check)]
+    if unmade and not (item.mandatory and counted):
+        return _marked(item, None, Status.NOT_JUDGED, "; ".join(unmade))
+    return _marked(item, item.points - lost, Status.WRONG if counted else Status.OK, _reasons(counted))
+
+
+def _reasons(findings: Sequence[Finding]) -> str:
+    texts = [f"{one.where}: {one.message}" if one.where else one.message for one in findings[:_SHOWN]]
+    more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
+    return "; ".join(text.splitlines()[0] for text in texts if text) + more
+
+
+def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMark:
+    """Share the points out among the sentences that a scenario stands for."""
+    judged = [one for one in item.sentences() if scenarios.get(one)]
+    results = {one: set(scenarios[one].values()) for one in judged}
+    failed = [one for one, found in results.items() if "FAILED" in found]
+    unknown = [one for one, found in results.items() if found & {"not judged", "not run"} and one not in failed]
+    if unknown or not judged:
+        return _marked(item, None, Status.NOT_JUDGED, f"not judged: {', '.join(unknown)}")
+    earned = item.points * (len(judged) - len(failed)) / len(judged)
+    why = f"{len(failed)} of {len(judged)} sentences are not met: {', '.join(failed)}" if failed else ""
+    return _marked(item, earned, Status.WRONG if failed else Status.OK, why)
+
+
+def _marked(item: Item, earned: float | None, status: Status, why: str) -> ItemMark:
+    return ItemMark(
+        id=item.id,
+        title=item.title,
+        points=item.points,
+        earned=None if earned is None else round(earned, 2),
+        status=status,
+        mandatory=item.mandatory,
+        why=why,
+    )

@@ -1,0 +1,163 @@
+"""Judging one submission in a process of its own: what a batch hands out, here or on another machine.
+
+A `Task` holds everything that is needed, the submission's files too, so that it can go to a machine that does not have
+them.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import shlex
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import entry, process, settings
+from patchgen.errors import MachineError, UsageError
+from patchgen.submission import archive
+from patchgen.text import visible
+
+_SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
+
+
+@dataclass(frozen=True)
+class Task:
+    """A submission to be judged.
+
+    Attributes:
+        name: as it was given.
+        kind: "archive", "patch" or "directory".
+        file: the name of its file or directory.
+        files: its content: of one file, or of each file in the directory by name, base64.
+        rubric: text of the rubric's file.
+        points: as --points has it.
+        trust: the user vouches for it.
+        links: names of what is in the directory and no plain file. What it leads to does not go along; a submission has
+            none of it.
+        allow_build_changes: the user has looked at what it changes of the build.
+    """
+
+    name: str
+    kind: str
+    file: str
+    files: dict[str, str]
+    rubric: str
+    points: str
+    trust: bool
+    links: tuple[str, ...] = ()
+    allow_build_changes: bool = False
+
+    def to_json(self) -> str:
+        """Return it as text."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """Return what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "links": tuple(fields["links"])})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a task came to.
+
+    Attributes:
+        status: the exit status of its process.
+        verdict: JSON of the verdict, "" if there is none.
+        why: what the process said at its end, if there is no verdict.
+    """
+
+    status: int
+    verdict: str
+    why: str = ""
+
+
+def pack(path: Path, kind: str, rubric: str, points: str, trust: bool, allow_build_changes: bool = False) -> Task:
+    """Return the task of judging what lies at a path.
+
+    Raises:
+        SubmissionError: it is too large, or no plain file.
+        MachineError: it cannot be read.
+    """
+    links: list[str] = []
+    if kind == "directory":
+        contents, links = archive.contents(path)
+    else:
+        contents = {path.name: archive.read_plain(path)}
+    files = {_packed(name): base64.b64encode(data).decode() for name, data in contents.items()}
+    own = _packed(path.absolute().name or "given")
+    return Task(str(path), kind, own, files, rubric, points, trust, tuple(map(_packed, links)), allow_build_changes)
+
+
+def _packed(name: str) -> str:
+    """Return a file's name, any bytes, in a form that JSON has room for."""
+    return os.fsencode(name).hex()
+
+
+def _unpacked(name: str) -> str:
+    return os.fsdecode(bytes.fromhex(name))
+
+
+def work(text: str) -> dict[str, object]:
+    """Judge a task (as JSON) in a process of its own and return the answer as a dictionary.
+
+    Whatever becomes of that process, this one goes on.
+    """
+    return dataclasses.asdict(_work(Task.from_json(text)))
+
+
+def _work(task: Task) -> Answer:
+    with tempfile.TemporaryDirectory(prefix="patchgen-verify-") as name:
+        place = Path(name)
+        given = place / "given" / _unpacked(task.file)
+        top = given if task.kind == "directory" else given.parent
+        top.mkdir(parents=True)
+        for key, data in task.files.items():
+            (top / _unpacked(key)).write_bytes(base64.b64decode(data))
+        for link in task.links:
+            (top / _unpacked(link)).symlink_to("nowhere")
+        (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
+        words = ["verify", "--json", "--points", task.points, "--rubric", str(place / "rubric.toml")]
+        words += [*["--trust"] * task.trust, *["--allow-build-changes"] * task.allow_build_changes, "--", str(given)]
+        try:
+            # Not where the grader works: what a submission has put there is none of its business.
+            env = {settings.HANDED_ON: settings.load(Path.cwd()).absolute().model_dump_json()}
+            done = process.run(entry.command(*words), cwd=place, timeout=_SECONDS, env=env, check=False)
+        except (MachineError, UsageError) as error:
+            return Answer(3, "", error.message)
+    return _answer(done.status, done.stdout, done.stderr, str(given), task.name)
+
+
+def _answer(status: int, stdout: str, stderr: str, given: str, name: str) -> Answer:
+    """Return the verdict, with the name that the user knows in the place of that in the temporary directory."""
+    try:
+        data = json.loads(stdout)
+    except ValueError:
+        data = {}
+    if "schema_version" in data:
+        names = {given: name, visible(given): visible(name)}
+        return Answer(status, json.dumps(_renamed(data, names)))
+    if "error" in data:
+        return Answer(status, "", str(data["error"].get("message", "")).replace(given, name))
+    how = f"ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    last = stderr.strip().splitlines()[-1:] or [""]
+    return Answer(3, "", f"its process {how}: {last[0]}".rstrip(": "))
+
+
+def _renamed(value: object, names: dict[str, str]) -> object:
+    if isinstance(value, str):
+        for given, name in names.items():
+            value = value.replace(given, name)
+        return value
+    if isinstance(value, dict):
+        # A command is for a shell: in it a name is quoted, whether the one in the temporary directory had to be or not.
+        quoted = {shlex.quote(given): shlex.quote(name) for given, name in names.items()}
+        return {key: _renamed(inner, quoted if key == "again" else names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_renamed(inner, names) for inner in value]
+    return value

@@ -1,0 +1,102 @@
+"""Where a kernel is put to the test: the kernel, the guest's file system and the machine, together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from patchgen.base import bases
+from patchgen.base.bases import Differs
+from patchgen.cache import Cache
+from patchgen.guest import initramfs, kvm, machine, saved
+from patchgen.guest.initramfs import Image
+from patchgen.guest.machine import Machine
+from patchgen.guest.session import Guest
+from patchgen.sandbox import Sandbox
+from patchgen.series.model import Parameter
+from patchgen.settings import Settings
+
+# The guest's programs are made for the numbers that the series was made with.
+_DEFINES = {
+    "set_param_nr": "PF_NR_SET_PARAM",
+    "get_info_nr": "PF_NR_GET_INFO",
+    "cleanup_nr": "PF_NR_CLEANUP",
+    "max_size_pf": "MAX_SIZE_PF",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Testbed:
+    """What every guest of one kernel is made of.
+
+    Attributes:
+        kernel: the bzImage.
+        image: the guest's file system.
+        machine: what QEMU emulates.
+        cache: where saved guests are kept.
+        pace: what time limits in the guests are multiplied by (Guest).
+        differs: what its base does otherwise than linux-4.15.
+    """
+
+    __test__ = False  # pytest takes every class whose name begins with Test for tests
+
+    kernel: Path
+    image: Image
+    machine: Machine
+    cache: Cache
+    pace: float = 1.0
+    differs: Differs = dataclasses.field(default_factory=Differs)
+
+    def with_cpus(self, cpus: int) -> Self:
+        """Return the same testbed with so many CPUs in each guest."""
+        return dataclasses.replace(self, machine=dataclasses.replace(self.machine, cpus=cpus))
+
+    @contextmanager
+    def ready(self) -> Iterator[Guest]:
+        """Give a freshly booted guest, restored from its saved state.
+
+        Raises:
+            GuestError: the kernel does not boot.
+            MachineError: QEMU is missing or failed.
+        """
+        with saved.ready_guest(self.cache, self.kernel, self.image, self.machine, pace=self.pace) as guest:
+            yield guest
+
+    @contextmanager
+    def booted(self, files: Mapping[str, Path]) -> Iterator[Guest]:
+        """Boot a guest that has some more files, by their path in it.
+
+        Raises:
+            GuestError: the kernel does not boot.
+            MachineError: QEMU is missing or failed.
+            UsageError: a file cannot be read.
+        """
+        image = initramfs.with_files(self.cache, self.image, files)
+        with Guest(self.kernel, image, self.machine, pace=self.pace) as guest:
+            yield guest
+
+
+def make(
+    kernel: Path,
+    settings: Settings,
+    parameters: Mapping[str, Parameter],
+    cache: Cache,
+    sandbox: Sandbox | None = None,
+) -> Testbed:
+    """Return the testbed of a kernel: our programs or the user's, KVM where it works.
+
+    In a sandbox, which is for a stranger's kernel, it is not used: it would be a door to the host's kernel.
+
+    Raises:
+        UsageError: the user's program does not compile.
+        MachineError: a tool is missing.
+    """
+    sources = {"test_program": settings.test_program, "fork_program": settings.fork_program}
+    defines = {macro: str(parameters[name]) for name, macro in _DEFINES.items() if name in parameters}
+    choice = initramfs.Choice(sources={name: path for name, path in sources.items() if path}, defines=defines)
+    accelerator = "tcg" if sandbox else kvm.accelerator(cache)
+    described = dataclasses.replace(machine.load(), accelerator=accelerator, sandbox=sandbox)
+    return Testbed(kernel, initramfs.build(cache, choice), described, cache, differs=bases.load(settings.base).differs)

@@ -1,0 +1,1 @@
+"""Kernels: configuration and build, in a sandbox for untrusted trees."""

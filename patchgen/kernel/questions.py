@@ -1,0 +1,101 @@
+"""What plain `make` asks on a tree with the base's .config: the build as a course's platform does it.
+
+The platform has the kernel with its .config in place, applies the patches, and runs `make` without a terminal. make
+then brings the configuration up to date (silentoldconfig, syncconfig in later kernels). It asks for each new option
+that has a prompt, and linux-4.15 stops there: "(NEW) aborted! Console input/output is redirected". `kernel.build`
+answers with the defaults (olddefconfig), so it does not see that. Only this step is run here, not a second build.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from patchgen import process
+from patchgen.base import worktree
+from patchgen.base.resolve import Source
+from patchgen.base.worktree import Workspace
+from patchgen.cache import Cache, digest, prune, write_text
+from patchgen.errors import BuildError
+from patchgen.kernel import build as kernel
+from patchgen.kernel import sandboxed
+from patchgen.kernel.sandboxed import Box
+from patchgen.sandbox import Sandbox
+
+# What a platform's kernel most likely has: most options that another one depends on are on in it.
+CONFIG = "defconfig"
+HINT = "a new option without a prompt (def_bool y) takes its default, and make goes on"
+# The rule of the kernel's Makefile by which plain `make` comes to this step, on every base.
+_TARGET = "include/config/auto.conf"
+_SECONDS = 300.0
+_KEPT = 256
+_RECIPE = 1
+_CODE = {".c", ".h", ".S", ".tbl"}
+# "Count the faults (PF_STAT) [Y/n/?] (NEW) aborted!": a prompt, the option, the answers; and it has no value so far.
+_NEW, _STOPS = "(NEW)", "Console input/output is redirected"
+_OPTION = re.compile(r"\((?P<name>[A-Z0-9_]+)\) \[[^\]]*\] \(NEW\)")
+
+
+def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: Sandbox | None = None) -> str:
+    """Return what make asks, in its own words; "" if it goes on without a question.
+
+    Args:
+        tree_id: git tree id of the kernel's source.
+        source: the base; its .config is made on the pristine tree.
+        cache: where the answer is kept.
+        slot: the workspace, as for `kernel.build`.
+        sandbox: what the make of an untrusted tree is shut in.
+
+    Raises:
+        BuildError: the step fails without a question, or does not keep to the sandbox's limits.
+        MachineError: a tool is missing or the disk is full.
+    """
+    config = kernel.load_config(CONFIG, source.base.name)
+    start = kernel.start_config(config, source, cache)
+    made_from = [_RECIPE, start, sorted(source.missing), kernel.compiler(), sandbox is not None]
+    # An untrusted Kconfig may read any file of its tree, ours reads no code.
+    changed = [one for one in worktree.changes(source, tree_id).items() if sandbox or Path(one[0]).suffix not in _CODE]
+    kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
+    if not kept.is_file():
+        with worktree.held(source, tree_id, slot, cache, boxed=sandbox is not None) as space:
+            if sandbox:
+                seen = worktree.workspace_place(source, "vanilla", cache)
+                result = _boxed(space, seen, config.arch, start, cache, sandbox)
+            else:
+                result = _plain(space, config.arch, start, cache)
+        said = result.stdout if _NEW in result.stdout else ""
+        if result.status and not said:
+            message = "plain make cannot bring the base's .config up to date"
+            raise BuildError(message, evidence=process.tail(result.stdout))
+        write_text(kept, said)
+        prune(kept.parent, _KEPT)
+    return "\n".join(_shown(kept.read_text()))
+
+
+def options(said: str) -> list[str]:
+    """Return the options that questions are about, without CONFIG_, in their order."""
+    return [match["name"] for match in _OPTION.finditer(said)]
+
+
+def _shown(said: str) -> Iterator[str]:
+    """Yield each question once, and what make says of it."""
+    yield from dict.fromkeys(line for line in said.splitlines() if _NEW in line or line.startswith(_STOPS))
+
+
+def _plain(space: Workspace, arch: str, start: str, cache: Cache) -> process.Result:
+    with cache.scratch("questions") as output:
+        (output / ".config").write_text(start)
+        return process.run(_make(output, arch), cwd=space.files, timeout=_SECONDS, check=False, merge=True)
+
+
+def _boxed(space: Workspace, seen: Workspace, arch: str, start: str, cache: Cache, sandbox: Sandbox) -> process.Result:
+    with sandboxed.room_for(cache) as output:
+        (output / ".config").write_text(start)
+        box = Box(sandbox, space.files, seen, CONFIG, None, output, cache)
+        command = _make(seen.output(CONFIG), arch)
+        return box.follow(command, env={}, before=(), results={}, on_line=lambda _: None)
+
+
+def _make(output: Path, arch: str) -> list[str]:
+    return [process.find("make"), f"O={output}", f"ARCH={arch}", _TARGET]

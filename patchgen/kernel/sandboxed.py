@@ -1,0 +1,245 @@
+"""Building a stranger's tree: make runs in a sandbox, from the base's objects, and nothing it does outlives it.
+
+In the sandbox everything is where the base's workspace has it, so the base's objects and the compiler cache fit:
+`src` is the stranger's tree and can only be read (its files are hard links of the pristine ones), the build directory
+is in memory and begins as what the base's build has left, kept as a tar. The compiler cache is read, not written to.
+So no submission can harm the pristine tree, the cache or another submission's verdict; what one leaves in its build
+directory goes with it.
+
+Each call of make starts anew from there. What it is to find besides (`.config`) comes from a directory of ours, and
+what we want of its results goes to files that are there already and have a greatest size.
+
+The trees of one submission differ by a patch each. So the build directory that one has left is where the next begins
+(`Chain`): it too only ever leaves a sandbox as a tar of limited size, and is only unpacked in another one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchgen import process
+from patchgen.cache import Cache, machine_faults, prune, replacing
+from patchgen.errors import BuildError, OverLimitError
+from patchgen.sandbox import HOME, open_to
+
+if TYPE_CHECKING:
+    from patchgen.base.worktree import Workspace
+    from patchgen.sandbox import Sandbox
+
+_GIVEN, _RESULTS = Path("/given"), Path("/results")
+_KEPT = 8  # Base's build directories of 55 MB and more.
+_TAR_SECONDS = 120.0
+_OBJECTS = "objects"  # what the tar of a build directory is called on its way out
+# Arguments: how many results, their names, the command. Of the command in BEFORE something is seen only if it fails.
+_SCRIPT = """
+if [ -p /dev/stdin ]; then tar -xf - || exit 99; fi
+eval "rm -f -- $REMOVE"
+for name in .config .config.fresh; do
+  if [ -f /given/$name ]; then cmp -s /given/$name $name || cp /given/$name $name; fi
+done
+results=$1; shift
+names=; while [ "$results" -gt 0 ]; do names="$names $1"; shift; results=$((results - 1)); done
+out=$PWD; cd "$SOURCE" || exit 99
+eval "$BEFORE" > /tmp/before 2>&1 || { status=$?; cat /tmp/before; exit $status; }
+"$@"; status=$?
+number=0
+cd "$out"
+for name in $names; do [ -f "$name" ] && cat "$name" > /results/$number; number=$((number + 1)); done
+if [ $status = 0 ] && [ -f /results/objects ]; then
+  find . -mindepth 1 -maxdepth 1 -print0 | tar --format=posix --null -T - -cf /results/objects || : > /results/objects
+fi
+exit $status
+"""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What a build has left, for another one to begin with.
+
+    Attributes:
+        tree: git tree id of the source they were made from.
+        tar: the build directory.
+        warnings: what the compiler has said of each file.
+    """
+
+    tree: str
+    tar: Path
+    warnings: Mapping[str, list[str]]
+
+
+@dataclass
+class Chain:
+    """Builds of one submission's trees, of which each begins with what the one before it has left.
+
+    Attributes:
+        place: a directory for that; what is there goes with it.
+        last: the objects of the last build, by configuration.
+        trees: the trees that were built or are being built, by configuration.
+    """
+
+    place: Path
+    last: dict[str, Objects] = field(default_factory=dict)
+    trees: dict[str, list[str]] = field(default_factory=dict)
+
+    def before(self, config: str) -> tuple[str, ...]:
+        """Return the trees whose builds may have left something for the next one, in their order."""
+        return tuple(self.trees.get(config, ()))
+
+    def note(self, config: str, tree: str) -> None:
+        """Note that a tree is built, or was found built: from now on it may have a part in what comes."""
+        self.trees.setdefault(config, []).append(tree)
+
+    def room_for(self, config: str, tree: str) -> Path:
+        """Return where the objects of a tree go; never where those of another are, which stand until `add`."""
+        return self.place / f"{config}-{tree}.tar"
+
+    def add(self, config: str, objects: Objects) -> None:
+        """Let the next build begin with these, if the build has kept them, and else with those of before."""
+        if objects.tar.is_file():
+            before = self.last.get(config)
+            self.last[config] = objects
+            if before and before.tar != objects.tar:
+                before.tar.unlink()
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where make runs for one stranger's tree and one configuration.
+
+    Attributes:
+        sandbox: with its limits.
+        files: the tree on this machine.
+        seen: the workspace whose places they have in the sandbox.
+        name: the configuration's.
+        seed: tar of the build directory to begin from, None for an empty one.
+        output: directory of ours, in place of the build directory: `.config` goes in from here, results come here.
+        cache: for the compiler cache and scratch space.
+    """
+
+    sandbox: Sandbox
+    files: Path
+    seen: Workspace
+    name: str
+    seed: Path | None
+    output: Path
+    cache: Cache
+
+    def follow(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        before: Sequence[str],
+        results: Mapping[str, int],
+        on_line: Callable[[str], None],
+        remove: Sequence[str] = (),
+        keep: Path | None = None,
+    ) -> process.Result:
+        """Run make in the sandbox.
+
+        Args:
+            command: it and its arguments.
+            env: variables.
+            before: a command that is run first, whose output does not count.
+            results: files of the build directory that are wanted, with the bytes that each may have.
+            on_line: called with each line of output.
+            remove: files that are removed from the build directory first.
+            keep: where the build directory goes as a tar after a success, unless it is too large for the sandbox.
+
+        Raises:
+            BuildError: it did not keep to its limits, or a result is larger than it may be.
+        """
+        with ExitStack() as stack:
+            room = stack.enter_context(self.cache.scratch("box"))
+            files = [room / str(number) for number in range(len(results))]
+            files += [room / _OBJECTS] if keep else []
+            for file in files:
+                file.touch()
+                open_to(file)
+            words = ["sh", "-c", _SCRIPT, "sh", str(len(results)), *results, *command]
+            try:
+                result = process.follow(
+                    words,
+                    cwd=self.seen.output(self.name),
+                    timeout=self.sandbox.limits.seconds,
+                    env={
+                        **env,
+                        "BEFORE": shlex.join(before),
+                        "REMOVE": shlex.join(remove),
+                        "SOURCE": str(self.seen.files),
+                    },
+                    feed=self.seed,
+                    on_line=on_line,
+                    sandbox=self._sandbox(files),
+                )
+            except OverLimitError as error:
+                raise BuildError(f"the build was stopped: {error.message}", evidence=error.evidence) from error
+            for (name, limit), file in zip(results.items(), files, strict=False):
+                self._take(name, limit, file)
+            if keep and (room / _OBJECTS).stat().st_size:
+                shutil.move(room / _OBJECTS, keep)
+        return result
+
+    def _sandbox(self, files: Sequence[Path]) -> Sandbox:
+        ccache = self.cache.directory(CCACHE_OF_BASE)
+        return dataclasses.replace(
+            self.sandbox,
+            readable=((self.files, self.seen.files), (ccache, ccache), (self.output, _GIVEN)),
+            private=(self.seen.output(self.name),),
+            writable=tuple((file, _RESULTS / file.name) for file in files),
+        )
+
+    def _take(self, name: str, limit: int, file: Path) -> None:
+        size = file.stat().st_size
+        if size > limit:
+            raise BuildError(f"the build left a {name} of {size} bytes; {limit} are allowed")
+        if size:
+            target = self.output / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+
+
+@contextmanager
+def room_for(cache: Cache) -> Iterator[Path]:
+    """Give a directory for `Box.output`, which the sandbox can read."""
+    with cache.scratch("output") as scratch:
+        scratch.chmod(0o755)
+        yield scratch
+
+
+# What the base was compiled to: untrusted builds read it; ccache's own temporary files go with the sandbox.
+CCACHE_OF_BASE = "ccache-base"
+CCACHE = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": str(HOME / "ccache"), "CCACHE_NOSTATS": "1"}
+
+
+def keep_seed(output: Path, key: str, cache: Cache) -> None:
+    """Keep a build directory of the base as a tar.
+
+    Args:
+        output: the directory; the caller holds its workspace's lock.
+        key: what it was built from.
+        cache: where it is kept.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    target = seed_of(key, cache)
+    with replacing(target) as fresh, machine_faults("cannot keep the base's objects"):
+        # The format that keeps fractions of seconds: make compares times.
+        command = [process.find("tar"), "--format=posix", "-C", str(output), "-cf", str(fresh)]
+        # Not ".": the directory in the sandbox belongs to somebody else.
+        command += sorted(path.name for path in output.iterdir())
+        process.run(command, cwd=Path("/"), timeout=_TAR_SECONDS)
+    prune(target.parent, _KEPT)
+
+
+def seed_of(key: str, cache: Cache) -> Path:
+    """Return where the base's objects of that key are kept, whether they are there or not."""
+    return cache.directory("seeds") / f"{key}.tar"

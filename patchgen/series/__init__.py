@@ -1,0 +1,1 @@
+"""The patch series: its model, templates, edits, commits."""

@@ -1,0 +1,1 @@
+"""What is handed in: archive, patches, git am, report."""

@@ -1,0 +1,206 @@
+"""Running scenarios on a kernel, several guests at a time, and writing down what came of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from junitparser import Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Skipped as JUnitSkipped
+
+from patchgen import progress
+from patchgen.cache import write_text
+from patchgen.errors import GuestError
+from patchgen.guest import kernel_log
+from patchgen.guest.testbed import Testbed
+from patchgen.scenarios import Failed, Lab, Scenario, Skipped
+from patchgen.testing.lab import Picture, picture
+from patchgen.text import visible
+
+if TYPE_CHECKING:
+    from patchgen.guest.session import Guest
+
+After = Callable[[Scenario, "Guest"], None]
+
+_CONSOLE_LINES = 25
+_SOUND = "3-4"  # the sentence that a kernel is against which dies or complains
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one scenario.
+
+    Attributes:
+        scenario: which.
+        passed: whether the kernel did what it demands.
+        message: what it did instead, "" if it passed.
+        evidence: the end of the kernel's console, for a failure.
+        seconds: how long it took, with the guest's start.
+        skipped: it could not be run on this kernel, `message` says why; it has not passed.
+        not_judged: the machine failed, `message` says how; that says nothing about the kernel.
+        picture: the last statistics that it saw, beside those that it wanted.
+        notes: in what this kernel is held to something else than linux-4.15, and why.
+        broken: ids of the sentences that a failure is against, if these are not just the scenario's.
+    """
+
+    scenario: Scenario
+    passed: bool
+    message: str
+    evidence: str
+    seconds: float
+    skipped: bool = False
+    not_judged: bool = False
+    picture: Picture | None = None
+    notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Ids of the sentences that it has failed; none if it has not."""
+        return (self.broken or self.scenario.demands) if self.result == "FAILED" else ()
+
+    @property
+    def result(self) -> str:
+        """In a word or two: ok, FAILED, skipped or not judged."""
+        return "ok" if self.passed else "skipped" if self.skipped else "not judged" if self.not_judged else "FAILED"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the outcome for JSON."""
+        return {
+            "scenario": self.scenario.name,
+            "demands": list(self.scenario.demands),
+            "summary": self.scenario.summary,
+            "result": self.result,
+            "message": self.message,
+            "evidence": self.evidence,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | None = None) -> Outcome:
+    """Run one scenario in a guest of its own.
+
+    A kernel that dies, or that complains on its console, fails the scenario, not the run.
+
+    Args:
+        scenario: which.
+        testbed: what its guest is made of, but for the number of CPUs, which the scenario says.
+        prefix: what the kernel's error lines begin with.
+        after: called with the guest once the scenario is over, whatever came of it, unless the kernel died.
+
+    Raises:
+        MachineError: the machine failed, which says nothing about the kernel.
+    """
+    begin = time.monotonic()
+    message = evidence = ""
+    skipped = False
+    lab: Lab | None = None
+    wanted: object = None
+    actual: object = None
+    broken: tuple[str, ...] = ()
+    unsound = (*scenario.demands, _SOUND)
+    try:
+        with testbed.with_cpus(scenario.cpus).ready() as guest:
+            lab = Lab(guest, prefix, testbed.differs)
+            try:
+                scenario.run(lab)
+            except Failed as error:
+                message, wanted, actual = str(error), error.wanted, error.actual
+            except Skipped as error:
+                message, skipped = str(error), True
+            except (ValueError, IndexError, KeyError) as error:
+                # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
+                message = f"the output cannot be understood: {type(error).__name__}: {error}"
+            # What the scenario is about comes first, then the kernel's soundness, then what was met on the way.
+            broken = scenario.demands if message and not skipped else ()
+            if guest.complaints:
+                message = message if broken else "the kernel complains on its console"
+                broken = (*broken, *unsound)
+            if lab.asides:
+                message = message if broken else lab.asides[0].message
+                broken = (*broken, *(one for aside in lab.asides for one in aside.demands))
+            skipped = skipped and not broken
+            if message and not skipped:
+                evidence = "\n".join([*guest.complaints, kernel_log.tail(guest.console, _CONSOLE_LINES)])
+            if after:
+                after(scenario, guest)
+    except GuestError as error:
+        message, evidence, broken = error.message, error.evidence, unsound
+    seen = picture(lab.last, wanted, actual, not message) if lab and lab.last else None
+    notes = tuple(lab.notes) if lab else ()
+    shown = visible(message), visible(evidence)
+    seconds, against = time.monotonic() - begin, tuple(dict.fromkeys(broken))
+    return Outcome(scenario, not message, *shown, seconds, skipped, picture=seen, notes=notes, broken=against)
+
+
+def at_once(jobs: int) -> int:
+    """Return how many guests to run at a time on so many CPUs.
+
+    One more: a guest waits for its clock, too, and all scenarios together take a tenth less time.
+    """
+    return jobs + 1
+
+
+def run_all(
+    scenarios: Sequence[Scenario],
+    testbed: Testbed,
+    prefix: str,
+    workers: int,
+    after: After | None = None,
+    run: Callable[[Scenario, Testbed, str, After | None], Outcome] = run_one,
+) -> list[Outcome]:
+    """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
+
+    `run` runs one of them; `after` is called from several threads, see `run_one`.
+
+    Raises:
+        MachineError: the machine failed.
+    """
+    done = 0
+    with ThreadPoolExecutor(workers) as pool:
+        with progress.step("running scenarios", len(scenarios), counted=True) as step:
+
+            def one(scenario: Scenario) -> Outcome:
+                nonlocal done
+                outcome = run(scenario, testbed, prefix, after)
+                done += 1
+                step.update(done)
+                return outcome
+
+            futures = [pool.submit(one, scenario) for scenario in scenarios]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
+    """Write the outcomes as a JUnit file.
+
+    Args:
+        outcomes: what came of the scenarios.
+        path: the file.
+        kernel: what was tested, the suite's name.
+    """
+    suite = TestSuite(kernel)
+    for outcome in outcomes:
+        case = TestCase(
+            outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demands[0]}", time=outcome.seconds
+        )
+        if outcome.skipped:
+            case.result = [JUnitSkipped(outcome.message)]
+        elif not outcome.passed:
+            failure = Failure(outcome.message.partition("\n")[0])
+            failure.text = f"{outcome.message}\n{outcome.evidence}"
+            case.result = [failure]
+        suite.add_testcase(case)
+    xml = JUnitXml()
+    xml.add_testsuite(suite)
+    xml.update_statistics()  # type: ignore[no-untyped-call]
+    write_text(path, xml.tostring().decode())  # type: ignore[no-untyped-call]

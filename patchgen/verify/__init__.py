@@ -1,1 +1,0 @@
-"""A verdict, with its evidence, on patches that anybody has made."""
