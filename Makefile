@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PATCHGEN := $(BIN)/patchgen
 PYTEST := $(BIN)/python -m pytest
 JUNIT := dist/junit
+COVERAGE := dist/python-coverage
 # An environment has absolute paths in it and is for one Python: where it was made for another place (the checkout was moved
 # or copied since) or another Python, it is made anew.
 PLACE := $(shell { pwd -P; $(PYTHON) -V; } 2>&1 | cksum | cut -d' ' -f1)
@@ -23,10 +24,11 @@ export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CAC
 .DEFAULT_GOAL := help
 .PHONY: help patch check test test-unit test-qemu test-kernel test-fresh test-builds nightly torture mutants coverage static lint bench clean
 .PHONY: host-patch host-test host-static elsewhere
+.PHONY: test-coverage lock
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 patch: host-patch $(VENV)/.made ## write dist/patch/*.patch, dist/patch/report.*, dist/patch.tar.gz
 	@$(PATCHGEN) patch --or-port
@@ -42,6 +44,13 @@ test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
 
 test-qemu: host-test $(VENV)/.made ## build the kernel with the series, boot it in QEMU, hold it to each sentence of the assignment
 	@$(PATCHGEN) test --or-port -s 2 -s 3 --junit $(JUNIT)/test-qemu.xml $(TEST_ARGS)
+
+# A target of its own: measuring takes two thirds more processor time than the unit tests alone. The file has its whole
+# path, since tests start the command in directories of their own.
+test-coverage: host-test $(VENV)/.made-dev ## as test, and how much of the Python code runs; dist/python-coverage/html
+	@rm -rf $(COVERAGE)
+	@$(PREPARED) COVERAGE_FILE=$(CURDIR)/$(COVERAGE)/data $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-coverage.xml \
+	  --cov --cov-report=term --cov-report=html:$(COVERAGE)/html --cov-report=markdown:$(COVERAGE)/summary.md $(PYTEST_ARGS)
 
 test-kernel: host-test $(VENV)/.made-dev ## of all tests those that boot a kernel
 	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-kernel.xml -m "kernel and not builds" $(PYTEST_ARGS)
@@ -65,19 +74,25 @@ mutants: host-test $(VENV)/.made-dev ## judge our series with each known mistake
 coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
 	@$(PATCHGEN) coverage --html dist/coverage
 
-static: host-test host-static $(VENV)/.made ## sparse, W=1, gcc's analyzer and coccinelle: no finding that vanilla does not have
+static: host-test host-static $(VENV)/.made ## sparse, W=1 and coccinelle: no finding that vanilla does not have
 	@$(PATCHGEN) static
 
-lint: host-patch $(VENV)/.made-dev ## ruff and mypy --strict
+lint: host-patch $(VENV)/.made-dev ## ruff, mypy --strict, and which package may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 bench: host-test $(VENV)/.made-dev ## measure speed and memory; prints a table, judges nothing
 	@$(BIN)/python tests/bench.py $(BENCH)
 
+lock: $(VENV)/.made-dev ## write requirements-dev.txt: the newest versions that pyproject.toml allows, with their hashes
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --extra dev --no-annotate --no-emit-index-url \
+	  --custom-compile-command 'make lock' pyproject.toml -o requirements-dev.txt
+
 clean: ## remove what was made here; the cache stays (patchgen doctor says where it is)
-	rm -rf dist $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf dist $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 host-patch host-test host-static: host-%:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -91,8 +106,13 @@ $(VENV)/.made: pyproject.toml $(ELSEWHERE) | host-patch
 	  && $(BIN)/python -m pip install -q --disable-pip-version-check -e . \
 	  && touch $@ || { rm -rf $(VENV); echo "error: cannot set up $(VENV)" >&2; exit 3; }
 
-$(VENV)/.made-dev: pyproject.toml $(ELSEWHERE) | host-patch
+# The locked versions, or where one of them cannot be had, with a warning, what pyproject.toml allows. A package that is not
+# the one that was locked ends it.
+$(VENV)/.made-dev: pyproject.toml requirements-dev.txt $(ELSEWHERE) | host-patch
 	@echo "setting up $(VENV) with the test tools" >&2
 	@$(RIGHT_VENV) \
+	  && { $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt \
+	    2>$(VENV)/locked.log || { cat $(VENV)/locked.log >&2; ! grep -q 'DO NOT MATCH THE HASHES' $(VENV)/locked.log \
+	    && echo "warning: no locked versions (requirements-dev.txt); taking what pyproject.toml allows" >&2; } } \
 	  && $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]' \
 	  && touch $(VENV)/.made $@ || { rm -rf $(VENV); echo "error: cannot set up $(VENV)" >&2; exit 3; }

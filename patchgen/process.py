@@ -21,13 +21,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, Protocol
 
 from patchgen import syscalls
 from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
-
-if TYPE_CHECKING:
-    from patchgen.sandbox import Sandbox
 
 # What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
 _INHERITED = (
@@ -66,6 +63,41 @@ class Result:
     stdout: str
     stderr: str
     seconds: float
+
+
+class Bounds(Protocol):
+    """How much a confined program may use, as far as it is counted here."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time, in seconds."""
+
+    @property
+    def output(self) -> int:
+        """Bytes that it may print."""
+
+
+class Confinement(Protocol):
+    """What a program can be shut in.
+
+    `sandbox.Sandbox` is one. Its module uses this one to start programs, so this one cannot import it.
+    """
+
+    @property
+    def limits(self) -> Bounds:
+        """How much the program may use."""
+
+    def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
+        """Return the command that runs a command confined, in a directory as it sees it; its filter is a descriptor."""
+
+    def environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the program's whole environment."""
+
+    def watch(self, process: subprocess.Popen[bytes]) -> contextlib.AbstractContextManager[None]:
+        """Hold the program to its limits while the block runs; OverLimitError when it did not keep to them."""
+
+    def status(self, status: int) -> int:
+        """Return the program's exit status for the one that the confining command gave."""
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -117,7 +149,7 @@ def launch(
     stdin: int | None = None,
     stdout: int | None = subprocess.PIPE,
     stderr: int | None = subprocess.PIPE,
-    sandbox: Sandbox | None = None,
+    sandbox: Confinement | None = None,
     through: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own; the caller ends it.
@@ -180,7 +212,7 @@ def started(
     stdin: int | None = None,
     stdout: int | None = subprocess.PIPE,
     stderr: int | None = subprocess.PIPE,
-    sandbox: Sandbox | None = None,
+    sandbox: Confinement | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program and make sure it and its children are gone when the block is left by an exception.
 
@@ -217,7 +249,7 @@ def run(
     stdin: str | bytes | None = None,
     check: bool = True,
     merge: bool = False,
-    sandbox: Sandbox | None = None,
+    sandbox: Confinement | None = None,
 ) -> Result:
     """Run a program to its end.
 
@@ -271,7 +303,7 @@ def follow(
     on_line: Callable[[str], None],
     env: Mapping[str, str] | None = None,
     feed: Path | None = None,
-    sandbox: Sandbox | None = None,
+    sandbox: Confinement | None = None,
 ) -> Result:
     """Run a long program and hand over each line of its output (both streams) as it comes.
 
@@ -354,7 +386,7 @@ def _feeding(path: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
     thread.join()
 
 
-def _limited(stream: IO[bytes], sandbox: Sandbox) -> Iterator[bytes]:
+def _limited(stream: IO[bytes], sandbox: Confinement) -> Iterator[bytes]:
     """Give the lines of a stream that may never end, nor any line in it.
 
     Raises:

@@ -13,11 +13,11 @@ from platformdirs import user_cache_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from patchgen import resources
-from patchgen.base.bases import DEFAULT
 from patchgen.errors import UsageError
 from patchgen.validation import first_problem
 
 FILE_NAME = "patchgen.toml"
+DEFAULT_BASE = "linux-4.15"  # the only base of a submission
 _IDENTITY = re.compile(r"^(?P<name>[^<>\n]*\S) <(?P<email>[^<>@\s]+@[^<>@\s]+)>$")
 PLACEHOLDER = "Your Name <you@example.com>"
 
@@ -88,7 +88,7 @@ class Settings(_Model):
 
     submission: Submission = Submission()
     series: SeriesChoice = SeriesChoice()
-    base: str = DEFAULT
+    base: str = DEFAULT_BASE
     base_src: Path | None = None
     linux_src: Path | None = None
     linux_base: str | None = None

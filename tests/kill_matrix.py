@@ -119,8 +119,8 @@ _HEAD = """# Mutants
 
 Mistakes that people really make, each put into our own series by itself (`tests/mutants.toml`) and judged like an
 untrusted submission, by the cheapest stage that must catch it. A mutant counts as caught only if a finding names the
-requirement of the assignment that it breaks ([requirements.toml](../patchgen/scenarios/requirements.toml)), or *style*, *build*,
-*robustness*, *cost*; and for some, only if the finding says the right thing of it.
+requirement of the assignment that it breaks ([requirements.toml](../patchgen/testing/requirements.toml)), or *style*,
+*build*, *robustness*, *cost*; and for some, only if the finding says the right thing of it.
 
 Each mutant whose kernel boots is also given to every scenario, to the two slowest only if it breaks one of their
 requirements. `tests/kill_matrix.json` has which of them fail on it (the kill matrix), and the column *Kills* how many.

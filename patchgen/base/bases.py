@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from patchgen import resources
 from patchgen.errors import UsageError
+from patchgen.settings import DEFAULT_BASE
 
-DEFAULT = "linux-4.15"
+DEFAULT = DEFAULT_BASE
 
 
 class _Model(BaseModel):

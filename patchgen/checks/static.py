@@ -1,4 +1,4 @@
-"""Static analysis of what a series touches: sparse, more warnings, gcc's analyzer, and the kernel's semantic patches.
+"""Static analysis of what a series touches: sparse, more warnings of gcc, and the kernel's semantic patches.
 
 The kernel is full of what these tools complain about. So each looks at the same files with and without the series, and
 a finding is what only the series has. Findings are compared without their line numbers.
@@ -210,12 +210,10 @@ def _make(
     jobs: int,
     *,
     arguments: Iterable[str] = (),
-    cflags: Iterable[str] = (),
     version: str = "",
 ) -> Seen:
     """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
     config = kernel.load_config(SANDBOXED if target.sandbox else CONFIG, target.source.base.name)
-    config = config.model_copy(update={"cflags": (*config.cflags, *cflags)})
     way = (kernel.key_of(config, target.tree, target.source, target.before()), sorted(target.paths), list(arguments))
     kept = cache.directory("static") / f"{digest(1, *way, version)}.json"
     if kept.is_file():
@@ -248,10 +246,6 @@ def _sparse(target: Target, cache: Cache, jobs: int) -> Seen:
 
 def _more_warnings(target: Target, cache: Cache, jobs: int) -> Seen:
     return _make(target, cache, jobs, arguments=("W=1",))
-
-
-def _analyzer(target: Target, cache: Cache, jobs: int) -> Seen:
-    return _make(target, cache, jobs, cflags=("-fanalyzer",))
 
 
 def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
@@ -308,6 +302,5 @@ def _spatch(
 _TOOLS = (
     _Tool("sparse", "sparse", "sparse", _sparse),
     _Tool("W=1", "gcc", "gcc", _more_warnings),
-    _Tool("analyzer", "gcc", "gcc", _analyzer),
     _Tool("coccinelle", "spatch", "coccinelle", _coccinelle),
 )

@@ -6,10 +6,11 @@ import contextlib
 import sys
 import traceback
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from patchgen import progress
+from patchgen import __version__, progress
 from patchgen.cli import (
     base_command,
     bench_command,
@@ -30,12 +31,28 @@ _INTERRUPTED = 130
 app = typer.Typer(
     name="patchgen",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Generate a Linux patch series from templates, build and boot it, check it and package it.",
+    help="Generate a Linux patch series from templates, build and boot it, check it, package it, and grade others.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"patchgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 host_commands.register(app)
 series_commands.register(app)
 base_command.register(app)
@@ -61,7 +78,8 @@ def _crash_log() -> Path | None:
 def main() -> None:
     """Run the command line and exit with its status."""
     try:
-        status = app(standalone_mode=False)
+        # A name of its own, so that completion asks the same way however this was started.
+        status = app(prog_name="patchgen", standalone_mode=False)
     except PatchgenError as error:
         status = common.show_error(error)
     except typer.Abort:
@@ -69,6 +87,9 @@ def main() -> None:
     except typer.TyperException as error:
         # Of these only the usage errors have a text of their own, but the class does not say so.
         getattr(error, "show", lambda: None)()
+        new_name = common.RENAMED.get(getattr(error, "option_name", ""))
+        if new_name:
+            progress.console.print(f"hint: that option is now {new_name}", markup=False)
         status = getattr(error, "exit_code", UsageError.exit_status)
     except KeyboardInterrupt:
         progress.note("interrupted; nothing is left half-done")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from patchgen.cli import common
-from patchgen.cli.kernel_commands import Given, kernel_and_testbed
+from patchgen.cli import common, under_test
+from patchgen.cli.under_test import UnderTest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,34 +24,25 @@ def register(app: typer.Typer) -> None:
     app.command()(bench)
 
 
-def bench(
-    submission: Given = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw how the costs grow.")] = None,
-    trust: common.Trust = False,
-    allow_build_changes: common.AllowBuildChanges = False,
-    set_: common.Set = None,
-    base: common.Base = None,
-    json: common.Json = False,
-) -> None:
-    """Count the instructions of faults and calls, beside the vanilla kernel's, and hold them against the bars."""
-    from patchgen import pipeline, progress
-    from patchgen.checks import cost, cost_bars, cost_instead, cost_plot
+@under_test.options(without={"kernel", "vanilla"})
+def bench(target: UnderTest, json: common.Json = False) -> None:
+    """Count the instructions that faults and calls take.
+
+    Compare them with the vanilla kernel's, and check the limits.
+    """
+    from patchgen import progress
+    from patchgen.checks import cost, cost_bars, cost_instead
     from patchgen.testing import results
 
-    if plot:
-        cost_plot.check()
-    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    vanilla = kernel_and_testbed(project, vanilla=True)
-    how = common.handling(submission, trust, allow_build_changes)
-    patched = kernel_and_testbed(project, given=submission, how=how)
-    traced = kernel_and_testbed(project, vanilla=True, config=cost_instead.CONFIG)
+    project = target.project()
+    base = UnderTest(vanilla=True)
+    vanilla, patched = base.testbed(project), target.testbed(project)
+    traced = base.testbed(project, cost_instead.CONFIG)
     with progress.step("counting instructions"):
         costs = cost.measure(vanilla, patched)
         instead = cost_instead.measure(traced)
     judged = cost_bars.judge(costs)
     results.keep_costs(judged, vanilla, patched, project.cache)
-    if plot:
-        cost_plot.draw(costs, plot)
     if json:
         common.emit({**_as_dict(costs, judged, str(vanilla.kernel), str(patched.kernel)), "instead": _samples(instead)})
     else:

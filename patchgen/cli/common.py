@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from patchgen import progress, settings
-from patchgen.base.bases import DEFAULT
 from patchgen.errors import PatchgenError, UsageError
 
 if TYPE_CHECKING:
-    from patchgen.handling import Handling
     from patchgen.pipeline import Project
 
 OUTPUT = Path("dist")
@@ -39,7 +36,7 @@ Json = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter of the series. Can be given many times."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Replace a parameter of the series. You can repeat this option."),
 ]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Build and run the submission without a sandbox: you know whose it is.")
@@ -49,10 +46,11 @@ AllowBuildChanges = Annotated[
     typer.Option("--allow-build-changes", help="Build the submission although it changes the build: you have looked."),
 ]
 SeriesName = Annotated[
-    str | None, typer.Option("--series", metavar="NAME|DIR", help="The series; default: pf_stat, or patchgen.toml's.")
+    str | None,
+    typer.Option("--series", metavar="NAME|DIR", help="Make this series; default: pf_stat, or patchgen.toml's."),
 ]
 Base = Annotated[
-    str | None, typer.Option("--base", metavar="NAME", help="The kernel to work on; default: linux-4.15, or BASE.")
+    str | None, typer.Option("--base", metavar="NAME", help="Work on this kernel; default: linux-4.15, or BASE.")
 ]
 OrPort = Annotated[
     bool,
@@ -60,7 +58,29 @@ OrPort = Annotated[
         "--or-port", help="If no base is named and linux-4.15 cannot be had: work on the newest other base that can."
     ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are written.")]
+Only = Annotated[
+    str, typer.Option("--only", "-k", metavar="TEXT", help="Run only scenarios that have TEXT in their name.")
+]
+Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML too.")]
+OutputDirectory = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the results into this directory.")
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the archive to this file.")
+]
+# Options that had another name once, and what to say to those who still use it.
+RENAMED = {
+    "--points": "--stages",
+    "--out": "--output",
+    "--workers": "--jobs",
+    "-n": "-j, or --workers of torture",
+    "--submission": "an argument: patchgen boot PATH, patchgen run PATH -- 'COMMAND' …",
+}
+
+
+def jobs(what: str) -> Any:
+    """Return the option for how many of something go on at a time."""
+    return typer.Option("--jobs", "-j", metavar="N", min=1, help=what)
 
 
 def load_settings(base: str | None = None) -> settings.Settings:
@@ -99,17 +119,6 @@ def output_of(project: Project) -> Path:
     return OUTPUT if project.base.submission else OUTPUT / project.base.name
 
 
-def handling(submission: Path | None, trust: bool, allow_build_changes: bool) -> Handling:
-    """Return how a submission is handled; without one, our own series.
-
-    Raises:
-        MachineError: it must be shut in, and this machine cannot do it.
-    """
-    from patchgen import handling
-
-    return handling.untrusted(trust, allow_build_changes) if submission else handling.OURS
-
-
 def parse_set(pairs: list[str] | None) -> dict[str, str]:
     """Return the overrides of `--set`.
 
@@ -123,32 +132,6 @@ def parse_set(pairs: list[str] | None) -> dict[str, str]:
             raise UsageError(f"--set {pair}: must be NAME=VALUE")
         found[name] = value
     return found
-
-
-def again(
-    command: str,
-    words: Sequence[str],
-    submission: Path | None,
-    kernel: Path | None,
-    vanilla: bool,
-    set_: list[str] | None,
-    base: str = DEFAULT,
-) -> str:
-    """Return the command line that does something to the same kernel once more.
-
-    Args:
-        command: the subcommand.
-        words: its own options.
-        submission: as it was given, like the following.
-        kernel: the bzImage.
-        vanilla: the base without any patch.
-        set_: replaced parameters.
-        base: its name.
-    """
-    words = [*(["--base", base] if base != DEFAULT else []), *words]
-    line = ["patchgen", command, *words, *(["--kernel", str(kernel)] if kernel else []), *["--vanilla"] * vanilla]
-    line += [word for pair in set_ or [] for word in ("--set", pair)]
-    return shlex.join([*line, *([str(submission)] if submission else [])])
 
 
 def emit(data: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchgen.cli import common, kernel_commands
+from patchgen.cli import common, under_test
+from patchgen.cli.under_test import UnderTest
 
 if TYPE_CHECKING:
     from patchgen.checks.coverage import Coverage
@@ -19,30 +20,28 @@ def register(app: typer.Typer) -> None:
     app.command()(coverage)
 
 
+@under_test.options(without={"kernel", "vanilla"})
 def coverage(
-    submission: kernel_commands.Given = None,
+    target: UnderTest,
     html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="Write a page, DIR/index.html.")] = None,
-    only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
-    workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
-    trust: common.Trust = False,
-    allow_build_changes: common.AllowBuildChanges = False,
-    set_: common.Set = None,
-    base: common.Base = None,
+    only: common.Only = "",
+    jobs: Annotated[int | None, common.jobs("Run so many guests at a time.")] = None,
     json: common.Json = False,
 ) -> None:
-    """Run the scenarios on a kernel with counters, and say which lines of the series never ran."""
-    from patchgen import pipeline
+    """Measure which lines of the series the scenarios run.
+
+    The kernel counts them (gcov). Print the lines that never ran.
+    """
     from patchgen.cache import write_text
     from patchgen.checks import coverage_page, coverage_testing
     from patchgen.testing import runner
 
-    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    how = common.handling(submission, trust, allow_build_changes)
-    guests = workers or runner.at_once(project.settings.jobs)
-    measured = coverage_testing.measure(project, submission, only, guests, how)
+    project = target.project()
+    guests = jobs or runner.at_once(project.settings.jobs)
+    measured = coverage_testing.measure(project, target.submission, only, guests, target.handling())
     counted = measured.coverage
     if html:
-        title = str(submission) if submission else project.series.title
+        title = str(target.submission) if target.submission else project.series.title
         write_text(html / "index.html", coverage_page.render(counted, title, measured.base))
     failed = [one for one in measured.outcomes if not one.passed]
     if json:

@@ -15,10 +15,12 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    install: Annotated[bool, typer.Option("--install", help="Install what is missing.")] = False,
+    install: Annotated[
+        bool, typer.Option("--install", help="Install what is missing, as root or with password-less sudo.")
+    ] = False,
     json: common.Json = False,
 ) -> None:
-    """Say what is missing on this machine, and the command that fixes it."""
+    """Say what this machine lacks, and the command that installs it."""
     from patchgen import host
     from patchgen.cli.doctor import examine
 

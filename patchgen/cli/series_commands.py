@@ -9,6 +9,7 @@ import typer
 
 from patchgen.base.bases import DEFAULT
 from patchgen.cli import common
+from patchgen.cli.under_test import UnderTest
 from patchgen.findings import Finding, Severity, Verdict
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ def register(app: typer.Typer) -> None:
 
 
 def source(base: common.Base = None, json: common.Json = False) -> None:
-    """Get linux-4.15, or another base, into the cache and say where it came from."""
+    """Get linux-4.15, or another base, into the cache.
+
+    Print where it came from.
+    """
     from patchgen import pipeline
 
     project = pipeline.open_project(common.load_settings(base), {})
@@ -56,13 +60,14 @@ def patch(
     set_: common.Set = None,
     series: common.SeriesName = None,
     base: common.Base = None,
-    output: common.Output | None = None,
+    output: common.OutputDirectory = None,
     or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
-    """Generate the series: DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.*, DIR/patch.tar.gz.
+    """Generate the patch series.
 
-    A port that stands in for linux-4.15 (--or-port) is also checked.
+    Write DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.* and DIR/patch.tar.gz. A port that
+    stands in for linux-4.15 (--or-port) is also checked.
     """
     from patchgen import pipeline
 
@@ -146,14 +151,20 @@ def _warn_of(report: Report) -> None:
 def check(
     submission: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATCH.TAR.GZ|DIR]", help="Default: what `patchgen patch` wrote for this base."),
+        typer.Argument(
+            metavar="PATH",
+            help="The submission: patch.tar.gz or a directory. Default: what `patchgen patch` wrote for this base.",
+        ),
     ] = None,
     trust: common.Trust = False,
     base: common.Base = None,
     or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
-    """Check a submission without building it: shape, git am, white space, checkpatch, the report's length."""
+    """Check a submission without building it.
+
+    Look at its shape, git am, white space, checkpatch and the report's length.
+    """
     from patchgen import pipeline, progress
     from patchgen.checks import shape as checking
     from patchgen.submission import archive as submissions
@@ -164,7 +175,7 @@ def check(
     project = pipeline.open_project(settings, {})
     output = common.output_of(project)
     default = output / (pipeline.ARCHIVE if project.base.submission else "patch")
-    box = common.handling(submission, trust, True).sandbox
+    box = UnderTest(submission=submission, trust=trust).handling().sandbox
     given = submissions.load(submission or default, project.cache, box)
     verdict, _ = checking.check(given, project.source(), project.cache, box)
     if json:
@@ -190,12 +201,17 @@ def _show_finding(finding: Finding) -> None:
 
 
 def bundle(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Default: dist/patch.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="The directory of patches. Default: dist/patch.")
+    ] = None,
+    output: common.OutputFile = None,
     base: common.Base = None,
     json: common.Json = False,
 ) -> None:
-    """Pack a directory of patches and a report as patch.tar.gz, if the patches apply."""
+    """Pack patches and a report as patch.tar.gz.
+
+    The patches must apply.
+    """
     from patchgen import pipeline
     from patchgen.cache import write_bytes
     from patchgen.checks import shape as checking

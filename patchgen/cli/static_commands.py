@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from patchgen.cli import common, kernel_commands
+from patchgen.cli import common, under_test
+from patchgen.cli.under_test import UnderTest
 
 
 def register(app: typer.Typer) -> None:
@@ -14,29 +15,28 @@ def register(app: typer.Typer) -> None:
     app.command()(static)
 
 
+@under_test.options(without={"kernel", "vanilla"})
 def static(
-    submission: kernel_commands.Given = None,
+    target: UnderTest,
     only: Annotated[
-        str, typer.Option("--only", "-k", metavar="TOOL", help="Only sparse, W=1, analyzer or coccinelle.")
+        str, typer.Option("--only", "-k", metavar="TOOL", help="Run only this tool: sparse, W=1 or coccinelle.")
     ] = "",
-    trust: common.Trust = False,
-    allow_build_changes: common.AllowBuildChanges = False,
-    set_: common.Set = None,
-    base: common.Base = None,
     json: common.Json = False,
 ) -> None:
-    """Analyse the files that the series touches; what the base's have as well is not held against it."""
-    from patchgen import pipeline
+    """Run sparse, gcc and coccinelle on what the series touches.
+
+    Print only what they do not say of the base.
+    """
     from patchgen.checks import coverage, static
     from patchgen.errors import MachineError, ToolMissingError
 
-    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
+    project = target.project()
     origin = project.source()
-    how = common.handling(submission, trust, allow_build_changes)
-    tree, slot = pipeline.tree_under_test(project, origin, submission, how)
+    tree, slot = target.tree(project, origin)
     paths = frozenset(coverage.added_lines(origin, tree))
-    target = static.Target(origin, tree, slot, paths, how.sandbox)
-    report = static.analyse(target, project.cache, project.settings.jobs, only)
+    report = static.analyse(
+        static.Target(origin, tree, slot, paths, target.handling().sandbox), project.cache, project.settings.jobs, only
+    )
     if json:
         findings = [{"tool": one.check, "where": one.where, "message": one.message} for one in report.findings]
         common.emit(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchgen.cli import common, kernel_commands
+from patchgen.cli import common, under_test
+from patchgen.cli.under_test import UnderTest
 from patchgen.errors import BaseError, MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -22,58 +22,54 @@ def register(app: typer.Typer) -> None:
     app.command("test")(run_scenarios)
 
 
+@under_test.options()
 def run_scenarios(
-    submission: kernel_commands.Given = None,
-    kernel: kernel_commands.KernelFile = None,
-    vanilla: kernel_commands.Vanilla = False,
-    only: Annotated[str, typer.Option("--only", "-k", metavar="TEXT", help="Scenarios whose name has TEXT.")] = "",
+    target: UnderTest,
+    only: common.Only = "",
     sentences: Annotated[
         list[str] | None,
         typer.Option(
             "--sentence",
             "-s",
             metavar="ID",
-            help="Scenarios for this sentence, 2.2-5 or S9, or this section, 2.2 or 2. Can be given many times.",
+            help="Run only scenarios for this sentence, 2.2-5 or S9, or section, 2.2 or 2. You can repeat this option.",
         ),
     ] = None,
     list_: Annotated[
         bool, typer.Option("--list", help="Print each sentence, its scenarios and the last results; run nothing.")
     ] = False,
-    workers: Annotated[int | None, typer.Option("--workers", "-n", min=1, help="Guests at a time.")] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
-    trust: common.Trust = False,
-    allow_build_changes: common.AllowBuildChanges = False,
-    set_: common.Set = None,
-    base: common.Base = None,
+    jobs: Annotated[int | None, common.jobs("Run so many guests at a time.")] = None,
+    junit: common.Junit = None,
     or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
-    """Run the scenarios on the kernel under test, each in a freshly booted guest."""
+    """Run the scenarios on the kernel under test.
+
+    Each has a freshly booted guest of its own.
+    """
     from patchgen import pipeline, progress
     from patchgen.testing import results, runner
 
     chosen = _chosen(only, sentences or [])
-    settings, port = common.choose(common.load_settings(base), or_port)
+    settings, port = common.choose(common.load_settings(target.base), or_port)
     if port:
         progress.note(port)
-    project = pipeline.open_project(settings, common.parse_set(set_))
+    project = pipeline.open_project(settings, common.parse_set(target.set_))
     if list_:
-        known = _known(project, kernel, submission, vanilla, (trust, allow_build_changes))
+        known = _known(project, target)
         _show_table(results.table(known), json)
         return
-    how = common.handling(submission, trust, allow_build_changes)
-    image = kernel_commands.kernel_of(project, kernel=kernel, given=submission, vanilla=vanilla, how=how)
-    bed = pipeline.testbed_of(project, image, how.sandbox)
+    bed = target.testbed(project)
     prefix = str(project.series.parameters["log_prefix"])
-    outcomes = runner.run_all(chosen, bed, prefix, workers or runner.at_once(project.settings.jobs))
+    outcomes = runner.run_all(chosen, bed, prefix, jobs or runner.at_once(project.settings.jobs))
     results.keep(outcomes, bed, project.cache)
     if junit:
-        runner.write_junit(outcomes, junit, str(image))
+        runner.write_junit(outcomes, junit, str(bed.kernel))
     counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
     if json:
         common.emit(
             {
-                "kernel": str(image),
+                "kernel": str(bed.kernel),
                 "accelerator": bed.machine.accelerator,
                 "passed": counts["ok"],
                 "failed": counts["FAILED"],
@@ -83,13 +79,8 @@ def run_scenarios(
         )
     else:
         for outcome in outcomes:
-            words = [
-                "--only",
-                outcome.scenario.name,
-                *["--trust"] * trust,
-                *["--allow-build-changes"] * allow_build_changes,
-            ]
-            _show_outcome(outcome, common.again("test", words, submission, kernel, vanilla, set_, project.base.name))
+            again = target.again("test", ["--only", outcome.scenario.name], project.base.name)
+            _show_outcome(outcome, again)
         skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
         typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
     if port:
@@ -122,9 +113,7 @@ def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
     return chosen
 
 
-def _known(
-    project: Project, kernel: Path | None, submission: Path | None, vanilla: bool, care: tuple[bool, bool]
-) -> dict[str, str]:
+def _known(project: Project, target: UnderTest) -> dict[str, str]:
     """Return what is known of the kernel under test; nothing if it was not built, or the base is not there.
 
     Raises:
@@ -137,12 +126,12 @@ def _known(
     if not results.any_known(project.cache):  # then the base need not be there either, and is not worth a download
         return {}
     try:
-        how = common.handling(submission, *care)
-        if kernel:
-            image: Path | None = kernel_commands.kernel_of(project, kernel=kernel)
-        else:
-            image = kernel_commands.built(project, given=submission, vanilla=vanilla, how=how)
-        return results.known_results(pipeline.testbed_of(project, image, how.sandbox), project.cache) if image else {}
+        image = target.built_image(project)
+        return (
+            results.known_results(pipeline.testbed_of(project, image, target.handling().sandbox), project.cache)
+            if image
+            else {}
+        )
     except (BaseError, MachineError) as error:
         progress.warn(f"no results are known: {error.message}")
         return {}

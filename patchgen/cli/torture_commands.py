@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from patchgen.cli import common, kernel_commands
+from patchgen.cli import common, under_test
+from patchgen.cli.under_test import UnderTest
 from patchgen.findings import Verdict
 
 SECONDS, CALLS, WORKERS = 30.0, 20_000, 4
@@ -19,47 +19,46 @@ def register(app: typer.Typer) -> None:
     app.command()(torture)
 
 
+@under_test.options()
 def torture(
-    submission: kernel_commands.Given = None,
-    kernel: Annotated[
-        Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel, of configuration debug.")
-    ] = None,
-    vanilla: kernel_commands.Vanilla = False,
-    seconds: Annotated[float, typer.Option(help="Seconds of torture; a third with failing allocations.", min=0)] = (
-        SECONDS
-    ),
-    calls: Annotated[int, typer.Option(help="Calls with arguments of every kind.", min=0)] = CALLS,
+    target: UnderTest,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="N", help="Go on so long; a third with failing allocations.", min=0)
+    ] = SECONDS,
+    calls: Annotated[
+        int, typer.Option("--calls", metavar="N", help="Make so many calls with arguments of every kind.", min=0)
+    ] = CALLS,
     seed: Annotated[
-        int | None, typer.Option(help="Repeat a run: its random numbers.", min=0, max=2**32 - 1, show_default="random")
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", help="Repeat the run of this seed.", min=0, max=2**32 - 1, show_default="random"
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", "-n", help="Processes at a time.", min=1, max=16)] = WORKERS,
-    trust: common.Trust = False,
-    allow_build_changes: common.AllowBuildChanges = False,
-    set_: common.Set = None,
-    base: common.Base = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", help="Keep so many processes busy in the guest.", min=1, max=16)
+    ] = WORKERS,
     json: common.Json = False,
 ) -> None:
-    """Do everything at once to a kernel built with all its own checks, and say what broke."""
+    """Put a debug kernel under stress, and print what broke.
+
+    Do everything at once, to a kernel of configuration debug, which has all of the kernel's own checks.
+    """
     from patchgen import pipeline, progress
     from patchgen.checks import stress as torturing
 
-    project = pipeline.open_project(common.load_settings(base), common.parse_set(set_))
-    how = common.handling(submission, trust, allow_build_changes)
-    image = kernel_commands.kernel_of(
-        project, config=torturing.CONFIG, kernel=kernel, given=submission, vanilla=vanilla, how=how
-    )
+    project = target.project()
+    image = target.image(project, torturing.CONFIG)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     progress.note(f"seed {chosen}")
     plan = torturing.Plan(chosen, seconds, calls, workers)
     prefix = str(project.series.parameters["log_prefix"])
-    verdict = torturing.run(pipeline.testbed_of(project, image, how.sandbox), prefix, plan)
+    verdict = torturing.run(pipeline.testbed_of(project, image, target.handling().sandbox), prefix, plan)
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:
         options = {"--seconds": f"{seconds:g}", "--calls": calls, "--seed": chosen, "--workers": workers}
-        words = [*(str(word) for option in options.items() for word in option), *["--trust"] * trust]
-        words += ["--allow-build-changes"] * allow_build_changes
-        _show(verdict, common.again("torture", words, submission, kernel, vanilla, set_, project.base.name))
+        words = [str(word) for option in options.items() for word in option]
+        _show(verdict, target.again("torture", words, project.base.name))
     raise typer.Exit(0 if verdict.ok else 1)
 
 

@@ -29,38 +29,55 @@ def verify(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH…",
-            help="patch.tar.gz, a directory of patches, a patch, or REPO:A..B. Default: dist/patch.tar.gz.",
+            metavar="PATH",
+            help="The submissions: patch.tar.gz, a directory of patches, a patch, or REPO:A..B; default: ours in dist.",
         ),
     ] = None,
-    points: Annotated[
-        str, typer.Option("--points", metavar="N-M", help="Stages: 4 build, 5 behaviour, 6 robustness, 7 cost.")
+    stages: Annotated[
+        str,
+        typer.Option(
+            "--stages",
+            metavar="N-M",
+            help="Go through these stages: 1 archive, 2 patches, 3 style, 4 build, 5 behaviour, 6 robustness, 7 cost.",
+        ),
     ] = "1-5",
     rubric: Annotated[
-        Path | None, typer.Option("--rubric", metavar="FILE", help="What there are points for (TOML).")
+        Path | None, typer.Option("--rubric", metavar="FILE", help="Give points by this rubric (TOML).")
     ] = None,
     submitted: Annotated[
         str | None,
-        typer.Option("--submitted", metavar="DATE", help="When it was handed in, or mtime: the file's own date."),
+        typer.Option("--submitted", metavar="DATE", help="Say when it was handed in; mtime: the file's own date."),
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar="DATE", help="Until when it could be; default: the rubric's.")
+        str | None, typer.Option("--deadline", metavar="DATE", help="Replace the deadline of the rubric.")
     ] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a JUnit file too.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page that shows it all.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Judge it even where it cannot be shut in.")] = False,
+    junit: common.Junit = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the whole verdict as an HTML page.")
+    ] = None,
+    trust: common.Trust = False,
     allow_build_changes: common.AllowBuildChanges = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Of many: where results.csv and pages go.")
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Grade many: write results.csv and a page for each into this directory.",
+        ),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Of many: how many at a time.")] = 1,
+    jobs: Annotated[int, common.jobs("Grade many: so many at a time.")] = 1,
     scheduler: Annotated[
-        str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Of many: a Dask scheduler hands them out.")
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Grade many on the workers of a Dask scheduler."),
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of --json and end.")] = False,
     json: common.Json = False,
 ) -> None:
-    """Judge a submission: archive, patches, style, build, behaviour, and with --points 1-7 robustness and cost."""
+    """Grade submissions by a rubric.
+
+    The stages are archive, patches, style, build and behaviour, and with --stages 1-7 robustness and cost.
+    """
     from patchgen.grading import model
 
     if schema:
@@ -69,20 +86,19 @@ def verify(
     from patchgen.grading import rubric as rubrics
     from patchgen.grading import scoring
 
-    asked = parse_points(points)
+    asked = parse_stages(stages)
     path = rubric or rubrics.DEFAULT
     chosen = rubrics.load(path)
     moments = (submitted, parse_moment("--deadline", deadline) or chosen.deadline)
     given = paths or [Path("dist/patch.tar.gz")]
-    if out or scheduler:
+    if output or scheduler:
         if html or junit:
             raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
-        status = _batch(
-            given, out or Path("verdicts"), path, (points, (trust, allow_build_changes), jobs, scheduler), moments, json
-        )
+        how = (stages, (trust, allow_build_changes), jobs, scheduler)
+        status = _batch(given, output or Path("verdicts"), path, how, moments, json)
         raise typer.Exit(status)
     if len(given) != 1:
-        raise UsageError("more than one submission needs --out DIR")
+        raise UsageError("more than one submission needs --output DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
     verdict = _judged(given[0], chosen, asked, (trust, allow_build_changes))
     verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, handed_in, moments[1])})
@@ -122,13 +138,13 @@ def _batch(
     """Judge many and return the exit status."""
     from patchgen.grading import batch as many
 
-    points, (trust, allow), jobs, scheduler = how
+    stages, (trust, allow), jobs, scheduler = how
     if moments[0] != _OWN_DATE:
         submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
     batch = many.Batch(
         out,
         rubric.read_text(encoding="utf-8"),
-        points,
+        stages,
         trust,
         lambda path: submission_moment(path, moments[0]),
         moments[1],
@@ -176,7 +192,7 @@ def _judged(path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool,
         return grader.judge(request, builder.Workshop(project, project.source(), slot, care[0]))
 
 
-def parse_points(text: str) -> frozenset[int]:
+def parse_stages(text: str) -> frozenset[int]:
     """Return the numbers of the stages that `N`, `N-M` or a list of such with commas names.
 
     Raises:
@@ -190,7 +206,7 @@ def parse_points(text: str) -> frozenset[int]:
         except ValueError:
             low = high = 0
         if not 1 <= low <= high <= _LAST:
-            raise UsageError(f"--points {text}: must be like 1-5 or 1,4, of 1 to {_LAST}")
+            raise UsageError(f"--stages {text}: must be like 1-5 or 1,4, of 1 to {_LAST}")
         found |= set(range(low, high + 1))
     return frozenset(found)
 

@@ -45,7 +45,7 @@ class Batch:
     Attributes:
         out: directory of the results.
         rubric: text of the rubric's file.
-        points: as --points has it.
+        stages: as --stages has it.
         trust: the user vouches for them.
         submitted: says when a submission was handed in.
         deadline: until when it could be.
@@ -54,7 +54,7 @@ class Batch:
 
     out: Path
     rubric: str
-    points: str
+    stages: str
     trust: bool
     submitted: Callable[[Path], datetime | None]
     deadline: datetime | None
@@ -66,7 +66,7 @@ def key_of(task: Task) -> str:
     # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
     given = (files, sorted(task.links))
-    how = (task.rubric, task.points, task.trust, task.allow_build_changes)
+    how = (task.rubric, task.stages, task.trust, task.allow_build_changes)
     return digest("verdict", task.kind, *given, *how, grader.suite())
 
 
@@ -129,7 +129,7 @@ def _task(path: Path, batch: Batch) -> Task:
     kind = inputs.kind(path)
     if kind == "range":
         raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="judge a range by itself")
-    return worker.pack(path, kind, batch.rubric, batch.points, batch.trust, batch.allow_build_changes)
+    return worker.pack(path, kind, batch.rubric, batch.stages, batch.trust, batch.allow_build_changes)
 
 
 def _file(out: Path, key: str) -> Path:

@@ -29,7 +29,7 @@ class Request:
     Attributes:
         given: a path, or a range of commits in the form of one.
         rubric: what there are points for.
-        points: numbers of the stages to go through.
+        stages: numbers of the stages to go through.
         trust: the user vouches for the submission.
         allow_build_changes: the user has looked at what it changes of the build.
         seed: of the torture, so that the same submission meets the same.
@@ -38,7 +38,7 @@ class Request:
 
     given: Path
     rubric: Rubric
-    points: frozenset[int]
+    stages: frozenset[int]
     trust: bool = False
     allow_build_changes: bool = False
     seed: int = 940

@@ -96,7 +96,7 @@ def judge(request: Request, shop: Workshop) -> Verdict:
 
 def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:
     """Run one stage, unless it was not asked for or has nothing to look at."""
-    if number not in needed(case.request.points):
+    if number not in needed(case.request.stages):
         return Stage(number=number, name=step.name, status=Status.NOT_ASKED), []
     if step.needs and getattr(case, step.needs) is None:
         stopped = next((stage for stage in before if stage.status is Status.NOT_JUDGED), None)
@@ -132,10 +132,10 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
     return stage, found.all()
 
 
-def needed(points: frozenset[int]) -> frozenset[int]:
+def needed(stages: frozenset[int]) -> frozenset[int]:
     """Return the stages that were asked for, and those before them that they start from."""
-    last = max(points)
-    return points | {1} | ({2} if last > 2 else set()) | ({4} if last > 4 else set())
+    last = max(stages)
+    return stages | {1} | ({2} if last > 2 else set()) | ({4} if last > 4 else set())
 
 
 def _trimmed(finding: Finding) -> Finding:

@@ -102,7 +102,7 @@ def behaviour(case: Case) -> Iterator[Finding]:
         why = f"the kernel does not boot: {dead.message}"
         case.outcomes = [runner.Outcome(scenario, False, why, "", 0.0) for scenario in SCENARIOS]
         case.kernel = None
-        again = shlex.join(["patchgen", "run", "--submission", str(case.request.given), "--", "true"])
+        again = shlex.join(["patchgen", "run", str(case.request.given), "--", "true"])
         yield Finding("boot", Severity.ERROR, why, "", dead.evidence, ("3-4",), again=again)
         return
     workers = runner.at_once(case.shop.project.settings.jobs)

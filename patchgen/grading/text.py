@@ -39,7 +39,7 @@ def summary(verdict: Verdict) -> Iterator[str]:
     if unknown := [item for item in verdict.marks.items if item.status is Status.NOT_JUDGED]:
         yield cut(f"not judged, so no point lost: {', '.join(f'{one.id} ({one.points:g})' for one in unknown)}")
     if any(stage.status is Status.NOT_ASKED and stage.number > 3 for stage in verdict.stages):
-        yield "--points 1-7 goes through all stages"
+        yield "--stages 1-7 goes through all stages"
 
 
 def headline(verdict: Verdict) -> str:

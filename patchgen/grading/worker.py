@@ -34,7 +34,7 @@ class Task:
         file: the name of its file or directory.
         files: its content: of one file, or of each file in the directory by name, base64.
         rubric: text of the rubric's file.
-        points: as --points has it.
+        stages: as --stages has it.
         trust: the user vouches for it.
         links: names of what is in the directory and no plain file. What it leads to does not go along; a submission has
             none of it.
@@ -46,7 +46,7 @@ class Task:
     file: str
     files: dict[str, str]
     rubric: str
-    points: str
+    stages: str
     trust: bool
     links: tuple[str, ...] = ()
     allow_build_changes: bool = False
@@ -77,7 +77,7 @@ class Answer:
     why: str = ""
 
 
-def pack(path: Path, kind: str, rubric: str, points: str, trust: bool, allow_build_changes: bool = False) -> Task:
+def pack(path: Path, kind: str, rubric: str, stages: str, trust: bool, allow_build_changes: bool = False) -> Task:
     """Return the task of judging what lies at a path.
 
     Raises:
@@ -91,7 +91,7 @@ def pack(path: Path, kind: str, rubric: str, points: str, trust: bool, allow_bui
         contents = {path.name: archive.read_plain(path)}
     files = {_packed(name): base64.b64encode(data).decode() for name, data in contents.items()}
     own = _packed(path.absolute().name or "given")
-    return Task(str(path), kind, own, files, rubric, points, trust, tuple(map(_packed, links)), allow_build_changes)
+    return Task(str(path), kind, own, files, rubric, stages, trust, tuple(map(_packed, links)), allow_build_changes)
 
 
 def _packed(name: str) -> str:
@@ -122,7 +122,7 @@ def _work(task: Task) -> Answer:
         for link in task.links:
             (top / _unpacked(link)).symlink_to("nowhere")
         (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
-        words = ["verify", "--json", "--points", task.points, "--rubric", str(place / "rubric.toml")]
+        words = ["verify", "--json", "--stages", task.stages, "--rubric", str(place / "rubric.toml")]
         words += [*["--trust"] * task.trust, *["--allow-build-changes"] * task.allow_build_changes, "--", str(given)]
         try:
             # Not where the grader works: what a submission has put there is none of its business.

@@ -110,11 +110,11 @@ def test_a_verdict_names_the_patch_and_goes_on(project: Project, origin: Source,
 
 
 def test_a_question_of_ours_fails_the_build(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    from patchgen.cli import kernel_commands
+    from patchgen.cli.under_test import UnderTest
     from patchgen.errors import BuildError
 
     monkeypatch.setattr(pipeline, "tree_under_test", lambda *_: (with_option(project, origin, PROMPT).tree, "series"))
     monkeypatch.setattr(kernel, "build", lambda *_, **__: None)
     with pytest.raises(BuildError, match="make asks for PF_ASKED") as caught:
-        kernel_commands.kernel_of(project)
+        UnderTest().image(project)
     assert "(NEW)" in caught.value.evidence

@@ -100,8 +100,8 @@ def foreign(idle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def judged(project: Project, origin: Source, given: Path, points: str = "1-5") -> Verdict:
-    first, _, last = points.partition("-")
+def judged(project: Project, origin: Source, given: Path, stages: str = "1-5") -> Verdict:
+    first, _, last = stages.partition("-")
     asked = frozenset(range(int(first), int(last or first) + 1))
     request = Request(given, rubric.load(), asked)
     return grader.judge(request, Workshop(project, origin, "submission"))
@@ -341,18 +341,18 @@ def test_time_limits_grow_with_the_pace(vanilla_bed: Testbed) -> None:
 
 @pytest.mark.usefixtures("machine_environment")
 def test_the_command(foreign: Path, idle: Path, tmp_path: Path) -> None:
-    forms = ["--html", "page.html", "--junit", "junit.xml", "--points", "1-3"]
+    forms = ["--html", "page.html", "--junit", "junit.xml", "--stages", "1-3"]
     done = patchgen("verify", *forms, str(foreign), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith(f"{foreign}: WRONG, 0 of 20\n  The mark is 0.")
     assert "does not apply" in (tmp_path / "page.html").read_text()
     assert "does not apply" in (tmp_path / "junit.xml").read_text()
-    done = patchgen("verify", "--json", "--points", "1-3", "--submitted", "2023-04-21", str(idle), cwd=tmp_path)
+    done = patchgen("verify", "--json", "--stages", "1-3", "--submitted", "2023-04-21", str(idle), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert Verdict.model_validate_json(done.stdout).marks.days_late == 2
     for words in (
         ["none.tar.gz"],
-        ["--points", "9", str(idle)],
+        ["--stages", "9", str(idle)],
         [str(idle), str(foreign)],
         ["--rubric", "none", str(idle)],
     ):
@@ -378,7 +378,7 @@ WANTED = {"patch.tar.gz": "ok", "same.tar.gz": "ok", "broken.tar.gz": "wrong", "
 
 @pytest.mark.usefixtures("machine_environment")
 def test_many(pile: list[str], tmp_path: Path) -> None:
-    words = ["verify", "--points", "1-3", "--out", "out", "--jobs", "2", *pile]
+    words = ["verify", "--stages", "1-3", "--output", "out", "--jobs", "2", *pile]
     done = patchgen(*words, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     found = rows(tmp_path / "out")
@@ -417,7 +417,7 @@ def cluster(place: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
 def test_a_worker_that_dies_half_way(pile: list[str], tmp_path: Path) -> None:
     """Two workers of which one is killed with a task in hand give the same results as this machine alone."""
     pytest.importorskip("distributed")
-    assert patchgen("verify", "--points", "1-3", "--out", "alone", *pile, cwd=tmp_path).returncode == 1
+    assert patchgen("verify", "--stages", "1-3", "--output", "alone", *pile, cwd=tmp_path).returncode == 1
     with cluster(tmp_path) as (address, workers):
         words = [
             sys.executable,
@@ -425,9 +425,9 @@ def test_a_worker_that_dies_half_way(pile: list[str], tmp_path: Path) -> None:
             "-m",
             "patchgen",
             "verify",
-            "--points",
+            "--stages",
             "1-3",
-            "--out",
+            "--output",
             "out",
             "--scheduler",
             address,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from patchgen.checks import cost, cost_bars, cost_instead, cost_plot
+from patchgen.checks import cost, cost_bars, cost_instead
 from patchgen.checks.cost import Costs, Sample
 from patchgen.cli import app, bench_command, common
+from patchgen.cli.under_test import UnderTest
 from patchgen.errors import GuestError
+from patchgen.testing import results
 
+PLOT = Path(__file__).parents[2] / "docs/cost/plot.py"
 SLABINFO = """slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> ...
 mm_struct             24     24    672   24    4 : tunables    0    0    0 : slabdata      1      1      0
@@ -86,22 +90,35 @@ def test_growth_that_vanilla_has_as_well_is_not_ours() -> None:
     assert missed(costs) == []
 
 
-def test_the_plot_is_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    for name in ("a.svg", "b.svg"):
-        cost_plot.draw(made(), tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert "tracked names" in (tmp_path / "a.svg").read_text()
+def test_the_plot_shows_what_the_bars_are_held_to() -> None:
+    """docs/cost/plot.py has nothing but the JSON; what it draws must be what the command has measured."""
+    plot = runpy.run_path(str(PLOT))
+    costs = made(tracked_many=600)
+    costs.scaling["vanilla"]["VMAs", "first"][100] = 480
+    as_json = json.loads(json.dumps(bench_command._as_dict(costs, cost_bars.judge(costs), "vanilla", "patched")))
+    drawn = {
+        (state, what, kind): plot["added"](as_json, state, what, kind)
+        for state in plot["STATES"]
+        for what in plot["PANELS"]
+        for kind in plot["KINDS"]
+        if (what, kind) in costs.scaling[state]
+    }
+    assert drawn == {(state, what, kind): costs.curve(state, what, kind) for state, what, kind in drawn}
+    assert drawn["tracked", "tracked names", "reuse"][1000] == 100
+    assert drawn["idle", "VMAs", "first"][100] == 22
+    assert {what for _, what, _ in drawn} == set(plot["PANELS"])
 
 
 @pytest.mark.parametrize(("ticks", "status"), [(540, 0), (541, 1)])
 def test_the_command_fails_when_a_bar_is_missed(ticks: int, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(common._State, "json", False)  # put back afterwards: --json below sets it for the process
-    monkeypatch.setattr(bench_command, "kernel_and_testbed", lambda *_, **__: SimpleNamespace(kernel="bzImage"))
+    monkeypatch.setattr(UnderTest, "testbed", lambda *_: SimpleNamespace(kernel="bzImage"))
     monkeypatch.setattr(cost, "measure", lambda *_: made(tracked_reuse=ticks))
     other = {kind.name: Sample(1333, 1.0, 1333, 2048) for kind in cost_instead.KINDS}
     instead = {"off": made().samples["vanilla"], "tracepoint": other, "kprobe": other}
     monkeypatch.setattr(cost_instead, "measure", lambda _: instead)
+    kept: list[object] = []
+    monkeypatch.setattr(results, "keep_costs", lambda judged, *_: kept.append(judged))
     shown = CliRunner().invoke(app, ["bench"])
     assert shown.exit_code == status, shown.output
     assert ("MISSED" in shown.output) == bool(status)
@@ -109,3 +126,4 @@ def test_the_command_fails_when_a_bar_is_missed(ticks: int, status: int, monkeyp
     as_json = CliRunner().invoke(app, ["bench", "--json"])
     assert as_json.exit_code == status
     assert json.loads(as_json.stdout)["met"] == (status == 0)
+    assert kept == 2 * [cost_bars.judge(made(tracked_reuse=ticks))]

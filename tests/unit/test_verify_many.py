@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from verdicts import finding, verdict
 
 from patchgen.cli import verify_command
-from patchgen.cli.verify_command import parse_points, submission_moment
+from patchgen.cli.verify_command import parse_stages, submission_moment
 from patchgen.errors import MachineError, UsageError
 from patchgen.findings import Severity
 from patchgen.grading import batch as many
@@ -116,12 +116,12 @@ def test_a_verdict_that_was_cut_off_is_made_again(archives: list[Path], batch: B
     assert again.asked == ["a.tar.gz"]
 
 
-@pytest.mark.parametrize("change", ["content", "rubric", "points", "suite"])
+@pytest.mark.parametrize("change", ["content", "rubric", "stages", "suite"])
 def test_what_decides_is_judged_anew(
     archives: list[Path], batch: Batch, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many.run(archives[:1], batch, engine())
-    rubric, points = batch.rubric, batch.points
+    rubric, stages = batch.rubric, batch.stages
     if change == "content":
         archives[0].write_bytes(b"bad")
     elif change == "suite":
@@ -129,9 +129,9 @@ def test_what_decides_is_judged_anew(
     elif change == "rubric":
         rubric = 'title = "y"\n'
     else:
-        points = "1-7"
+        stages = "1-7"
     again = engine()
-    changed = Batch(batch.out, rubric, points, batch.trust, batch.submitted, batch.deadline)
+    changed = Batch(batch.out, rubric, stages, batch.trust, batch.submitted, batch.deadline)
     many.run(archives[:1], changed, again)
     assert again.asked == ["a.tar.gz"]
 
@@ -277,14 +277,14 @@ def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("text", "numbers"), [("1-5", {1, 2, 3, 4, 5}), ("7", {7}), ("1,4-5", {1, 4, 5}), ("1-7", set(range(1, 8)))]
 )
-def test_points(text: str, numbers: set[int]) -> None:
-    assert parse_points(text) == numbers
+def test_stages(text: str, numbers: set[int]) -> None:
+    assert parse_stages(text) == numbers
 
 
 @pytest.mark.parametrize("text", ["", "0", "8", "5-1", "1-", "a", "1-5-7", "-1"])
-def test_points_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="--points"):
-        parse_points(text)
+def test_stages_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--stages"):
+        parse_stages(text)
 
 
 @pytest.mark.parametrize("address", ["x", "tcp://x", "http://127.0.0.1:1"])
