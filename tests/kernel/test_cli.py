@@ -186,7 +186,7 @@ def test_spoiled_templates(here: Path, own_series: Path, file: str, old: str, ne
 
 
 def test_a_kernel_that_does_not_build(here: Path, own_series: Path) -> None:
-    spoil(own_series / "files/arch/x86/mm/pf_stat.c.j2", "static u32 pf_new_run(void)", "static u32 pf_new_run(viod)")
+    spoil(own_series / "files/arch/x86/mm/pf_stat.c.j2", "static u32 pf_stat_hash(const char", "static u32 pf_stat_hash(const viod")
     (here / "patchgen.toml").write_text(AUTHORED + '[series]\nname = "mine"\n')
     done = patchgen("build", cwd=here)
     assert done.returncode == 1
