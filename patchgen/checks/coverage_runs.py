@@ -16,10 +16,10 @@ def _loop(times: int, command: str) -> str:
 
 
 def two_first_faults_at_once(lab: Lab) -> None:
-    """Two processes of a run have its first fault in the same part of memory at the same time."""
+    """Two threads have the first faults of a run in the same part of memory at the same time."""
     lab.program("one")
     lab.set_param("one")
-    lab.run(_loop(150, "./one map,0,2,rw,anon write,0,2 start write,0,1 end write,1,1 join"), timeout=_SECONDS)
+    lab.run(_loop(300, "./one map,0,8,rw,anon write,0,8 fork end race,0,8,2"), timeout=_SECONDS)
 
 
 def exec_while_processes_are_adopted(lab: Lab) -> None:
