@@ -16,10 +16,8 @@ def _loop(times: int, command: str) -> str:
 
 
 def two_first_faults_at_once(lab: Lab) -> None:
-    """Two threads have the first faults of a run in the same part of memory at the same time."""
-    lab.program("one")
-    lab.set_param("one")
-    lab.run(_loop(300, "./one map,0,8,rw,anon write,0,8 fork end race,0,8,2"), timeout=_SECONDS)
+    """Two processes of a run have the first faults in the same part of memory, as torture lets them meet."""
+    lab.run(["./torture", "race", lab.prefix, "20"], timeout=_SECONDS)
 
 
 def exec_while_processes_are_adopted(lab: Lab) -> None:

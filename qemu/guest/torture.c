@@ -16,7 +16,7 @@
  * for a copy-on-write fault that needs memory for its counter, for fork and for exec of a tracked program.
  *
  * "race" brings two CPUs to the same place at the same time, and knows what must have been counted: two processes of
- * a run whose faults are the first in their 4 MB, and a run that begins while processes of the one before fault; and
+ * a run whose faults are the first in their 8 MB, and a run that begins while processes of the one before fault; and
  * pf_cleanup, again and again, by two processes, while a third faults all the time.
  *
  * Prints "FAIL ..." for what must not be, "kmsg LEVEL TEXT" for lines of the kernel's that are not ours, and "KEY VALUE"
@@ -929,7 +929,7 @@ static int nth(const char *prefix)
 /* --- race --------------------------------------------------------------------------------------------- */
 
 #define RACE_AT 0x20000000UL
-#define RACE_STEP 0x00400000UL	/* a page of counters may be for so much */
+#define RACE_STEP 0x00800000UL	/* counters may be allocated for so much at once */
 #define RACE_PLACES 32
 #define RACE_WRITES 5
 #define RACE_SECONDS 30		/* for one of two that meet to come: the other may have been killed */
