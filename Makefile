@@ -55,7 +55,7 @@ test-coverage: host-test $(VENV)/.made-dev ## as test, and how much of the Pytho
 test-kernel: host-test $(VENV)/.made-dev ## of all tests those that boot a kernel
 	@$(PREPARED) $(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-kernel.xml -m "kernel and not builds" $(PYTEST_ARGS)
 
-test-fresh: ## try the set-up itself on a minimal system: SUITE=trixie or bookworm; as root, an hour with linux-4.15
+test-fresh: ## try the set-up itself on a minimal system: SUITE=trixie or bookworm (as root)
 	@SUITE="$(SUITE)" tests/fresh.sh
 
 test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in seven ways (hours; LONG=1: i386_defconfig too)

@@ -137,27 +137,26 @@ that are new or have changed, and `-v` shows what was seen.
 """
 
 
-def figures(matrix: Matrix) -> str:
-    """Return the matrix in figures, as a paragraph."""
+def figures(mutants: Sequence[Mutant], matrix: Matrix) -> str:
+    """Return the matrix of a catalogue in figures, as a paragraph."""
     counted = Counter(name for kills in telling(matrix).values() for name in kills)
     kills, single = sum(len(row.kills) for row in matrix.values()), alone(matrix)
     caught = sum(row.caught for row in matrix.values())
     return (
-        f"{len(matrix)} mutants, {caught} caught. {len(SCENARIOS)} scenarios, {kills:,} kills; "
-        f"{len(counted)} scenarios kill a mutant that others let live, "
-        f"{len(single)} kill one that no other kills."
+        f"{len(mutants)} mutants, {len(matrix)} judged, {caught} caught. {len(SCENARIOS)} scenarios, {kills:,} kills; "
+        f"{len(counted)} scenarios kill a mutant that others let live, {len(single)} kill one that no other kills."
     )
 
 
 def table(mutants: Sequence[Mutant], matrix: Matrix) -> str:
-    """Return docs/mutants.md, with the mutants that were judged, in the catalogue's order."""
-    text = _HEAD.format(figures=figures(matrix))
+    """Return docs/mutants.md, in the catalogue's order."""
+    text = _HEAD.format(figures=figures(mutants, matrix))
     for mutant in mutants:
-        if row := matrix.get(mutant.name):
-            by = cell(row.by) if row.caught else "**not caught**"
-            kills = len(row.kills) if mutant.stage in BOOTED else ""
-            mistake, names = cell(mutant.mistake), ", ".join(mutant.names)
-            text += f"| {mutant.name} | {mistake} | {names} | {mutant.stage} | {by} | {kills} |\n"
+        row = matrix.get(mutant.name)
+        by = "not judged yet" if row is None else cell(row.by) if row.caught else "**not caught**"
+        kills = len(row.kills) if row and mutant.stage in BOOTED else ""
+        mistake, names = cell(mutant.mistake), ", ".join(mutant.names)
+        text += f"| {mutant.name} | {mistake} | {names} | {mutant.stage} | {by} | {kills} |\n"
     return text
 
 

@@ -228,7 +228,7 @@ class Judge:
             debug = kernel.key_of(kernel.load_config(stress.CONFIG), self._origin.tree, self._origin)
             depends += [debug, dataclasses.asdict(PLAN)]
         if mutant.stage == "cost":
-            files.add(Path(cost.__file__))
+            files |= {Path(cost.__file__), Path(cost_bars.__file__)}
         depends += [file_digest(path) for path in sorted(files)]
         return digest("mutant", _RECIPE, stands, depends)
 

@@ -43,7 +43,7 @@ def _keep(judged: Mapping[str, kill_matrix.Row]) -> None:
     matrix = kill_matrix.merged(kill_matrix.load(), judged, catalogue())
     kill_matrix.save(matrix)
     write_text(kill_matrix.TABLE, kill_matrix.table(catalogue(), matrix))
-    _say(kill_matrix.figures(matrix))
+    _say(kill_matrix.figures(catalogue(), matrix))
     for name in kill_matrix.idle(matrix, [one.name for one in SCENARIOS]):
         _say(f"kills no mutant: {name}")
     for group in kill_matrix.alike(matrix):

@@ -149,7 +149,7 @@ def test_bundle_refuses_what_does_not_apply(here: Path) -> None:
     assert patchgen("patch", cwd=here).returncode == 0
     before = (here / "dist/patch.tar.gz").read_bytes()
     second = sorted((here / "dist/patch").glob("*.patch"))[1]
-    spoil(second, "\tu32 vmacache_seqnum;", "\tu32 vmacache_number;")
+    spoil(second, "\tperf_event_exec();", "\tperf_event_exit();")
     done = patchgen("bundle", cwd=here)
     assert done.returncode == 1
     assert f"{second.name} does not apply" in done.stderr
@@ -186,7 +186,11 @@ def test_spoiled_templates(here: Path, own_series: Path, file: str, old: str, ne
 
 
 def test_a_kernel_that_does_not_build(here: Path, own_series: Path) -> None:
-    spoil(own_series / "files/arch/x86/mm/pf_stat.c.j2", "static u32 pf_stat_hash(const char", "static u32 pf_stat_hash(const viod")
+    spoil(
+        own_series / "files/arch/x86/mm/pf_stat.c.j2",
+        "static u32 pf_stat_hash(const char",
+        "static u32 pf_stat_hash(const viod",
+    )
     (here / "patchgen.toml").write_text(AUTHORED + '[series]\nname = "mine"\n')
     done = patchgen("build", cwd=here)
     assert done.returncode == 1
