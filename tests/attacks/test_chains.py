@@ -205,6 +205,7 @@ def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monke
     """Return a submission that has come as far as the stage that builds, which builds the toy kernel."""
     monkeypatch.setattr(kernel, "load_config", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
     monkeypatch.setattr(build_stage, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
+    monkeypatch.setattr(build_stage, "_questions", lambda case, patches: iter(()))  # noqa: ARG005 - the toy has no Kconfig
     project: Any = SimpleNamespace(cache=cache, settings=Settings(cache=cache.root, jobs=2))
     read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
     (place / "verdict").mkdir()

@@ -54,7 +54,7 @@ def unpack(attack: Attack, here: Path, mark: Path) -> None:
 def test_a_batch_runs_nothing_of_its_directory(here: Path, mark: Path) -> None:
     unpack(BATCH, here, mark)
     (here / "a.tar.gz").write_bytes(b"")
-    done = patchgen("verify", "--out", "out", "a.tar.gz", cwd=here, LINUX_SRC="/nonexistent")
+    done = patchgen("verify", "--output", "out", "a.tar.gz", cwd=here, LINUX_SRC="/nonexistent")
     assert not mark.exists(), "code of the grader's directory ran"
     # It was judged by the program, as far as that goes without a kernel.
     assert done.returncode == 3, done.stdout + done.stderr
@@ -75,7 +75,7 @@ def test_a_batch_has_the_settings_of_its_directory(here: Path) -> None:
     """It starts elsewhere all the same: a path in patchgen.toml starts from there."""
     (here / "patchgen.toml").write_text('linux_src = "no/such/kernel"\n[series]\nname = "no-such-series"\n')
     (here / "a.tar.gz").write_bytes(b"")
-    done = patchgen("verify", "--out", "out", "a.tar.gz", cwd=here)
+    done = patchgen("verify", "--output", "out", "a.tar.gz", cwd=here)
     assert "there is no series no-such-series" in done.stdout, done.stdout
 
 

@@ -251,7 +251,7 @@ def test_the_users_own_test_program(here: Path, series_kernel: Kernel) -> None:
 def test_no_qemu(here: Path, series_kernel: Kernel, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("git", "gcc", toolchain.tool("gcc"), "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"):
+    for name in {"git", "gcc", toolchain.tool("gcc"), "env", "sh", "cc1", "as", "ld", "make", "perl", "readelf"}:
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
     done = patchgen("run", "--kernel", str(series_kernel.image), "--", "true", cwd=here, PATH=str(tools))
