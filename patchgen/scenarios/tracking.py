@@ -210,7 +210,7 @@ def children_that_run_already_count(lab: Lab) -> None:
 @scenario("S8", cpus=2)
 def a_child_that_is_being_forked_counts(lab: Lab) -> None:
     """So does a child that is being forked at the very moment of pf_set_param, in each of two hundred tries."""
-    lab.set_param("another")  # says why where the call is missing, which forkrace does not
+    lab.set_param("forkrace")
     lab.cleanup()
     expect("children", lab.run("./forkrace 200").text, "missed 0 of 200\n")
 

@@ -17,7 +17,7 @@
 
 static struct shared {
 	volatile int round;		/* that the helper shall take part in, -1 for none any more */
-	volatile int tracked;		/* the last round in which it has called pf_set_param */
+	volatile int tracked;		/* the last round in which it has called pf_set_param, -1 if that failed */
 	volatile unsigned int begin;	/* time stamps: of the fork, */
 	volatile unsigned int delay;	/* and how much later the call is to come */
 } *shared;
@@ -48,6 +48,7 @@ static void touch(unsigned long pages)
 static void __attribute__((noreturn)) help(void)
 {
 	int round = 0;
+	long ret;
 
 	for (;;) {
 		while (shared->round == round)
@@ -57,8 +58,9 @@ static void __attribute__((noreturn)) help(void)
 			leave(0);
 		while (now() - shared->begin < shared->delay)
 			;
-		must("pf_set_param", sys2(PF_NR_SET_PARAM, NAME, sizeof(NAME) - 1));
-		shared->tracked = round;
+		ret = sys2(PF_NR_SET_PARAM, NAME, sizeof(NAME) - 1);
+		shared->tracked = is_error(ret) ? -1 : round;
+		must("pf_set_param", ret);
 	}
 }
 
@@ -86,7 +88,7 @@ static unsigned int play_round(int round, unsigned int delay)
 	pid = must("fork", sys0(NR_fork));
 	took = now() - shared->begin;
 	if (!pid) {
-		while (shared->tracked != round)
+		while (shared->tracked != round && shared->tracked >= 0)
 			sys0(NR_sched_yield);
 		touch(WRITTEN);
 		leave(0);
