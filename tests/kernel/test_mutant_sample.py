@@ -14,7 +14,7 @@ from patchgen.pipeline import Project
 
 pytestmark = pytest.mark.only_linux_4_15("a submission is made on no other base")
 # One of each stage that has no build directory of its own.
-SAMPLE = ("trailing-blanks", "does-not-compile", "vma-end-off-by-one", "sleeps-in-atomic-context")
+SAMPLE = ("trailing-blanks", "does-not-compile", "vma-end-off-by-one", "allocates-under-the-lock")
 MUTANTS = {mutant.name: mutant for mutant in mutant_catalogue.catalogue()}
 # What a replacement in an edit can break is its anchor in the kernel's file.
 ANCHORED = [one for one in MUTANTS.values() if any(change.file.startswith("edits/") for change in one.change)]
