@@ -26,10 +26,11 @@ ON = (
     ),
     State(
         "kprobe",
-        "kprobe on do_wp_page",
+        "kprobe on wp_page_copy",
         (
             f"echo 0 >{_TRACEPOINT}/enable",
-            f"echo 'p:wp do_wp_page' >{_TRACING}/kprobe_events",
+            # gcc makes do_wp_page() a part of its caller. This one sees copies, and no page that is only made writable.
+            f"echo 'p:wp wp_page_copy' >{_TRACING}/kprobe_events",
             f"echo 1 >{_TRACING}/events/kprobes/wp/enable",
         ),
     ),
