@@ -196,12 +196,18 @@ def parse(text: str, paths: Callable[[str], str], *, all_lines: bool = False) ->
     return found
 
 
-def _objects(target: Target, there: Path) -> list[str]:
-    """Return the objects that are looked at: of touched files, and those with the counters (they have its inlines)."""
+def _names(target: Target) -> list[str]:
+    """Return the objects to look at, without their ending: of touched files, and those with the counters.
+
+    The latter have the inline functions of an edited header in them.
+    """
     names = {path.removesuffix(".c") for path in target.paths if _SOURCE.search(path)}
     names |= {name.removesuffix(".o") for name in kernel.load_config("gcov", target.source.base.name).profile}
-    ours = (name for name in names if name.startswith("arch/x86/") or not name.startswith("arch/"))
-    return sorted(f"{name}.o" for name in ours if (there / f"{name}.c").is_file())
+    return sorted(name for name in names if name.startswith("arch/x86/") or not name.startswith("arch/"))
+
+
+def _objects(target: Target, there: Path) -> list[str]:
+    return [f"{name}.o" for name in _names(target) if (there / f"{name}.c").is_file()]
 
 
 def _make(
@@ -214,8 +220,8 @@ def _make(
 ) -> Seen:
     """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
     config = kernel.load_config(SANDBOXED if target.sandbox else CONFIG, target.source.base.name)
-    way = (kernel.key_of(config, target.tree, target.source, target.before()), sorted(target.paths), list(arguments))
-    kept = cache.directory("static") / f"{digest(1, *way, version)}.json"
+    way = (kernel.key_of(config, target.tree, target.source, target.before()), _names(target), list(arguments))
+    kept = cache.directory("static") / f"{digest(2, *way, version)}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         return Seen({"": {Said(*one) for one in data["said"]}}, data["what"])

@@ -149,7 +149,7 @@ def test_bundle_refuses_what_does_not_apply(here: Path) -> None:
     assert patchgen("patch", cwd=here).returncode == 0
     before = (here / "dist/patch.tar.gz").read_bytes()
     second = sorted((here / "dist/patch").glob("*.patch"))[1]
-    spoil(second, "\tperf_event_exec();", "\tperf_event_exit();")
+    spoil(second, "kbasename(bprm->filename), true);", "kbasename(bprm->filename), false);")
     done = patchgen("bundle", cwd=here)
     assert done.returncode == 1
     assert f"{second.name} does not apply" in done.stderr
