@@ -54,8 +54,11 @@ def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: San
     config = kernel.load_config(CONFIG, source.base.name)
     start = kernel.start_config(config, source, cache)
     made_from = [_RECIPE, start, sorted(source.missing), kernel.compiler(), sandbox is not None]
+    changes = worktree.changes(source, tree_id)
+    if not any(_configures(path) for path in changes):
+        return ""
     # An untrusted Kconfig may read any file of its tree, ours reads no code.
-    changed = [one for one in worktree.changes(source, tree_id).items() if sandbox or Path(one[0]).suffix not in _CODE]
+    changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
     if not kept.is_file():
         with worktree.held(source, tree_id, slot, cache, boxed=sandbox is not None) as space:
@@ -71,6 +74,11 @@ def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: San
         write_text(kept, said)
         prune(kept.parent, _KEPT)
     return "\n".join(_shown(kept.read_text()))
+
+
+def _configures(path: str) -> bool:
+    """Whether a change of a file alone can change what the base's Kconfig files and the program that reads them do."""
+    return Path(path).suffix not in _CODE or path.startswith("scripts/")
 
 
 def options(said: str) -> list[str]:
