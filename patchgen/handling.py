@@ -37,4 +37,4 @@ def untrusted(trust: bool, allow_build_changes: bool) -> Handling:
     Raises:
         MachineError: it must be shut in, and this machine has no sandbox.
     """
-    return Handling(sandbox.for_strangers(trust), trust or allow_build_changes)
+    return Handling(sandbox.sandbox_for_untrusted(trust), trust or allow_build_changes)

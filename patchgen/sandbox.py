@@ -270,7 +270,7 @@ def open_to(path: Path) -> None:
         os.chown(path, int(_USER), int(_USER))
 
 
-def for_strangers(trust: bool, limits: Limits = BUILD) -> Sandbox | None:
+def sandbox_for_untrusted(trust: bool, limits: Limits = BUILD) -> Sandbox | None:
     """Return the sandbox that a stranger's work is put into; None where the user trusts it.
 
     Args:

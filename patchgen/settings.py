@@ -117,7 +117,7 @@ _ENVIRONMENT = {
 }
 
 
-# All settings as JSON, for a patchgen that another one starts elsewhere (verify/worker.py).
+# All settings as JSON, for a patchgen that another one starts elsewhere (grading/worker.py).
 HANDED_ON = "PATCHGEN_SETTINGS"
 _PATHS = ("base_src", "linux_src", "test_program", "fork_program", "cache")
 

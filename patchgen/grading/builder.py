@@ -155,4 +155,4 @@ class Workshop:
         Raises:
             MachineError: there is no sandbox here.
         """
-        return sandbox.for_strangers(self.trust)
+        return sandbox.sandbox_for_untrusted(self.trust)

@@ -51,12 +51,12 @@ def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: San
         BuildError: the step fails without a question, or does not keep to the sandbox's limits.
         MachineError: a tool is missing or the disk is full.
     """
-    config = kernel.load_config(CONFIG, source.base.name)
-    start = kernel.start_config(config, source, cache)
-    made_from = [_RECIPE, start, sorted(source.missing), kernel.compiler(), sandbox is not None]
     changes = worktree.changes(source, tree_id)
     if not any(_configures(path) for path in changes):
         return ""
+    config = kernel.load_config(CONFIG, source.base.name)
+    start = kernel.start_config(config, source, cache)
+    made_from = [_RECIPE, start, sorted(source.missing), kernel.compiler(), sandbox is not None]
     # An untrusted Kconfig may read any file of its tree, ours reads no code.
     changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"

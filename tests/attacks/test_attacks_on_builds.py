@@ -442,9 +442,9 @@ def test_without_a_sandbox_strangers_are_refused(monkeypatch: pytest.MonkeyPatch
     sandbox.why_not.cache_clear()
     try:
         with pytest.raises(PatchgenError, match="there is none here: bwrap is not installed") as caught:
-            sandbox.for_strangers(trust=False)
+            sandbox.sandbox_for_untrusted(trust=False)
         assert "--trust" in caught.value.hint
         assert caught.value.exit_status == 3
-        assert sandbox.for_strangers(trust=True) is None
+        assert sandbox.sandbox_for_untrusted(trust=True) is None
     finally:
         sandbox.why_not.cache_clear()

@@ -33,7 +33,7 @@ pytestmark = [needs_sandbox, pytest.mark.only_linux_4_15("a submission is made o
 def built(mail: bytes, project: Project, origin: Source) -> Kernel:
     """Apply a patch to linux-4.15 and build it as a stranger's."""
     found = apply.apply(origin, [patches.read("0001-a.patch", mail, project.cache)], project.cache).trees[-1]
-    box = sandbox.for_strangers(trust=False)
+    box = sandbox.sandbox_for_untrusted(trust=False)
     config = kernel.load_config("small")
     return kernel.build(
         config, found, origin, project.cache, slot="submission", jobs=project.settings.jobs, sandbox=box
@@ -49,7 +49,7 @@ def hostile(project: Project, origin: Source) -> Testbed:
     """Return the testbed of the kernel with all attacks in it, in the sandbox."""
     before = text_of("init/version.c", project, origin)
     image = built(addition("init/version.c", before, before + HOSTILE), project, origin).image
-    box = sandbox.for_strangers(trust=False)
+    box = sandbox.sandbox_for_untrusted(trust=False)
     return testbed.make(image, project.settings, project.series.parameters, project.cache, box)
 
 
@@ -100,7 +100,7 @@ def test_a_victim_does_not_get_an_attackers_kernel(
     read = [patches.read(f"{number:04}-a.patch", mail, project.cache) for number, mail in enumerate(attacker, 1)]
     first, second = apply.apply(origin, read, project.cache).trees
     monkeypatch.setattr(worktree, "distance", lambda where, one, _: (int(one == where.tree), 0), raising=False)
-    config, chain, box = kernel.load_config("small"), Chain(tmp_path), sandbox.for_strangers(trust=False)
+    config, chain, box = kernel.load_config("small"), Chain(tmp_path), sandbox.sandbox_for_untrusted(trust=False)
     for one in (first, second):
         made = kernel.build(
             config, one, origin, project.cache, slot="submission", jobs=project.settings.jobs, sandbox=box, chain=chain

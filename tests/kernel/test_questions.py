@@ -48,7 +48,7 @@ def asked(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(questions, "_RECIPE", f"test {time.time_ns()}")
 
     def ask(tree: str, boxed: bool) -> str:
-        box = sandbox.for_strangers(not boxed)
+        box = sandbox.sandbox_for_untrusted(not boxed)
         slot = "submission" if boxed else "series"
         return questions.asked(tree, origin, project.cache, slot=slot, sandbox=box)
 
