@@ -19,7 +19,7 @@ PREPARED = kernels=$$($(BIN)/python tests/prepare.py) && PATCHGEN_TEST_KERNELS="
 PARALLEL = -n $$(($$(nproc) + 2)) --dist worksteal
 
 # The kernel to work on and where it is, whose test program and fork to use: honoured by every target.
-export BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
+export ASSIGNMENT BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
 
 .DEFAULT_GOAL := help
 .PHONY: help patch check test test-unit test-qemu test-kernel test-fresh test-builds nightly torture mutants coverage static lint bench clean
@@ -43,7 +43,7 @@ test-unit: host-patch $(VENV)/.made-dev ## run the tests that need no kernel
 	@$(PYTEST) $(PARALLEL) --junitxml=$(JUNIT)/test-unit.xml -m "not kernel" $(PYTEST_ARGS)
 
 test-qemu: host-test $(VENV)/.made ## build the kernel with the series, boot it in QEMU, hold it to each sentence of the assignment
-	@$(PATCHGEN) test --or-port -s 2 -s 3 --junit $(JUNIT)/test-qemu.xml $(TEST_ARGS)
+	@$(PATCHGEN) test --or-port --junit $(JUNIT)/test-qemu.xml $(TEST_ARGS)
 
 # A target of its own: measuring takes two thirds more processor time than the unit tests alone. The file has its whole
 # path, since tests start the command in directories of their own.
@@ -68,8 +68,8 @@ nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random prog
 torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd calls on a debug kernel; TORTURE= more options
 	@$(PATCHGEN) torture --seconds 120 --calls 1000000 $(TORTURE)
 
-mutants: host-test $(VENV)/.made-dev ## judge our series with each known mistake in it, and write docs/mutants.md (an hour; MUTANTS='-k TEXT')
-	@$(BIN)/python tests/mutation.py $(MUTANTS)
+mutants: host-test $(VENV)/.made-dev ## judge the series with each known mistake in it, and write the kill matrix (half an hour; MUTANTS='-k TEXT')
+	@$(PATCHGEN) mutants --table docs/mutants.md $(MUTANTS)
 
 coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
 	@$(PATCHGEN) coverage --html dist/coverage

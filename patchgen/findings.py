@@ -27,7 +27,7 @@ class Finding:
         message: what was found.
         where: the patch or file, "" for the whole submission.
         evidence: text that shows it.
-        demands: ids of the sentences of the assignment that it stands on (requirements.toml).
+        requirements: ids of the sentences of the assignment that it stands on (requirements.toml).
         stage: of a verdict (patchgen.grading), "" elsewhere.
         again: the command that shows it once more, "" if there is none.
     """
@@ -37,7 +37,7 @@ class Finding:
     message: str
     where: str = ""
     evidence: str = ""
-    demands: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
     stage: str = ""
     again: str = ""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen import measured, progress
+from patchgen import assignment, progress
+from patchgen.assignment import Assignment
 from patchgen.base import bases, resolve, worktree
 from patchgen.base.bases import Base
 from patchgen.base.resolve import Source
@@ -22,14 +23,13 @@ from patchgen.series import model as series
 from patchgen.series.model import Series
 from patchgen.settings import Settings
 from patchgen.submission import allowed, apply, bundle, patches, report
+from patchgen.submission.archive import DIRECTORY
 from patchgen.submission.patches import PatchFile
 
 if TYPE_CHECKING:
     from patchgen.guest.testbed import Testbed
     from patchgen.handling import Handling
     from patchgen.sandbox import Sandbox
-
-ARCHIVE = "patch.tar.gz"
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class Project:
     Attributes:
         settings: as read.
         cache: where things are kept.
-        series: the series, parameters applied.
-        base: what it is made on.
+        assignment: what is worked on.
+        series: its series, parameters applied.
+        base: what that is made on.
     """
 
     settings: Settings
     cache: Cache
+    assignment: Assignment
     series: Series
     base: Base
 
@@ -83,17 +85,40 @@ class Generated:
     report: report.Report | None
 
 
-def open_project(settings: Settings, overrides: Mapping[str, str], name: str | None = None) -> Project:
-    """Load the series that the settings, or the command line, choose.
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a series from runs before.
+
+    Attributes:
+        checks: a check's name and its result.
+        figures: what was measured, and the figure.
+        missing: what is not known, with the command that finds it out.
+    """
+
+    checks: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+Known = Callable[[Project, str, Sequence[PatchFile], Source], Measured]
+
+
+def _nothing(project: Project, tree: str, made: Sequence[PatchFile], origin: Source) -> Measured:
+    del project, tree, made, origin
+    return Measured()
+
+
+def open_project(settings: Settings, overrides: Mapping[str, str]) -> Project:
+    """Load the assignment that the settings choose, and its series.
 
     Raises:
         SeriesError: its data is wrong.
-        UsageError: there is no series or base of that name, or an override is wrong.
+        UsageError: there is no assignment or base of that name, its data is wrong, or an override is.
     """
-    parameters = {**settings.series.parameters, **overrides}
-    base = bases.load(settings.base)
-    found = series.load(series.find(name or settings.series.name), parameters, base.name)
-    return Project(settings, Cache(settings.cache), found, base)
+    parameters = {**settings.parameters, **overrides}
+    base, chosen = bases.load(settings.base), assignment.load(settings.assignment)
+    found = series.load(chosen.directory, parameters, base.name)
+    return Project(settings, Cache(settings.cache), chosen, found, base)
 
 
 def commit(project: Project, origin: Source) -> compose.Composed:
@@ -126,7 +151,7 @@ def tree_under_test(project: Project, origin: Source, given: Path | None, how: H
         loaded = inputs.load(given, project.cache, how.sandbox)
         applied = apply.leniently(origin, loaded.patches, project.cache, how.sandbox)
         if not how.may_change_build:
-            allowed.require(allowed.load(project.series.directory), loaded.patches, applied)
+            allowed.require(allowed.load(project.assignment), loaded.patches, applied)
         return applied.trees[-1], "submission"
     return commit(project, origin).tree, "series"
 
@@ -165,11 +190,16 @@ def testbed_of(project: Project, kernel: Path, sandbox: Sandbox | None = None) -
     """
     from patchgen.guest import testbed
 
-    return testbed.make(kernel, project.settings, project.series.parameters, project.cache, sandbox)
+    what = testbed.Contents(project.settings, project.assignment, project.series.parameters)
+    return testbed.make(kernel, what, project.cache, sandbox)
 
 
-def generate(project: Project) -> Generated:
+def generate(project: Project, known: Known = _nothing) -> Generated:
     """Make the whole submission in memory, and see that git takes it.
+
+    Args:
+        project: whose.
+        known: says what is known of the series (of its tree and patches, on a base) for its report.
 
     Raises:
         SeriesError: a template or an anchor is wrong.
@@ -185,8 +215,8 @@ def generate(project: Project) -> Generated:
         # git am is other processes' work: the report is typeset meanwhile.
         applying = pool.submit(verify, made, origin, project.cache)
         written = None
-        if project.base.submission:
-            facts = facts_of(project, composed.tree, made, origin)
+        if project.base.submission and project.assignment.form.report:
+            facts = _facts(project, made, known(project, composed.tree, made, origin))
             written = report.render(project.series.directory / "report", project.settings.submission, facts)
         applying.result()
     files = {patch.name: patch.data for patch in made}
@@ -195,13 +225,12 @@ def generate(project: Project) -> Generated:
     return Generated(origin, composed, made, files, written)
 
 
-def facts_of(project: Project, tree: str, made: Sequence[PatchFile], origin: Source) -> report.Facts:
-    """Return what is known of a series for its report: its patches, and what was measured on exactly its tree."""
+def _facts(project: Project, made: Sequence[PatchFile], found: Measured) -> report.Facts:
+    """Return what the report says of a series: its patches, and what was measured on exactly its tree."""
     rows = tuple(
         report.PatchFact(number, patch.subject, len(patch.files), patch.added, patch.removed)
         for number, patch in enumerate(made, 1)
     )
-    found = measured.known(tree, made, origin, project.settings, project.series.parameters, project.cache)
     sizes = {
         "files touched": str(len({path for patch in made for path in patch.paths})),
         "lines added": str(sum(patch.added for patch in made)),
@@ -226,17 +255,19 @@ def require_submission(base: Base) -> None:
         )
 
 
-def pack(files: Mapping[str, bytes], settings: Settings) -> bundle.Bundle:
-    """Pack what is handed in: the patches, and the report as PDF or, without one, as text.
+def pack(files: Mapping[str, bytes], project: Project) -> bundle.Bundle:
+    """Pack what is handed in: the patches, and the report, as PDF or without one as text, where there must be one.
 
     Raises:
         SubmissionError: there is no report.
     """
-    chosen = "report.pdf" if "report.pdf" in files else "report.txt"
-    if chosen not in files:
-        raise SubmissionError("there is no report.pdf or report.txt to hand in")
+    chosen = ""
+    if project.assignment.form.report:
+        chosen = "report.pdf" if "report.pdf" in files else "report.txt"
+        if chosen not in files:
+            raise SubmissionError("there is no report.pdf or report.txt to hand in")
     wanted = {name: data for name, data in files.items() if name.endswith(".patch") or name == chosen}
-    return bundle.pack(wanted, int(settings.submission.date.timestamp()))
+    return bundle.pack(wanted, int(project.settings.submission.date.timestamp()))
 
 
 def verify(made: Sequence[PatchFile], origin: Source, cache: Cache) -> apply.Applied:
@@ -251,15 +282,15 @@ def verify(made: Sequence[PatchFile], origin: Source, cache: Cache) -> apply.App
     return applied
 
 
-def write(generated: Generated, packed: bundle.Bundle | None, output: Path) -> None:
-    """Write `patch/` and, if there is one, `patch.tar.gz` below `output`, each in one rename.
+def write(generated: Generated, packed: bundle.Bundle | None, archive: Path) -> None:
+    """Write `patch/` beside where the archive goes and, if there is one, the archive, each in one rename.
 
     Raises:
         MachineError: it cannot be written.
     """
-    with replacing(output / bundle.DIRECTORY) as fresh:
+    with replacing(archive.parent / DIRECTORY) as fresh:
         fresh.mkdir()
         for name, data in generated.files.items():
             (fresh / name).write_bytes(data)
     if packed:
-        write_bytes(output / ARCHIVE, packed.data)
+        write_bytes(archive, packed.data)

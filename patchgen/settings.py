@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +11,10 @@ from typing import Annotated
 from platformdirs import user_cache_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from patchgen import resources
+from patchgen import assignment
+from patchgen import data as files
+from patchgen.data import first_problem
 from patchgen.errors import UsageError
-from patchgen.validation import first_problem
 
 FILE_NAME = "patchgen.toml"
 DEFAULT_BASE = "linux-4.15"  # the only base of a submission
@@ -58,24 +58,13 @@ class Submission(_Model):
     difficulties: list[str] = Field(default_factory=list)
 
 
-class SeriesChoice(_Model):
-    """Which series to make, and with which parameters.
-
-    Attributes:
-        name: a directory of templates/, or a path to one elsewhere.
-        parameters: values that replace those of series.toml; `--set` goes on top.
-    """
-
-    name: str = "pf_stat"
-    parameters: dict[str, str | int] = Field(default_factory=dict)
-
-
 class Settings(_Model):
     """Everything that can be set, with its default.
 
     Attributes:
         submission: who hands in.
-        series: what is generated.
+        assignment: a directory of templates/, or a path to one elsewhere (ASSIGNMENT); "" for the default one.
+        parameters: values that replace those of its series.toml; `--set` goes on top.
         base: the base that series are made on, of templates/bases (BASE).
         base_src: where it is if it is not one of submissions (BASE_SRC); None: the cache, else its own origin.
         linux_src: where linux-4.15 is (LINUX_SRC); None: the cache, else the download.
@@ -87,7 +76,8 @@ class Settings(_Model):
     """
 
     submission: Submission = Submission()
-    series: SeriesChoice = SeriesChoice()
+    assignment: str = ""
+    parameters: dict[str, str | int] = Field(default_factory=dict)
     base: str = DEFAULT_BASE
     base_src: Path | None = None
     linux_src: Path | None = None
@@ -98,14 +88,18 @@ class Settings(_Model):
     jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
 
     def absolute(self) -> Settings:
-        """Return the same for any directory: a series that is named by its path is named by its absolute path."""
-        own = Path(self.series.name)
-        if not (own / "series.toml").is_file() or (resources.TEMPLATES / own / "series.toml").is_file():
-            return self
-        return self.model_copy(update={"series": self.series.model_copy(update={"name": str(own.absolute())})})
+        """Return the same for any directory: an assignment that is named by its path has its absolute path.
+
+        Raises:
+            UsageError: there is no such assignment.
+        """
+        return (
+            self.model_copy(update={"assignment": str(assignment.find(self.assignment))}) if self.assignment else self
+        )
 
 
 _ENVIRONMENT = {
+    "ASSIGNMENT": "assignment",
     "BASE": "base",
     "BASE_SRC": "base_src",
     "LINUX_SRC": "linux_src",
@@ -143,10 +137,7 @@ def load(directory: Path) -> Settings:
     path = directory / FILE_NAME
     data: dict[str, object] = {}
     if path.is_file():
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is not valid TOML: {error}") from error
+        data = files.read(path, UsageError)
     for field in _PATHS:
         if isinstance(data.get(field), str):
             data[field] = (directory / Path(str(data[field])).expanduser()).absolute()

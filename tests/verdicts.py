@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 
 from patchgen.findings import Finding, Severity
@@ -9,20 +10,20 @@ from patchgen.grading import scoring
 from patchgen.grading.grader import NAMES
 from patchgen.grading.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
 from patchgen.grading.rubric import Rubric
-from patchgen.testing.lab import Picture, Vma
+from patchgen.testing.picture import Picture, Vma
 
-MARKS_RUBRIC = Rubric.model_validate(
-    {
-        "title": "toy",
-        "item": [
-            {"id": "compiles", "title": "It compiles", "stage": "build", "checks": ["build"], "mandatory": True},
-            {"id": "report", "title": "Report", "stage": "archive", "checks": ["report"], "points": 1},
-            {"id": "style", "title": "Style", "stage": "style", "points": 2, "each": 0.5},
-            {"id": "rest", "title": "Build", "stage": "build", "checks": ["warning"], "points": 1},
-            {"id": "set", "title": "pf_set_param", "stage": "behaviour", "demands": ["2.1-*"], "points": 6},
-        ],
-    }
-)
+MARKS_TOML = """\
+title = "toy"
+late = [1, 3, 7, 15, 31]
+item = [
+    { id = "compiles", title = "It compiles", stage = "build", checks = ["build"], mandatory = true },
+    { id = "report", title = "Report", stage = "archive", checks = ["report"], points = 1 },
+    { id = "style", title = "Style", stage = "style", points = 2, each = 0.5 },
+    { id = "rest", title = "Build", stage = "build", checks = ["warning"], points = 1 },
+    { id = "set", title = "pf_set_param", stage = "behaviour", requirements = ["2.1-*"], points = 6 },
+]
+"""
+MARKS_RUBRIC = Rubric.model_validate(tomllib.loads(MARKS_TOML))
 
 
 def finding(check: str, stage: str, severity: Severity = Severity.WARNING, **more: str) -> Finding:
@@ -61,7 +62,7 @@ def verdict(*findings: Finding, status: Status = Status.OK, text: str = "plain",
         scenarios=(
             ScenarioRow(
                 name=text,
-                demands=("2.1-1",),
+                requirements=("2.1-1",),
                 summary=text,
                 result="FAILED",
                 message=text,
@@ -74,6 +75,8 @@ def verdict(*findings: Finding, status: Status = Status.OK, text: str = "plain",
         costs=CostTable(
             states={"idle": "idle", "tracked": "tracked"},
             rows=(CostRow(kind="copy", title="copy", group="cow", vanilla=100, added={"idle": 2, "tracked": 66}),),
+            charts={"cow": "Page faults"},
+            shown=("idle", "tracked"),
         ),
         marks=scoring.mark(MARKS_RUBRIC, made, findings, {"2.1-1": results, "2.1-2": {"b": "ok"}}),
         seconds=1,

@@ -1,17 +1,18 @@
-"""What the kernel change costs: instructions for each fault and call, bytes for each name and page.
+"""What a kernel change costs: instructions for each fault and call, bytes for each thing that it keeps.
 
-Instructions are counted by QEMU (docs/cost.md): the same kernel gives the same figures, however busy the host is. The
-guest program qemu/guest/cost.c reads the counter before and after each fault.
+Instructions are counted by QEMU (docs/cost.md): the same kernel gives the same figures, however busy the host is. What
+is measured, and in which states of the kernel, is data of the assignment (`cost_plan`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from patchgen.checks.cost_plan import VANILLA, Growth, Kind, Plan, State
 from patchgen.errors import GuestError
 from patchgen.guest import machine
 from patchgen.guest.session import Guest
@@ -19,71 +20,10 @@ from patchgen.guest.session import Guest
 if TYPE_CHECKING:
     from patchgen.guest.testbed import Testbed
 
-SIZES = (1, 10, 100, 1000)
-SCALED = ("reuse", "first")
-_FAULTS = 2048
 _SECONDS = 120.0
-_NAMES, _PAGES, _CHUNKS = 1000, 16384, 32
 _PAGE = 4096  # bytes
-_SELF, _SPARSE = "cost", "sparse"
 
-
-@dataclass(frozen=True)
-class Kind:
-    """Something whose cost is measured.
-
-    Attributes:
-        name: what cost.c calls it.
-        title: for people.
-        group: "cow" and "other" are faults, "call" system calls.
-        count: how often it is measured.
-    """
-
-    name: str
-    title: str
-    group: str
-    count: int = _FAULTS
-
-
-KINDS = (
-    Kind("reuse", "write, page no longer shared", "cow"),
-    Kind("copy", "write, page shared: copy", "cow"),
-    Kind("zerocow", "write, zero page: copy", "cow"),
-    Kind("first", "first write, anonymous", "other"),
-    Kind("read", "first read, anonymous", "other"),
-    Kind("file", "first read, private file", "other"),
-    Kind("fork", "fork", "call", 256),
-    Kind("exit", "fork, exit, wait", "call", 256),
-    Kind("exec", "execve", "call", 64),
-    Kind("map", "mmap, 1 page", "call", 256),
-    Kind("map256", "mmap, 256 pages", "call", 64),
-    Kind("unmap", "munmap, 1 page", "call", 256),
-    Kind("unmap256", "munmap, 256 pages", "call", 64),
-)
-
-
-@dataclass(frozen=True)
-class State:
-    """What the kernel is, and what it tracks while the costs are measured.
-
-    Attributes:
-        name: short.
-        title: for people.
-        prepare: the guest's commands that lead to it from the state before.
-    """
-
-    name: str
-    title: str
-    prepare: tuple[str, ...] = ()
-
-
-VANILLA = State("vanilla", "vanilla")
-PATCHED = (
-    State("idle", "nothing tracked"),
-    State("other1", "1 other name", ("cost track 1",)),
-    State("other100", "100 other names", ("cost track 100",)),
-    State("tracked", "tracked", ("pfcall cleanup", f"pfcall set {_SELF} -")),
-)
+Curves = dict[tuple[str, str], dict[int, int]]
 
 
 @dataclass(frozen=True)
@@ -108,23 +48,20 @@ class Sample:
         return self.mode if self.share >= 0.5 else self.median
 
 
-def title(state: str) -> str:
-    """Return what a state is called for people."""
-    return next(one.title for one in (VANILLA, *PATCHED) if one.name == state)
-
-
 @dataclass
 class Costs:
     """Everything that was measured.
 
     Attributes:
+        plan: what was to be measured.
         samples: by state and kind.
         scaling: typical instructions by state, then "what KIND", then how many of that there were.
         memory: bytes by what they are for.
     """
 
+    plan: Plan
     samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
-    scaling: dict[str, dict[tuple[str, str], dict[int, int]]] = field(default_factory=dict)
+    scaling: dict[str, Curves] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
 
     def added(self, state: str, kind: str) -> int:
@@ -133,83 +70,83 @@ class Costs:
 
     def curve(self, state: str, what: str, kind: str) -> dict[int, int]:
         """Return how many instructions more than on the vanilla kernel something takes, by the number of something."""
-        # The vanilla kernel has no tracked names.
-        plain = dict.fromkeys(SIZES, self.samples[VANILLA.name][kind].typical)
+        # What only a changed kernel has, the vanilla one has none of.
+        sizes = self.plan.growth.sizes if self.plan.growth else ()
+        plain = dict.fromkeys(sizes, self.samples[VANILLA.name][kind].typical)
         base = self.scaling[VANILLA.name].get((what, kind), plain)
         return {size: ticks - base[size] for size, ticks in self.scaling[state][what, kind].items()}
 
     def growth(self, state: str, what: str, kind: str) -> int:
-        """Return by how much the added cost grows from one to the most of something."""
+        """Return by how much the added cost grows from the least to the most of something."""
         added = self.curve(state, what, kind)
-        return max(added.values()) - added[SIZES[0]]
+        return max(added.values()) - added[min(added)]
 
 
-def measure(vanilla: Testbed, patched: Testbed) -> Costs:
+def measure(plan: Plan, vanilla: Testbed, patched: Testbed) -> Costs:
     """Measure everything, on two guests that are booted for it.
 
     Raises:
         GuestError: a kernel does not boot or dies, or the program fails on it.
         MachineError: QEMU failed.
     """
-    with ThreadPoolExecutor(2) as pool:
-        plain, changed = pool.submit(_vanilla, vanilla), pool.submit(_patched, patched)
-        one, two = plain.result(), changed.result()
-    return Costs(one.samples | two.samples, one.scaling | two.scaling, two.memory)
+    return _both(plan, vanilla, patched, whole=True)
 
 
-def measure_kinds(vanilla: Testbed, patched: Testbed) -> Costs:
+def measure_kinds(plan: Plan, vanilla: Testbed, patched: Testbed) -> Costs:
     """Measure each kind in each state, but not how the costs grow, nor memory: a tenth of the time of `measure`.
 
     Raises:
         GuestError: a kernel does not boot or dies, or the program fails on it.
         MachineError: QEMU failed.
     """
+    return _both(plan, vanilla, patched, whole=False)
 
-    def plain() -> Costs:
-        with guest(vanilla) as running:
-            return Costs({VANILLA.name: _all_kinds(running)})
 
-    def changed() -> Costs:
-        costs = Costs()
-        with guest(patched) as running:
-            for state in PATCHED:
-                enter(running, state)
-                costs.samples[state.name] = _all_kinds(running)
-        return costs
+def measure_instead(plan: Plan, traced: Testbed) -> dict[str, dict[str, Sample]]:
+    """Measure what somebody would use without the change: with nothing traced, then with each means.
 
+    Args:
+        plan: with `instead`.
+        traced: a kernel without the change, of the configuration that `instead` names.
+
+    Returns:
+        The samples by state and kind.
+
+    Raises:
+        GuestError: the kernel does not boot or dies, or has none of these means.
+        MachineError: QEMU failed.
+    """
+    assert plan.instead is not None, "there is something to compare with"
+    found = {}
+    with guest(traced) as running:
+        for state in plan.instead.states:
+            for command in state.prepare:
+                _run(running, command)
+            found[state.name] = {kind.name: sample(running, plan, kind) for kind in plan.instead_kinds}
+    return found
+
+
+def _both(plan: Plan, vanilla: Testbed, patched: Testbed, *, whole: bool) -> Costs:
     with ThreadPoolExecutor(2) as pool:
-        one, two = pool.submit(plain), pool.submit(changed)
-        return Costs(one.result().samples | two.result().samples)
+        plain = pool.submit(_one, plan, vanilla, [VANILLA], whole)
+        changed = pool.submit(_one, plan, patched, plan.state, whole)
+        one, two = plain.result(), changed.result()
+    return Costs(plan, one.samples | two.samples, one.scaling | two.scaling, two.memory)
 
 
-def _vanilla(bed: Testbed) -> Costs:
-    costs = Costs()
+def _one(plan: Plan, bed: Testbed, states: Iterable[State], whole: bool) -> Costs:
+    """Measure one kernel in its states."""
+    costs = Costs(plan)
+    names = [state.name for state in states]
     with guest(bed) as running:
-        costs.samples[VANILLA.name] = _all_kinds(running)
-        costs.scaling[VANILLA.name] = dict(_per_process(running))
-        costs.scaling[VANILLA.name] |= _crowd(running, {VANILLA.name: ()})[VANILLA.name]
-    return costs
-
-
-def _patched(bed: Testbed) -> Costs:
-    """Measure the kernel with the change: each step goes on from the state that the one before has left."""
-    costs = Costs()
-    with guest(bed) as running:
-        # First, while the allocator keeps no memory that was freed.
-        costs.memory = _memory(running)
-        _run(running, "pfcall cleanup")
-        for state in PATCHED:
-            enter(running, state)
-            costs.samples[state.name] = _all_kinds(running)
-            if state.name in ("idle", "tracked"):
-                costs.scaling[state.name] = dict(_per_process(running))
-        costs.scaling["tracked"] |= _names(running)
-        _run(running, "pfcall cleanup")
-        costs.scaling["idle"] |= _names(running)
-        _run(running, "pfcall cleanup")
-        states = {"idle": (), "tracked": (f"pfcall set {_SELF} -",)}
-        for name, found in _crowd(running, states, "pfcall cleanup").items():
-            costs.scaling[name] |= found
+        if whole and VANILLA.name not in names:
+            # First, while the allocator keeps no memory that was freed.
+            costs.memory = _memory(running, plan)
+        for state in states:
+            enter(running, plan, state)
+            costs.samples[state.name] = {kind.name: sample(running, plan, kind) for kind in plan.kind}
+        if whole and plan.growth:
+            costs.scaling = _scaling(running, plan, plan.growth, [one for one in states if one.name in plan.scaled])
     return costs
 
 
@@ -254,99 +191,63 @@ def _run(guest: Guest, command: str) -> str:
     return result.text
 
 
-def enter(guest: Guest, state: State) -> None:
-    """Bring a guest from the state before into a state.
+def enter(guest: Guest, plan: Plan, state: State) -> None:
+    """Bring a guest into a state, whatever state it was in.
 
     Raises:
         GuestError: one of the state's commands fails, or the kernel dies.
     """
+    if plan.reset and state is not VANILLA:
+        guest.run(plan.reset, timeout=_SECONDS)  # It may fail: there may be nothing to take back.
     for command in state.prepare:
         _run(guest, command)
 
 
-def sample(guest: Guest, kind: Kind, *more: int) -> Sample:
+def sample(guest: Guest, plan: Plan, kind: Kind, arguments: str = "") -> Sample:
     """Measure one kind in a guest.
 
     Args:
         guest: from `guest()`.
+        plan: whose program measures.
         kind: what to measure.
-        more: how many VMAs to make, and how many faults to cause, before it.
+        arguments: more words for the program.
 
     Raises:
         GuestError: the program fails in the guest, or the kernel dies.
     """
-    return parse(_run(guest, " ".join(map(str, (_SELF, kind.name, kind.count, *more)))))
+    return parse(_run(guest, f"{plan.program} {kind.name} {kind.count} {arguments}".rstrip()))
 
 
-def _all_kinds(guest: Guest) -> dict[str, Sample]:
-    return {kind.name: sample(guest, kind) for kind in KINDS}
-
-
-def _scaled(guest: Guest, *more: int) -> Iterator[tuple[str, int]]:
-    for kind in KINDS:
-        if kind.name in SCALED:
-            yield kind.name, sample(guest, kind, *more).typical
-
-
-def _per_process(guest: Guest) -> Iterator[tuple[tuple[str, str], dict[int, int]]]:
-    """Yield the costs by the number of VMAs of the process, and by that of its faults so far."""
-    for what, before in (("VMAs", ()), ("faults so far", (0,))):
-        found: dict[str, dict[int, int]] = {name: {} for name in SCALED}
-        for size in SIZES:
-            for name, ticks in _scaled(guest, *before, size):
-                found[name][size] = ticks
-        for name, by_size in found.items():
-            yield (what, name), by_size
-
-
-def _names(guest: Guest) -> dict[tuple[str, str], dict[int, int]]:
-    """Return the costs by the number of other names that are tracked."""
-    found: dict[tuple[str, str], dict[int, int]] = {("tracked names", name): {} for name in SCALED}
-    for size in SIZES:
-        _run(guest, f"cost track {size}")
-        for name, ticks in _scaled(guest):
-            found["tracked names", name][size] = ticks
+def _scaling(guest: Guest, plan: Plan, growth: Growth, states: list[State]) -> dict[str, Curves]:
+    """Return the typical costs by the number of something: each number in each state."""
+    found: dict[str, Curves] = {state.name: {} for state in states}
+    kinds = [kind for kind in plan.kind if kind.name in growth.kinds]
+    for one in growth.with_:
+        there = 0
+        for size in growth.sizes:
+            words = {"size": size, "more": size - there}
+            there = size
+            if one.before:
+                _run(guest, one.before.format(**words))
+            for state in states:
+                if state.name not in one.states:
+                    continue
+                enter(guest, plan, state)
+                if one.inside:
+                    _run(guest, one.inside.format(**words))
+                for kind in kinds:
+                    ticks = sample(guest, plan, kind, one.arguments.format(**words)).typical
+                    found[state.name].setdefault((one.what, kind.name), {})[size] = ticks
     return found
 
 
-def _crowd(
-    guest: Guest, states: Mapping[str, tuple[str, ...]], leave: str = ""
-) -> dict[str, dict[tuple[str, str], dict[int, int]]]:
-    """Return the costs by the number of processes on the machine, in states that are entered and left each time."""
-    found: dict[str, dict[tuple[str, str], dict[int, int]]] = {
-        state: {("processes", name): {} for name in SCALED} for state in states
-    }
-    there = 0
-    for size in SIZES:
-        _run(guest, f"cost crowd {size - there}")
-        there = size
-        for state, commands in states.items():
-            for command in commands:
-                _run(guest, command)
-            for name, ticks in _scaled(guest):
-                found[state]["processes", name][size] = ticks
-            if commands and leave:
-                _run(guest, leave)
-    return found
-
-
-def _memory(guest: Guest) -> dict[str, float]:
-    """Return what names and counters take from the kernel's allocator, in bytes."""
-
-    def taken(command: str, count: int) -> float:
+def _memory(guest: Guest, plan: Plan) -> dict[str, float]:
+    """Return what things take from the kernel's allocator, in bytes."""
+    found = {}
+    for one in plan.memory:
+        for command in one.prepare:
+            _run(guest, command)
         before = slab_bytes(_run(guest, "cat /proc/slabinfo"))
-        _run(guest, command)
-        return (slab_bytes(_run(guest, "cat /proc/slabinfo")) - before) / count
-
-    names = taken(f"{_SELF} track {_NAMES}", _NAMES)
-    # Counters stay until the next run, so neither reuses what the other has given back.
-    for name in (_SELF, _SPARSE):
-        _run(guest, f"pfcall set {name} -")
-    _run(guest, f"cp {_SELF} {_SPARSE}")
-    dense = taken(f"{_SELF} first 1 0 {_PAGES}", _PAGES)
-    sparse = taken(f"./{_SPARSE} sparse {_CHUNKS}", _CHUNKS)
-    return {
-        "a tracked name": names,
-        f"a page with faults, {_PAGES:,} of them side by side": dense,
-        f"a page with faults, {_CHUNKS} of them 4 MB apart": sparse,
-    }
+        _run(guest, one.command)
+        found[one.what] = (slab_bytes(_run(guest, "cat /proc/slabinfo")) - before) / one.count
+    return found

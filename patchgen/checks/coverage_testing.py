@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from patchgen import pipeline
 from patchgen.checks import coverage
 from patchgen.checks.coverage import Coverage
-from patchgen.checks.coverage_runs import RUNS
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.handling import OURS, Handling
 from patchgen.kernel import build as kernel
-from patchgen.scenarios import SCENARIOS, Scenario
-from patchgen.testing import runner
+from patchgen.testing import runner, suite
+from patchgen.testing.lab import Scenario
 from patchgen.testing.runner import Outcome
 
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
         SubmissionError: it does not apply or build, or adds no code that is compiled with counters.
         MachineError: a tool is missing, or gcov cannot read what the kernel counted.
     """
-    chosen = [one for one in (*SCENARIOS, *RUNS) if only in one.name]
+    tests = suite.load(project.assignment, project.series.parameters)
+    chosen = [one for one in (*tests.scenarios, *tests.coverage_runs) if only in one.name]
     if not chosen:
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
     origin = project.source()
@@ -74,8 +74,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
         with lock:
             collected[scenario.name] = data
 
-    prefix = str(project.series.parameters["log_prefix"])
-    outcomes = runner.run_all(chosen, bed, prefix, workers, after)
+    outcomes = runner.run_all(chosen, bed, tests, workers, after)
     with project.cache.scratch("coverage") as scratch:
         counter = coverage.Counter(built.image.parent, added, scratch, how.sandbox)
         for one in chosen:

@@ -61,7 +61,7 @@ def find(patch: PatchFile) -> Iterator[Finding]:
     for file in patch.files:
         if _JUNK.search(file.path) and file.added:
             message = f"{file.path}: a file that a compiler or an editor leaves behind"
-            yield Finding("leftover-file", Severity.WARNING, message, patch.name, "", ("6-4",))
+            yield Finding("residue-file", Severity.WARNING, message, patch.name)
         if PurePosixPath(file.path).suffix in _SOURCES:
             yield from _in_file(patch.name, file)
 
@@ -74,9 +74,9 @@ def _in_file(name: str, file: PatchedFile) -> Iterator[Finding]:
         yield from _commented_out(name, file.path, lines)
 
 
-def _found(check: str, severity: Severity, what: str, place: tuple[str, str, Line], demand: str) -> Finding:
+def _found(check: str, severity: Severity, what: str, place: tuple[str, str, Line]) -> Finding:
     name, path, line = place
-    return Finding(check, severity, f"{path}:{line.number}: {what}", name, f"+{line.text}", (demand,))
+    return Finding(check, severity, f"{path}:{line.number}: {what}", name, f"+{line.text}")
 
 
 def _prints(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
@@ -86,27 +86,27 @@ def _prints(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
             place = (name, path, line)
             if match["quiet"]:
                 what = f"{match['quiet']}() is no message about an error"
-                yield _found("leftover-print", Severity.ERROR, what, place, "3-5")
+                yield _found("residue-print", Severity.ERROR, what, place)
                 break  # one for a line
             # The level may stand on the next line; what is neither level nor text is a macro that nobody knows here.
             more = lines[number + 1].code if match.end() >= end and number + 1 < len(lines) else ""
             level = _LEVEL.match(more) if more else _LEVEL.match(line.code, match.end())
             if level and level["text"]:
                 what = f"{match['raw']}() without a level: errors have KERN_ERR, and nothing else is printed"
-                yield _found("leftover-print", Severity.ERROR, what, place, "2.6-4")
+                yield _found("residue-level", Severity.ERROR, what, place)
                 break
             elif level and level["level"] not in _GRAVE:
                 what = f"{match['raw']}({level['level']}) is no message about an error"
-                yield _found("leftover-print", Severity.ERROR, what, place, "3-5")
+                yield _found("residue-print", Severity.ERROR, what, place)
                 break
 
 
 def _directives(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
     for line in lines:
         if line.added and _SWITCHED_OFF.match(line.code):
-            yield _found("leftover-if", Severity.WARNING, "code that is switched off", (name, path, line), "3-3")
+            yield _found("residue-if", Severity.WARNING, "code that is switched off", (name, path, line))
         elif line.added and _DEBUG.search(line.code):
-            yield _found("leftover-debug", Severity.WARNING, "an aid for debugging", (name, path, line), "3-3")
+            yield _found("residue-debug", Severity.WARNING, "an aid for debugging", (name, path, line))
 
 
 def _commented_out(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ def _commented_out(name: str, path: str, lines: Sequence[Line]) -> Iterator[Find
         text = line.comment.strip()
         if line.added and len(text) <= _CODE_MAX and _CODE.match(text):
             if number != last + 1:
-                yield _found("leftover-code", Severity.WARNING, "code in a comment", (name, path, line), "3-3")
+                yield _found("residue-code", Severity.WARNING, "code in a comment", (name, path, line))
             last = number
 
 

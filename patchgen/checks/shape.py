@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from patchgen.assignment import Assignment, Form
 from patchgen.base import worktree
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
@@ -15,7 +15,6 @@ from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity, Verdict
 from patchgen.submission import apply, pdf
 from patchgen.submission.archive import Submission
-from patchgen.submission.report import MAX_PAGES
 
 if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
@@ -32,7 +31,7 @@ _TEXT_MAX = 1024 * 1024  # bytes; two pages have 18,000
 
 
 def check(
-    submission: Submission, source: Source, cache: Cache, box: Sandbox | None
+    submission: Submission, source: Source, cache: Cache, box: Sandbox | None, assignment: Assignment
 ) -> tuple[Verdict, apply.Applied | None]:
     """Check a submission as far as that goes without building it.
 
@@ -41,6 +40,7 @@ def check(
         source: the base.
         cache: where results are kept.
         box: the sandbox that tools read it in; None for trusted work.
+        assignment: what it is for.
 
     Returns:
         The verdict, and what `git am` made of it (None if it does not apply).
@@ -53,8 +53,8 @@ def check(
     styles, totals = style(submission, source, cache, box)
     findings += [*more, *styles, *prompts(submission)]
     if source.base.submission:
-        findings += report(submission, cache)
-    return Verdict(tuple(findings), facts | said | totals), applied
+        findings += report(submission, assignment.form, cache)
+    return Verdict(tuple(assignment.blame(one) for one in findings), facts | said | totals), applied
 
 
 def sizes(submission: Submission) -> dict[str, str]:
@@ -80,18 +80,17 @@ def application(
     try:
         applied = apply.leniently(source, submission.patches, cache, box)
     except ApplyError as error:
-        demands = ("6-7", "6-2")
-        found = Finding("apply", Severity.ERROR, error.message, evidence=error.evidence, demands=demands)
+        found = Finding("apply", Severity.ERROR, error.message, evidence=error.evidence)
         return [found], {"git am": "does not apply"}, None
     findings = [
-        Finding("whitespace", Severity.WARNING, "git am complains about white space", name, said, ("3-3",))
+        Finding("whitespace", Severity.WARNING, "git am complains about white space", name, said)
         for name, said in applied.complaints.items()
     ]
     how = f"{len(applied.trees)} of {len(submission.patches)} patches apply"
     if applied.leniency:
         how += f", but only with {applied.leniency}"
         message = f"git am applies them only with {applied.leniency}"
-        findings.insert(0, Finding("apply-leniently", Severity.ERROR, message, demands=("6-7", "6-2")))
+        findings.insert(0, Finding("apply-leniently", Severity.ERROR, message))
     return findings, {"git am": how}, applied
 
 
@@ -109,7 +108,7 @@ def style(
     """
     styles = checkpatch.check(submission.patches, worktree.pristine(source, cache), source.tree, cache, box)
     findings = [
-        Finding("checkpatch", _LEVELS[remark.level], _said(remark), one.patch, remark.source, ("3-3",))
+        Finding("checkpatch", _LEVELS[remark.level], _said(remark), one.patch, remark.source)
         for one in styles
         for remark in one.records()
     ]
@@ -128,7 +127,7 @@ def prompts(submission: Submission) -> list[Finding]:
                 added = "".join(line.value for hunk in file for line in hunk if line.is_added)
                 for option in _PROMPT.finditer(added):
                     message = f"{option['name']} has a prompt, for which make stops on a tree that has a .config"
-                    found.append(Finding("prompt", Severity.WARNING, message, patch.name, option[0], ("6-7",)))
+                    found.append(Finding("prompt", Severity.WARNING, message, patch.name, option[0]))
     return found
 
 
@@ -140,41 +139,42 @@ def _said(remark: checkpatch.Remark) -> str:
 def shape(submission: Submission) -> list[Finding]:
     """Return what is wrong with the names of what was handed in."""
     findings = [
-        Finding("name", Severity.WARNING, "the name is not one that git format-patch gives", patch.name, "", ("6-3",))
+        Finding("name", Severity.WARNING, "the name is not one that git format-patch gives", patch.name, "")
         for patch in submission.patches
         if not _NAME.match(PurePosixPath(patch.name).name)
     ]
     findings += [
-        Finding("others", Severity.WARNING, "does not belong in a submission", name, "", ("6-4",))
-        for name in submission.others
+        Finding("others", Severity.WARNING, "does not belong in a submission", name, "") for name in submission.others
     ]
     return findings
 
 
-def report(submission: Submission, cache: Cache) -> list[Finding]:
-    """Return what is wrong with the report: there is none, it cannot be read, or it is too long."""
-    return [replace(found, demands=(("4-1",) if found.where else ("6-5",))) for found in _report(submission, cache)]
+def report(submission: Submission, form: Form, cache: Cache) -> list[Finding]:
+    """Return what is wrong with the report: there is none, it cannot be read, or it is too long.
 
-
-def _report(submission: Submission, cache: Cache) -> list[Finding]:
+    Args:
+        submission: what was handed in.
+        form: what must be; without a report in it, none is looked at.
+        cache: for scratch space.
+    """
+    if form.report is None:
+        return []
     if not submission.reports:
         return [Finding("report", Severity.WARNING, "there is no report, .pdf or .txt")]
     # Beside a PDF, a text is the same report once more, as `patchgen patch` writes it.
     printed = {name: data for name, data in submission.reports.items() if name.endswith(".pdf")}
     chosen = printed or submission.reports
-    return [found for name, data in chosen.items() for found in _one_report(name, data, cache)]
+    return [found for name, data in chosen.items() for found in _one_report(name, data, form.report.pages, cache)]
 
 
-def _one_report(name: str, data: bytes, cache: Cache) -> list[Finding]:
+def _one_report(name: str, data: bytes, most: int, cache: Cache) -> list[Finding]:
     try:
         pages = pdf.pages(data, cache) if name.endswith(".pdf") else text_pages(data)
     except SubmissionError as error:
-        return [Finding("report", Severity.WARNING, error.message, name)]
-    return [_too_long(pages, name)] if pages > MAX_PAGES else []
-
-
-def _too_long(pages: int, name: str) -> Finding:
-    return Finding("report", Severity.WARNING, f"it has {pages} pages, {MAX_PAGES} are allowed", name)
+        return [Finding("report-form", Severity.WARNING, error.message, name)]
+    if pages <= most:
+        return []
+    return [Finding("report-form", Severity.WARNING, f"it has {pages} pages, {most} are allowed", name)]
 
 
 def text_pages(data: bytes) -> int:
@@ -192,11 +192,11 @@ def text_pages(data: bytes) -> int:
     return pages
 
 
-def require_report(submission: Submission, cache: Cache) -> None:
+def require_report(submission: Submission, form: Form, cache: Cache) -> None:
     """Refuse a submission without a report, or with one that is too long or unreadable.
 
     Raises:
         SubmissionError: it has none, or says what is wrong with it.
     """
-    for finding in _report(submission, cache):
+    for finding in report(submission, form, cache):
         raise SubmissionError(f"report: {finding.message}")

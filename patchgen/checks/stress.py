@@ -1,13 +1,7 @@
 """Torture: what a kernel under every debugging option says while everything happens to it at once.
 
-One guest with two CPUs goes through the parts in turn; `qemu/guest/torture.c` and `fuzz.c` say what they do in it:
-
-- *nth*: the n-th allocation of a call, a fault, a fork and an exec fails, for each n;
-- *race*: two CPUs come to the same place at the same instant, and what they count is known;
-- *torture*: tracked programs do all that programs can do, and are tracked, read and cleaned up meanwhile;
-- *injection*: the same while allocations fail at random;
-- *fuzz*: the calls with arguments of every kind;
-- *leaks*: what of it all has not been given back.
+One guest with two CPUs goes through the parts of the assignment's `stress.toml` in turn, each a program of the guest.
+After the last comes the part *leaks*: what of it all has not been given back.
 
 Everything wrong becomes a finding: what the programs found, any complaint of the kernel's (lockdep, RCU, slub,
 kmemleak, a stall), a dead kernel, memory that is not back.
@@ -23,7 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from patchgen import progress
+from pydantic import Field, model_validator
+
+from patchgen import data, progress
+from patchgen.assignment import STRESS, Assignment
+from patchgen.data import Model
 from patchgen.errors import GuestError, UsageError
 from patchgen.findings import Finding, Severity, Verdict
 from patchgen.guest import kernel_log
@@ -32,18 +30,15 @@ from patchgen.guest.session import Guest
 from patchgen.guest.testbed import Testbed
 
 CONFIG = "debug"
-INJECTED_PERCENT = 3
 _MEMORY = 512  # MiB: slub's guards and kmemleak's records take their part.
 _POLL_SECONDS = 0.5
 _ANSWER_SECONDS = 60.0  # for a guest at work to answer a poll
 _GRACE_SECONDS = 120.0  # for a part to end by itself once it was told to
-_NTH_SECONDS = 60.0
-_CALLS_PER_SECOND = 300.0  # the least that fuzzing is given time for
 _SCAN_AGE = 6  # s: kmemleak reports nothing younger than 5
 _LEAKED = 8  # objects more of one caller: the kernel itself leaves a few
 _SHOWN = 40  # lines of evidence
 
-_OUTPUT, _STATUS, _STOP = "/tmp/.output", "/tmp/.status", "/tmp/torture.stop"  # noqa: S108 - in the guest
+_OUTPUT, _STATUS = "/tmp/.output", "/tmp/.status"  # noqa: S108 - in the guest
 # Since 5.14 it is in debugfs, with a backtrace below each line.
 _DUMP_SLABS = (
     "cd /sys/kernel/slab; for c in kmalloc-*; do"
@@ -57,6 +52,57 @@ _NUMBER = re.compile(r"^([a-z_]+(?:-\d+)?) (\d+(?: [0-9a-f]{8})?)$")
 # What linux-4.15 without any patch says as well when allocations are made to fail. In a page fault it takes memory to
 # be out and kills the process that asked; and it loses count of the memory that it has committed.
 _INJECTED = re.compile(r"^Out of memory: Kill|^WARNING: .*/mm/util\.c:\d+ __vm_enough_memory")
+
+
+class Step(Model):
+    """A part of the torture, as the assignment has it.
+
+    Attributes:
+        name: of the part.
+        command: in the guest, with {prefix}, {seed}, {workers}, {calls}, {seconds} and {limit} filled in.
+        seconds: how long it is meant to take; 0 where another key says so.
+        share: of the seconds that were asked for, how many it is meant to take; 0 for none.
+        calls_per_second: the least that it is given time for, where it makes the calls that were asked for; 0 for none.
+        stops: it goes on until it is told to stop.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    command: str
+    seconds: float = Field(default=0, ge=0)
+    share: float = Field(default=0, ge=0)
+    calls_per_second: float = Field(default=0, ge=0)
+    stops: bool = False
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> Step:
+        if sum(bool(one) for one in (self.seconds, self.share, self.calls_per_second)) != 1:
+            raise ValueError(f"{self.name}: one of seconds, share and calls_per_second says how long it takes")
+        return self
+
+
+class Steps(Model):
+    """What an assignment's torture consists of (stress.toml).
+
+    Attributes:
+        stop: the file that tells a part to stop.
+        cleanup: the command that gives back what the parts have left; "" for none.
+        part: the parts, in order.
+    """
+
+    stop: str = "/tmp/stress.stop"  # noqa: S108 - in the guest
+    cleanup: str = ""
+    part: tuple[Step, ...] = Field(min_length=1)
+
+
+def load(assignment: Assignment) -> Steps:
+    """Read the parts.
+
+    Raises:
+        UsageError: the assignment has none, or its data is wrong; says where.
+    """
+    if not assignment.has(STRESS):
+        raise UsageError(f"the assignment {assignment.name} has no stress test", hint=f"it has no {STRESS}")
+    return data.load(assignment.directory / STRESS, Steps, UsageError)
 
 
 @dataclass(frozen=True)
@@ -99,6 +145,7 @@ class Part:
 class _Course:
     """A run of the parts: where it is, and what has come of it."""
 
+    steps: Steps
     prefix: str
     plan: Plan
     facts: dict[str, str] = field(default_factory=dict)
@@ -119,7 +166,7 @@ class Console(Protocol):
 
 
 def _wrong(part: str, message: str, evidence: str = "") -> Finding:
-    return Finding("torture", Severity.ERROR, message, part, evidence)
+    return Finding(f"stress-{part}", Severity.ERROR, message, part, evidence)
 
 
 def machine(described: Machine) -> Machine:
@@ -128,11 +175,12 @@ def machine(described: Machine) -> Machine:
     return dataclasses.replace(described, memory=_MEMORY, accelerator=accelerator)
 
 
-def run(testbed: Testbed, prefix: str, plan: Plan) -> Verdict:
+def run(testbed: Testbed, steps: Steps, prefix: str, plan: Plan) -> Verdict:
     """Torture a kernel.
 
     Args:
         testbed: of a kernel of the configuration CONFIG.
+        steps: the parts.
         prefix: what the log line of each failed call begins with.
         plan: how long, and the seed.
 
@@ -144,7 +192,7 @@ def run(testbed: Testbed, prefix: str, plan: Plan) -> Verdict:
         MachineError: the machine failed.
     """
     bed = dataclasses.replace(testbed, machine=machine(testbed.machine))
-    course = _Course(prefix, plan)
+    course = _Course(steps, prefix, plan)
     course.facts |= {"seed": str(plan.seed), "cpus": str(bed.machine.cpus), "accelerator": bed.machine.accelerator}
     begin = time.monotonic()
     try:
@@ -165,10 +213,9 @@ def _through(guest: Guest, course: _Course) -> None:
     """Run the parts until one of them shows that the kernel is wrong."""
     guest.run(_WARM_UP, timeout=_ANSWER_SECONDS)
     before = _slabs(guest)
-    for part, command, seconds in _parts(course):
-        course.part = part
-        stop_after = seconds if command.startswith("torture run") else None
-        done = _run(guest, part, command, stop_after, seconds + _GRACE_SECONDS)
+    for step, command, seconds in _parts(course):
+        part = course.part = step.name
+        done = _run(guest, part, command, _Limits(course.steps.stop, seconds if step.stops else None, seconds))
         course.facts |= {f"{part} {key}": value for key, value in done.numbers.items()}
         course.facts[f"{part} seconds"] = f"{done.seconds:.1f}"
         course.findings += judge(guest, done)
@@ -178,20 +225,40 @@ def _through(guest: Guest, course: _Course) -> None:
     _check_leaks(guest, course, before)
 
 
-def _parts(course: _Course) -> Iterator[tuple[str, str, float]]:
-    """Yield each part's name, its command in the guest, and the seconds that it is meant to take."""
-    plan, prefix = course.plan, shlex.quote(course.prefix)
-    torture = f"torture run {prefix} {plan.seed} {plan.seconds + _GRACE_SECONDS:g} {plan.workers}"
-    if plan.seconds:
-        yield "nth", f"torture nth {prefix}", _NTH_SECONDS
-        yield "race", f"torture race {prefix} {plan.seconds / 3:g}", plan.seconds / 3
-        yield "torture", f"{torture} 0", plan.seconds * 2 / 3
-        yield "injection", f"{torture} {INJECTED_PERCENT}", plan.seconds / 3
-    if plan.calls:
-        yield "fuzz", f"fuzz {prefix} {plan.seed} {plan.calls}", plan.calls / _CALLS_PER_SECOND
+@dataclass(frozen=True)
+class _Limits:
+    """When a part ends.
+
+    Attributes:
+        stop: the file that tells it to stop.
+        stop_after: seconds after which it is told to; None if it ends by itself.
+        meant: seconds that it is meant to take.
+    """
+
+    stop: str
+    stop_after: float | None
+    meant: float
 
 
-def _run(guest: Guest, name: str, command: str, stop_after: float | None, limit: float) -> Part:
+def _parts(course: _Course) -> Iterator[tuple[Step, str, float]]:
+    """Yield each part with its command in the guest, and the seconds that it is meant to take."""
+    plan = course.plan
+    for step in course.steps.part:
+        if not (plan.calls if step.calls_per_second else plan.seconds):
+            continue
+        seconds = step.seconds or step.share * plan.seconds or plan.calls / step.calls_per_second
+        words = {
+            "prefix": shlex.quote(course.prefix),
+            "seed": plan.seed,
+            "workers": plan.workers,
+            "calls": plan.calls,
+            "seconds": f"{seconds:g}",
+            "limit": f"{plan.seconds + _GRACE_SECONDS:g}",
+        }
+        yield step, step.command.format(**words), seconds
+
+
+def _run(guest: Guest, name: str, command: str, limits: _Limits) -> Part:
     """Run a program to its end, or until the kernel says that something is wrong.
 
     It runs in the background: the log of a command in the foreground is passed on to the host line by line, which
@@ -200,7 +267,8 @@ def _run(guest: Guest, name: str, command: str, stop_after: float | None, limit:
     Raises:
         GuestError: the kernel died or hangs, or the program does not end.
     """
-    begin = time.monotonic()
+    begin, stop_after = time.monotonic(), limits.stop_after
+    limit = limits.meant + _GRACE_SECONDS
     guest.run(f"rm -f {_STATUS}; ({command}; echo $? >{_STATUS}.new; mv {_STATUS}.new {_STATUS}) >{_OUTPUT} 2>&1 &")
     with progress.step(f"torture: {name}", stop_after) as step:
         while True:
@@ -214,7 +282,7 @@ def _run(guest: Guest, name: str, command: str, stop_after: float | None, limit:
                 time.sleep(_POLL_SECONDS)  # for the rest of what it has to say
                 break
             if stop_after and elapsed > stop_after:
-                guest.run(f"touch {_STOP}", timeout=_ANSWER_SECONDS)
+                guest.run(f"touch {limits.stop}", timeout=_ANSWER_SECONDS)
             if elapsed > limit:
                 blocked = guest.run("echo w >/proc/sysrq-trigger", timeout=_ANSWER_SECONDS)
                 shown = "\n".join(line.text for line in blocked.log)
@@ -229,7 +297,7 @@ def _run(guest: Guest, name: str, command: str, stop_after: float | None, limit:
 
 
 def parse(name: str, output: str, seconds: float) -> Part:
-    """Read what torture.c and fuzz.c print."""
+    """Read what the parts' programs print: "NAME NUMBER", "FAIL WHAT", and "kmsg LEVEL LINE" of the kernel's log."""
     numbers, failures, said = {}, [], []
     for line in output.splitlines():
         key, _, rest = line.partition(" ")
@@ -295,7 +363,7 @@ def _check_leaks(guest: Guest, course: _Course, before: dict[tuple[str, str], in
     """Let RCU free what it has to, and see what is still there that was not at the beginning."""
     begin = time.monotonic()
     with progress.step("torture: leaks"):
-        guest.run(f"pfcall cleanup; sleep {_SCAN_AGE}", timeout=_ANSWER_SECONDS)
+        guest.run(f"{course.steps.cleanup or 'true'}; sleep {_SCAN_AGE}", timeout=_ANSWER_SECONDS)
         after = _slabs(guest)
         scan = f"echo scan >{_KMEMLEAK} && echo scan >{_KMEMLEAK} && cat {_KMEMLEAK}"
         result = guest.run(scan, timeout=_ANSWER_SECONDS)

@@ -18,6 +18,7 @@ from patchgen.cli import (
     coverage_commands,
     host_commands,
     kernel_commands,
+    mutants_command,
     series_commands,
     static_commands,
     test_command,
@@ -62,6 +63,7 @@ static_commands.register(app)
 test_command.register(app)
 torture_commands.register(app)
 bench_command.register(app)
+mutants_command.register(app)
 verify_command.register(app)
 
 

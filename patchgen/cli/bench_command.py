@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from patchgen.checks.cost import Costs, Sample
     from patchgen.checks.cost_bars import Judged
+    from patchgen.checks.cost_plan import Plan
 
     Instead = dict[str, dict[str, Sample]]
 
@@ -31,18 +32,18 @@ def bench(target: UnderTest, json: common.Json = False) -> None:
     Compare them with the vanilla kernel's, and check the limits.
     """
     from patchgen import progress
-    from patchgen.checks import cost, cost_bars, cost_instead
-    from patchgen.testing import results
+    from patchgen.checks import cost, cost_bars, cost_plan, kept_costs
 
     project = target.project()
-    base = UnderTest(vanilla=True)
+    plan = cost_plan.load(project.assignment)
+    base = UnderTest(vanilla=True, assignment=target.assignment)
     vanilla, patched = base.testbed(project), target.testbed(project)
-    traced = base.testbed(project, cost_instead.CONFIG)
+    traced = base.testbed(project, plan.instead.config) if plan.instead else None
     with progress.step("counting instructions"):
-        costs = cost.measure(vanilla, patched)
-        instead = cost_instead.measure(traced)
+        costs = cost.measure(plan, vanilla, patched)
+        instead = cost.measure_instead(plan, traced) if traced else {}
     judged = cost_bars.judge(costs)
-    results.keep_costs(judged, vanilla, patched, project.cache)
+    kept_costs.keep(judged, project.assignment, vanilla, patched, project.cache)
     if json:
         common.emit({**_as_dict(costs, judged, str(vanilla.kernel), str(patched.kernel)), "instead": _samples(instead)})
     else:
@@ -77,46 +78,48 @@ def _show(costs: Costs, judged: list[Judged], instead: Instead) -> None:
     from rich.console import Console
 
     console = Console(width=110, highlight=False)
-    for table in (_costs(costs), _instead(instead), _scaling(costs), _memory(costs), _bars(judged)):
+    own = [_instead(costs.plan, instead)] if instead else []
+    for table in (_costs(costs), *own, _scaling(costs), _memory(costs), _bars(judged)):
         console.print(table)
 
 
 def _costs(costs: Costs) -> Table:
     from rich.table import Table
 
-    from patchgen.checks import cost
+    from patchgen.checks.cost_plan import VANILLA
 
+    plan = costs.plan
     table = Table(
         "",
-        cost.VANILLA.title,
-        *(state.title for state in cost.PATCHED),
+        VANILLA.title,
+        *(state.title for state in plan.state),
         title="Instructions, and how many more than vanilla",
     )
     for column in table.columns[1:]:
         column.justify = "right"
     last = ""
-    for kind in cost.KINDS:
+    for kind in plan.kind:
         if last and kind.group != last:
             table.add_section()
         last = kind.group
-        more = (f"{costs.added(state.name, kind.name):+,}" for state in cost.PATCHED)
-        table.add_row(kind.title, f"{costs.samples[cost.VANILLA.name][kind.name].typical:,}", *more)
+        more = (f"{costs.added(state.name, kind.name):+,}" for state in plan.state)
+        table.add_row(kind.title, f"{costs.samples[VANILLA.name][kind.name].typical:,}", *more)
     return table
 
 
-def _instead(instead: Instead) -> Table:
+def _instead(plan: Plan, instead: Instead) -> Table:
     from rich.table import Table
 
-    from patchgen.checks import cost_instead
-
-    off = instead[cost_instead.OFF.name]
-    table = Table("", cost_instead.OFF.title, *(state.title for state in cost_instead.ON))
+    assert plan.instead is not None, "it was measured"
+    none, *others = plan.instead.states
+    off = instead[none.name]
+    table = Table("", none.title, *(state.title for state in others))
     table.title = "What the kernel has of its own: instructions, and how many more than with nothing traced"
     for column in table.columns[1:]:
         column.justify = "right"
-    for kind in cost_instead.KINDS:
+    for kind in plan.instead_kinds:
         plain = off[kind.name].typical
-        more = (f"{instead[state.name][kind.name].typical - plain:+,}" for state in cost_instead.ON)
+        more = (f"{instead[state.name][kind.name].typical - plain:+,}" for state in others)
         table.add_row(kind.title, f"{plain:,}", *more)
     return table
 
@@ -124,18 +127,17 @@ def _instead(instead: Instead) -> Table:
 def _scaling(costs: Costs) -> Table:
     from rich.table import Table
 
-    from patchgen.checks import cost
-
-    sizes = [f"{size:,}" for size in cost.SIZES]
+    plan = costs.plan
+    sizes = [f"{size:,}" for size in plan.growth.sizes] if plan.growth else []
     table = Table("number of", "fault", "", *sizes, title="Instructions, by how many there are of something")
     for column in table.columns[3:]:
         column.justify = "right"
-    kinds = {kind.name: kind.title for kind in cost.KINDS}
-    for what, kind in costs.scaling["tracked"]:
-        for state in ("vanilla", "idle", "tracked"):
+    kinds = {kind.name: kind.title for kind in plan.kind}
+    for what, kind in costs.scaling.get(plan.shown[-1], {}):
+        for state in plan.scaled:
             by_size = costs.scaling[state].get((what, kind))
             if by_size:
-                table.add_row(what, kinds[kind], cost.title(state), *(f"{ticks:,}" for ticks in by_size.values()))
+                table.add_row(what, kinds[kind], plan.title(state), *(f"{ticks:,}" for ticks in by_size.values()))
         table.add_section()
     return table
 

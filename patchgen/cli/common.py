@@ -45,9 +45,11 @@ AllowBuildChanges = Annotated[
     bool,
     typer.Option("--allow-build-changes", help="Build the submission although it changes the build: you have looked."),
 ]
-SeriesName = Annotated[
+Assignment = Annotated[
     str | None,
-    typer.Option("--series", metavar="NAME|DIR", help="Make this series; default: pf_stat, or patchgen.toml's."),
+    typer.Option(
+        "--assignment", metavar="NAME|DIR", help="Work on this assignment; default: ASSIGNMENT's, or the first."
+    ),
 ]
 Base = Annotated[
     str | None, typer.Option("--base", metavar="NAME", help="Work on this kernel; default: linux-4.15, or BASE.")
@@ -74,6 +76,9 @@ RENAMED = {
     "--out": "--output",
     "--workers": "--jobs",
     "-n": "-j, or --workers of torture",
+    "--series": "--assignment",
+    "--sentence": "--requirement",
+    "-s": "-r",
     "--submission": "an argument: patchgen boot PATH, patchgen run PATH -- 'COMMAND' …",
 }
 
@@ -83,14 +88,15 @@ def jobs(what: str) -> Any:
     return typer.Option("--jobs", "-j", metavar="N", min=1, help=what)
 
 
-def load_settings(base: str | None = None) -> settings.Settings:
-    """Return the settings of the current directory, with the base that the command line names.
+def load_settings(base: str | None = None, assignment: str | None = None) -> settings.Settings:
+    """Return the settings of the current directory, with the base and the assignment that the command line names.
 
     Raises:
         UsageError: patchgen.toml or a variable of the environment is wrong.
     """
     found = settings.load(Path.cwd())
-    return found.model_copy(update={"base": base}) if base else found
+    named = {"base": base, "assignment": assignment}
+    return found.model_copy(update={name: value for name, value in named.items() if value})
 
 
 def choose(found: settings.Settings, or_port: bool) -> tuple[settings.Settings, str]:
@@ -115,8 +121,12 @@ def choose(found: settings.Settings, or_port: bool) -> tuple[settings.Settings, 
 
 
 def output_of(project: Project) -> Path:
-    """Return where the results of a project go: those of a base that nothing is handed in for keep out of the way."""
-    return OUTPUT if project.base.submission else OUTPUT / project.base.name
+    """Return where the results of a project go.
+
+    Those of another assignment than the default one, and of a base that nothing is handed in for, keep out of the way.
+    """
+    own = OUTPUT if project.assignment.is_default else OUTPUT / project.assignment.name
+    return own if project.base.submission else own / project.base.name
 
 
 def parse_set(pairs: list[str] | None) -> dict[str, str]:

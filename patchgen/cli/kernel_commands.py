@@ -51,7 +51,7 @@ def build(
 def boot(target: UnderTest) -> None:
     """Boot the kernel under test and open a shell in it.
 
-    The programs ./test and ./fork are there. Ctrl-] ends the guest.
+    The assignment's programs are there. Ctrl-] ends the guest.
     """
     import sys
 
@@ -59,8 +59,10 @@ def boot(target: UnderTest) -> None:
 
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
-    with target.testbed(target.project()).ready() as guest:
-        progress.note("Type exit, or Ctrl-], to end. Try: ./test -o set_param -p fork")
+    project = target.project()
+    with target.testbed(project).ready() as guest:
+        first = project.assignment.guest.try_first
+        progress.note("Type exit, or Ctrl-], to end." + (f" Try: {first}" if first else ""))
         guest.interact()
 
 

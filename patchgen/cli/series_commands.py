@@ -27,14 +27,14 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def source(base: common.Base = None, json: common.Json = False) -> None:
+def source(base: common.Base = None, assignment: common.Assignment = None, json: common.Json = False) -> None:
     """Get linux-4.15, or another base, into the cache.
 
     Print where it came from.
     """
     from patchgen import pipeline
 
-    project = pipeline.open_project(common.load_settings(base), {})
+    project = pipeline.open_project(common.load_settings(base, assignment), {})
     found = project.source()
     if json:
         common.emit(
@@ -58,7 +58,7 @@ def source(base: common.Base = None, json: common.Json = False) -> None:
 
 def patch(
     set_: common.Set = None,
-    series: common.SeriesName = None,
+    assignment: common.Assignment = None,
     base: common.Base = None,
     output: common.OutputDirectory = None,
     or_port: common.OrPort = False,
@@ -66,26 +66,28 @@ def patch(
 ) -> None:
     """Generate the patch series.
 
-    Write DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.* and DIR/patch.tar.gz. A port that
-    stands in for linux-4.15 (--or-port) is also checked.
+    Write DIR/patch/*.patch and, for a base of submissions, the report and the archive. A port that stands in for
+    linux-4.15 (--or-port) is also checked.
     """
     from patchgen import pipeline
+    from patchgen.checks import measured
 
-    settings, port = common.choose(common.load_settings(base), or_port)
-    project = pipeline.open_project(settings, common.parse_set(set_), series)
+    settings, port = common.choose(common.load_settings(base, assignment), or_port)
+    project = pipeline.open_project(settings, common.parse_set(set_))
     output = output or common.output_of(project)
     if port and not json:
         typer.echo(port)
-    made = pipeline.generate(project)
-    packed = pipeline.pack(made.files, project.settings) if made.report else None
-    pipeline.write(made, packed, output)
+    made = pipeline.generate(project, measured.known)
+    packed = pipeline.pack(made.files, project) if project.base.submission else None
+    archive = output / project.assignment.form.archive
+    pipeline.write(made, packed, archive)
     if made.report:
         _warn_of(made.report)
     checked = _check_port(project, made.origin, output / "patch") if port else None
     if json:
-        common.emit({**_as_dict(made, packed, output), "port": port, "check": checked.as_dict() if checked else None})
+        common.emit({**_as_dict(made, packed, archive), "port": port, "check": checked.as_dict() if checked else None})
     else:
-        _show_made(made, packed, output)
+        _show_made(made, packed, archive)
         if checked:
             _show(output / "patch", checked)
             typer.echo(port)
@@ -98,7 +100,9 @@ def _check_port(project: Project, origin: Source, directory: Path) -> Verdict:
     from patchgen.checks import shape as checking
     from patchgen.submission import archive as submissions
 
-    return checking.check(submissions.load(directory, project.cache, None), origin, project.cache, None)[0]
+    return checking.check(
+        submissions.load(directory, project.cache, None), origin, project.cache, None, project.assignment
+    )[0]
 
 
 def _rows(made: Generated) -> list[dict[str, Any]]:
@@ -109,33 +113,29 @@ def _rows(made: Generated) -> list[dict[str, Any]]:
     ]
 
 
-def _as_dict(made: Generated, packed: Bundle | None, output: Path) -> dict[str, Any]:
+def _as_dict(made: Generated, packed: Bundle | None, archive: Path) -> dict[str, Any]:
     """Return what was made, for a program."""
-    from patchgen import pipeline
-
     return {
         "patches": _rows(made),
         "tree": made.composed.tree,
-        "directory": str(output / "patch"),
-        "archive": str(output / pipeline.ARCHIVE) if packed else None,
+        "directory": str(archive.parent / "patch"),
+        "archive": str(archive) if packed else None,
         "tar_sha256": packed.digest if packed else None,
         "placeholders": list(made.report.placeholders) if made.report else [],
     }
 
 
-def _show_made(made: Generated, packed: Bundle | None, output: Path) -> None:
+def _show_made(made: Generated, packed: Bundle | None, archive: Path) -> None:
     """Print what was made, for people."""
-    from patchgen import pipeline
-
     rows = _rows(made)
     for row in rows:
         typer.echo(f"{row['name']}  {row['files']} files, +{row['added']} -{row['removed']}")
     added, removed = sum(row["added"] for row in rows), sum(row["removed"] for row in rows)
     typer.echo(f"{len(rows)} patches, +{added} -{removed}; all apply to {made.origin.base.title} with git am")
     if packed:
-        typer.echo(f"{output / pipeline.ARCHIVE} (tar sha256 {packed.digest})")
+        typer.echo(f"{archive} (tar sha256 {packed.digest})")
     else:
-        typer.echo(f"{output / 'patch'}: not packed, submissions are made on {DEFAULT}")
+        typer.echo(f"{archive.parent / 'patch'}: not packed, submissions are made on {DEFAULT}")
 
 
 def _warn_of(report: Report) -> None:
@@ -153,11 +153,12 @@ def check(
         Path | None,
         typer.Argument(
             metavar="PATH",
-            help="The submission: patch.tar.gz or a directory. Default: what `patchgen patch` wrote for this base.",
+            help="The submission: an archive or a directory. Default: what `patchgen patch` wrote for this base.",
         ),
     ] = None,
     trust: common.Trust = False,
     base: common.Base = None,
+    assignment: common.Assignment = None,
     or_port: common.OrPort = False,
     json: common.Json = False,
 ) -> None:
@@ -169,15 +170,15 @@ def check(
     from patchgen.checks import shape as checking
     from patchgen.submission import archive as submissions
 
-    settings, port = common.choose(common.load_settings(base), or_port)
+    settings, port = common.choose(common.load_settings(base, assignment), or_port)
     if port:
         progress.note(port)
     project = pipeline.open_project(settings, {})
     output = common.output_of(project)
-    default = output / (pipeline.ARCHIVE if project.base.submission else "patch")
+    default = output / (project.assignment.form.archive if project.base.submission else "patch")
     box = UnderTest(submission=submission, trust=trust).handling().sandbox
     given = submissions.load(submission or default, project.cache, box)
-    verdict, _ = checking.check(given, project.source(), project.cache, box)
+    verdict, _ = checking.check(given, project.source(), project.cache, box, project.assignment)
     if json:
         common.emit({"submission": str(given.origin), **verdict.as_dict()})
     else:
@@ -206,9 +207,10 @@ def bundle(
     ] = None,
     output: common.OutputFile = None,
     base: common.Base = None,
+    assignment: common.Assignment = None,
     json: common.Json = False,
 ) -> None:
-    """Pack patches and a report as patch.tar.gz.
+    """Pack patches and a report as the archive that is handed in.
 
     The patches must apply.
     """
@@ -217,14 +219,14 @@ def bundle(
     from patchgen.checks import shape as checking
     from patchgen.submission import archive as submissions
 
-    project = pipeline.open_project(common.load_settings(base), {})
+    project = pipeline.open_project(common.load_settings(base, assignment), {})
     pipeline.require_submission(project.base)
-    given = submissions.load(directory or common.OUTPUT / "patch", project.cache, None)
+    given = submissions.load(directory or common.output_of(project) / "patch", project.cache, None)
     pipeline.verify(given.patches, project.source(), project.cache)
-    checking.require_report(given, project.cache)
+    checking.require_report(given, project.assignment.form, project.cache)
     files = {one.name: one.data for one in given.patches} | given.reports
-    packed = pipeline.pack(files, project.settings)
-    target = output or common.OUTPUT / pipeline.ARCHIVE
+    packed = pipeline.pack(files, project)
+    target = output or common.output_of(project) / project.assignment.form.archive
     write_bytes(target, packed.data)
     if json:
         common.emit({"archive": str(target), "members": list(packed.names), "tar_sha256": packed.digest})

@@ -1,4 +1,4 @@
-"""The command `test`: scenarios, their outcomes, and the table of sentences that they stand for."""
+"""The command `test`: scenarios, their outcomes, and the table of requirements that they stand for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from patchgen.errors import BaseError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from patchgen.pipeline import Project
-    from patchgen.scenarios import Scenario
+    from patchgen.testing.lab import Scenario
     from patchgen.testing.results import Row
     from patchgen.testing.runner import Outcome
+    from patchgen.testing.suite import Suite
 
 
 def register(app: typer.Typer) -> None:
@@ -26,17 +27,17 @@ def register(app: typer.Typer) -> None:
 def run_scenarios(
     target: UnderTest,
     only: common.Only = "",
-    sentences: Annotated[
+    requirements: Annotated[
         list[str] | None,
         typer.Option(
-            "--sentence",
-            "-s",
+            "--requirement",
+            "-r",
             metavar="ID",
-            help="Run only scenarios for this sentence, 2.2-5 or S9, or section, 2.2 or 2. You can repeat this option.",
+            help="Run only scenarios for this requirement, or for this section of them. You can repeat this option.",
         ),
     ] = None,
     list_: Annotated[
-        bool, typer.Option("--list", help="Print each sentence, its scenarios and the last results; run nothing.")
+        bool, typer.Option("--list", help="Print each requirement, its scenarios and the last results; run nothing.")
     ] = False,
     jobs: Annotated[int | None, common.jobs("Run so many guests at a time.")] = None,
     junit: common.Junit = None,
@@ -48,21 +49,23 @@ def run_scenarios(
     Each has a freshly booted guest of its own.
     """
     from patchgen import pipeline, progress
-    from patchgen.testing import results, runner
+    from patchgen.testing import results, runner, suite
 
-    chosen = _chosen(only, sentences or [])
-    settings, port = common.choose(common.load_settings(target.base), or_port)
+    settings = common.load_settings(target.base, target.assignment)
+    project = pipeline.open_project(settings, common.parse_set(target.set_))
+    tests = suite.load(project.assignment, project.series.parameters)
+    chosen = _chosen(tests, only, requirements or [])
+    settings, port = common.choose(settings, or_port)
     if port:
         progress.note(port)
-    project = pipeline.open_project(settings, common.parse_set(target.set_))
+        project = pipeline.open_project(settings, common.parse_set(target.set_))
     if list_:
-        known = _known(project, target)
-        _show_table(results.table(known), json)
+        known = _known(project, tests, target)
+        _show_table(tests, results.table(tests, known), json)
         return
     bed = target.testbed(project)
-    prefix = str(project.series.parameters["log_prefix"])
-    outcomes = runner.run_all(chosen, bed, prefix, jobs or runner.at_once(project.settings.jobs))
-    results.keep(outcomes, bed, project.cache)
+    outcomes = runner.run_all(chosen, bed, tests, jobs or runner.at_once(project.settings.jobs))
+    results.keep(outcomes, bed, tests, project.cache)
     if junit:
         runner.write_junit(outcomes, junit, str(bed.kernel))
     counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
@@ -88,32 +91,31 @@ def run_scenarios(
     raise typer.Exit(1 if counts["FAILED"] else 0)
 
 
-def _chosen(only: str, sentences: list[str]) -> list[Scenario]:
-    """Return the scenarios whose name has a text, and that stand for a sentence or section, if any is given.
+def _chosen(tests: Suite, only: str, parts: list[str]) -> list[Scenario]:
+    """Return the scenarios whose name has a text, and that stand for a requirement or section, if any is given.
 
     Raises:
-        UsageError: there are none, or none for one of the sentences.
+        UsageError: there are none, or none for one of the requirements.
     """
-    from patchgen.scenarios import SCENARIOS
-    from patchgen.testing.requirements import within
+    from patchgen.assignment import within
 
     def of_part(part: str) -> set[Scenario]:
-        return {scenario for scenario in SCENARIOS if any(within(one, part) for one in scenario.demands)}
+        return {scenario for scenario in tests.scenarios if any(within(one, part) for one in scenario.requirements)}
 
     hint = "patchgen test --list shows them"
-    found = {part: of_part(part) for part in sentences}
+    found = {part: of_part(part) for part in parts}
     for part, scenarios in found.items():
         if not scenarios:
             raise UsageError(f"no scenario stands for {part!r}", hint=hint)
-    among = set().union(*found.values()) if found else set(SCENARIOS)
-    chosen = [one for one in SCENARIOS if only in one.name and one in among]
+    among = set().union(*found.values()) if found else set(tests.scenarios)
+    chosen = [one for one in tests.scenarios if only in one.name and one in among]
     if not chosen:
-        also = f" and stands for {', '.join(sentences)}" if sentences else ""
+        also = f" and stands for {', '.join(parts)}" if parts else ""
         raise UsageError(f"no scenario's name has {only!r}{also}", hint=hint)
     return chosen
 
 
-def _known(project: Project, target: UnderTest) -> dict[str, str]:
+def _known(project: Project, tests: Suite, target: UnderTest) -> dict[str, str]:
     """Return what is known of the kernel under test; nothing if it was not built, or the base is not there.
 
     Raises:
@@ -127,30 +129,30 @@ def _known(project: Project, target: UnderTest) -> dict[str, str]:
         return {}
     try:
         image = target.built_image(project)
-        return (
-            results.known_results(pipeline.testbed_of(project, image, target.handling().sandbox), project.cache)
-            if image
-            else {}
+        if image is None:
+            return {}
+        return results.known_results(
+            pipeline.testbed_of(project, image, target.handling().sandbox), tests, project.cache
         )
     except (BaseError, MachineError) as error:
         progress.warn(f"no results are known: {error.message}")
         return {}
 
 
-def _show_table(rows: list[Row], json: bool) -> None:
-    from patchgen.scenarios import SCENARIOS
-
-    summaries = {one.name: one.summary for one in SCENARIOS}
+def _show_table(tests: Suite, rows: list[Row], json: bool) -> None:
+    summaries = {one.name: one.summary for one in tests.scenarios}
     if json:
-        common.emit({"demands": [{**row.demand.model_dump(), "result": row.result, **_tests(row)} for row in rows]})
+        common.emit(
+            {"requirements": [{**row.requirement.model_dump(), "result": row.result, **_tests(row)} for row in rows]}
+        )
         return
     for row in rows:
-        typer.echo(f"{row.demand.id:7} {row.result:8} {row.demand.text}")
-        if row.demand.check:
-            typer.echo(f"        {'':8} make test: {row.demand.check}")
+        typer.echo(f"{row.requirement.id:7} {row.result:8} {row.requirement.text}")
+        if row.requirement.check:
+            typer.echo(f"        {'':8} make test: {row.requirement.check}")
         for name, result in row.results.items():
             typer.echo(f"        {result:8} {name}: {summaries[name]}")
-    typer.echo(f"{len(rows)} sentences, {len(summaries)} scenarios")
+    typer.echo(f"{len(rows)} requirements, {len(summaries)} scenarios")
 
 
 def _tests(row: Row) -> dict[str, object]:
@@ -158,7 +160,7 @@ def _tests(row: Row) -> dict[str, object]:
 
 
 def _show_outcome(outcome: Outcome, again: str) -> None:
-    typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.demands)})")
+    typer.echo(f"{outcome.result:7} {outcome.scenario.name} ({', '.join(outcome.scenario.requirements)})")
     for note in outcome.notes:
         typer.echo(f"        | otherwise on this base: {note}")
     for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():

@@ -45,14 +45,17 @@ def torture(
     """
     from patchgen import pipeline, progress
     from patchgen.checks import stress as torturing
+    from patchgen.testing import suite
 
     project = target.project()
+    steps = torturing.load(project.assignment)
+    tests = suite.load(project.assignment, project.series.parameters)
     image = target.image(project, torturing.CONFIG)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     progress.note(f"seed {chosen}")
     plan = torturing.Plan(chosen, seconds, calls, workers)
-    prefix = str(project.series.parameters["log_prefix"])
-    verdict = torturing.run(pipeline.testbed_of(project, image, target.handling().sandbox), prefix, plan)
+    bed = pipeline.testbed_of(project, image, target.handling().sandbox)
+    verdict = torturing.run(bed, steps, tests.prefix, plan)
     if json:
         common.emit({"kernel": str(image), **verdict.as_dict()})
     else:

@@ -38,13 +38,14 @@ class UnderTest:
         allow_build_changes: the user has looked at what the submission changes of the build.
         set_: replaced parameters of our series, as NAME=VALUE.
         base: the base's name; None: that of the settings.
+        assignment: whose series, and whose programs in the guests; None: that of the settings.
     """
 
     submission: Annotated[
         Path | None,
         typer.Argument(
             metavar="PATH",
-            help="The submission: patch.tar.gz, a directory of patches, a patch, or REPO:A..B. Default: our series.",
+            help="The submission: an archive, a directory of patches, a patch, or REPO:A..B. Default: our series.",
         ),
     ] = None
     kernel: Annotated[Path | None, typer.Option("--kernel", metavar="BZIMAGE", help="Use this kernel; build none.")] = (
@@ -55,6 +56,7 @@ class UnderTest:
     allow_build_changes: common.AllowBuildChanges = False
     set_: common.Set = None
     base: common.Base = None
+    assignment: common.Assignment = None
 
     def __post_init__(self) -> None:
         """Refuse a command line that names two kernels.
@@ -75,7 +77,7 @@ class UnderTest:
         """
         from patchgen import pipeline
 
-        return pipeline.open_project(common.load_settings(self.base), common.parse_set(self.set_))
+        return pipeline.open_project(common.load_settings(self.base, self.assignment), common.parse_set(self.set_))
 
     def handling(self) -> Handling:
         """Return how the submission is handled: what it is shut in and what it may change; without one, our own series.
@@ -177,7 +179,8 @@ class UnderTest:
             words: its own options.
             base: the name of the base in use.
         """
-        line = ["patchgen", command, *(["--base", base] if base != DEFAULT else []), *words]
+        line = ["patchgen", command, *(["--base", base] if base != DEFAULT else [])]
+        line += [*(["--assignment", self.assignment] if self.assignment else []), *words]
         line += [*["--trust"] * self.trust, *["--allow-build-changes"] * self.allow_build_changes]
         line += [*(["--kernel", str(self.kernel)] if self.kernel else [])]
         line += [*["--vanilla"] * self.vanilla, *(word for pair in self.set_ or [] for word in ("--set", pair))]

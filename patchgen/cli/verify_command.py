@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from patchgen.grading.context import Request
     from patchgen.grading.model import Verdict
     from patchgen.grading.rubric import Rubric
+    from patchgen.pipeline import Project
 
 _LAST = 7
 _OWN_DATE = "mtime"  # what --submitted takes for the file's own date
@@ -30,7 +31,7 @@ def verify(
         list[Path] | None,
         typer.Argument(
             metavar="PATH",
-            help="The submissions: patch.tar.gz, a directory of patches, a patch, or REPO:A..B; default: ours in dist.",
+            help="The submissions: an archive, a directory of patches, a patch, or REPO:A..B; default: ours in dist.",
         ),
     ] = None,
     stages: Annotated[
@@ -55,6 +56,7 @@ def verify(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the whole verdict as an HTML page.")
     ] = None,
+    assignment: common.Assignment = None,
     trust: common.Trust = False,
     allow_build_changes: common.AllowBuildChanges = False,
     output: Annotated[
@@ -83,26 +85,31 @@ def verify(
     if schema:
         typer.echo(model.schema(), nl=False)
         return
+    from patchgen import pipeline
+    from patchgen.assignment import RUBRIC
+    from patchgen.base import bases
     from patchgen.grading import rubric as rubrics
     from patchgen.grading import scoring
 
     asked = parse_stages(stages)
-    path = rubric or rubrics.DEFAULT
-    chosen = rubrics.load(path)
+    # Whatever else series are made for: this is what a submission is made on.
+    project = pipeline.open_project(common.load_settings(bases.DEFAULT, assignment), {})
+    path = rubric or project.assignment.directory / RUBRIC
+    chosen = rubrics.load(project.assignment, path)
     moments = (submitted, parse_moment("--deadline", deadline) or chosen.deadline)
-    given = paths or [Path("dist/patch.tar.gz")]
+    given = paths or [common.output_of(project) / project.assignment.form.archive]
     if output or scheduler:
         if html or junit:
             raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
         how = (stages, (trust, allow_build_changes), jobs, scheduler)
-        status = _batch(given, output or Path("verdicts"), path, how, moments, json)
+        status = _batch(given, output or Path("verdicts"), (project, path), how, moments, json)
         raise typer.Exit(status)
     if len(given) != 1:
         raise UsageError("more than one submission needs --output DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
-    verdict = _judged(given[0], chosen, asked, (trust, allow_build_changes))
-    verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, handed_in, moments[1])})
-    _write(verdict, html, junit)
+    verdict = _judged(project, given[0], chosen, asked, (trust, allow_build_changes))
+    verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, chosen, handed_in, moments[1])})
+    _write(verdict, project, html, junit)
     if json:
         common.emit(verdict.model_dump(mode="json"))
     else:
@@ -113,14 +120,14 @@ def verify(
     raise typer.Exit(verdict.exit_status)
 
 
-def _write(verdict: Verdict, html: Path | None, junit: Path | None) -> None:
+def _write(verdict: Verdict, project: Project, html: Path | None, junit: Path | None) -> None:
     """Write the other forms of a verdict that were asked for."""
     from patchgen.cache import write_text
 
     if html:
         from patchgen.grading import page
 
-        write_text(html, page.render(verdict))
+        write_text(html, page.render(verdict, project.assignment.page))
     if junit:
         from patchgen.grading import junit as writing
 
@@ -130,7 +137,7 @@ def _write(verdict: Verdict, html: Path | None, junit: Path | None) -> None:
 def _batch(
     paths: list[Path],
     out: Path,
-    rubric: Path,
+    marking: tuple[Project, Path],
     how: tuple[str, tuple[bool, bool], int, str | None],
     moments: tuple[str | None, datetime | None],
     json: bool,
@@ -143,7 +150,7 @@ def _batch(
         submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
     batch = many.Batch(
         out,
-        rubric.read_text(encoding="utf-8"),
+        *marking,
         stages,
         trust,
         lambda path: submission_moment(path, moments[0]),
@@ -179,14 +186,10 @@ def _batch(
     return many.exit_status(rows)
 
 
-def _judged(path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
-    from patchgen import pipeline
-    from patchgen.base import bases
+def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
     from patchgen.grading import builder, grader
     from patchgen.grading.context import Request
 
-    # Whatever else series are made for: this is what a submission is made on.
-    project = pipeline.open_project(common.load_settings(bases.DEFAULT), {})
     request: Request = Request(path, rubric, asked, *care)
     with builder.free_slot(project.cache) as slot:
         return grader.judge(request, builder.Workshop(project, project.source(), slot, care[0]))

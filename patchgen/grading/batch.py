@@ -21,10 +21,12 @@ from patchgen import progress
 from patchgen.cache import digest, write_text
 from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.grading import grader, page, scoring, table, worker
+from patchgen.grading import rubric as rubrics
 from patchgen.grading.clean import clean
 from patchgen.grading.model import Verdict
 from patchgen.grading.table import Row
 from patchgen.grading.worker import Answer, Task
+from patchgen.pipeline import Project
 from patchgen.submission import inputs
 
 RESULTS = "results.csv"
@@ -44,7 +46,8 @@ class Batch:
 
     Attributes:
         out: directory of the results.
-        rubric: text of the rubric's file.
+        project: what they are judged with.
+        rubric: the file of what there are points for.
         stages: as --stages has it.
         trust: the user vouches for them.
         submitted: says when a submission was handed in.
@@ -53,7 +56,8 @@ class Batch:
     """
 
     out: Path
-    rubric: str
+    project: Project
+    rubric: Path
     stages: str
     trust: bool
     submitted: Callable[[Path], datetime | None]
@@ -61,13 +65,13 @@ class Batch:
     allow_build_changes: bool = False
 
 
-def key_of(task: Task) -> str:
-    """Return the hash of everything that decides about a verdict."""
+def key_of(task: Task, judged_with: str) -> str:
+    """Return the hash of everything that decides about a verdict: what is judged, how, and with what (grader.suite)."""
     # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
     given = (files, sorted(task.links))
-    how = (task.rubric, task.stages, task.trust, task.allow_build_changes)
-    return digest("verdict", task.kind, *given, *how, grader.suite())
+    how = (task.how.rubric, task.how.stages, task.how.trust, task.how.allow_build_changes)
+    return digest("verdict", task.kind, *given, *how, judged_with)
 
 
 def here(jobs: int) -> Engine:
@@ -101,7 +105,8 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
         except (SubmissionError, MachineError) as error:
             status = "wrong" if isinstance(error, SubmissionError) else "not judged"
             rows[path] = Row(str(path), status, None, None, why=error.message)
-    keys = {path: key_of(task) for path, task in tasks.items()}
+    judged_with = grader.suite(batch.project)
+    keys = {path: key_of(task, judged_with) for path, task in tasks.items()}
     todo: dict[str, Task] = {}
     for path, task in tasks.items():
         verdict = kept(batch.out, keys[path])
@@ -129,7 +134,14 @@ def _task(path: Path, batch: Batch) -> Task:
     kind = inputs.kind(path)
     if kind == "range":
         raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="judge a range by itself")
-    return worker.pack(path, kind, batch.rubric, batch.stages, batch.trust, batch.allow_build_changes)
+    how = worker.How(
+        rubric=batch.rubric.read_text(encoding="utf-8"),
+        stages=batch.stages,
+        assignment=str(batch.project.assignment.directory),
+        trust=batch.trust,
+        allow_build_changes=batch.allow_build_changes,
+    )
+    return worker.pack(path, kind, how)
 
 
 def _file(out: Path, key: str) -> Path:
@@ -154,10 +166,12 @@ def _row(path: Path, key: str, batch: Batch, verdict: Verdict | None, answer: An
     if verdict is None:
         status = "wrong" if answer and answer.status == 1 else "not judged"
         return Row(str(path), status, None, None, why=answer.why if answer else "")
-    marked = scoring.late(verdict.marks, batch.submitted(path), batch.deadline)
+    marked = scoring.late(
+        verdict.marks, rubrics.load(batch.project.assignment, batch.rubric), batch.submitted(path), batch.deadline
+    )
     own = clean(verdict.model_copy(update={"submission": str(path), "marks": marked}))
     name = page_name(path, key)
-    write_text(batch.out / _PAGES / name, page.render(own))
+    write_text(batch.out / _PAGES / name, page.render(own, batch.project.assignment.page))
     return Row(str(path), own.status, own, marked, f"{_PAGES}/{name}")
 
 

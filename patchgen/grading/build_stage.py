@@ -51,7 +51,7 @@ def build(case: Case) -> Iterator[Finding]:
         logs = [final, outcome] if isinstance(final, Kernel) else [outcome]
         shown = {text: lines for kernel in logs for text, lines in _in_log(kernel, fresh).items()}
         for text in fresh:
-            yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""), ("3-3",))
+            yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""))
     case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
     case.facts["new warnings"] = str(len(known))
     if case.kernel:
@@ -70,9 +70,9 @@ def _outcome(build: Callable[[str, str], Kernel], tree: str) -> Kernel | BuildEr
 def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:
     if last:
         message = f"{error.message} with all patches"
-        return Finding("build", Severity.ERROR, message, name, error.evidence, ("6-7",))
+        return Finding("build", Severity.ERROR, message, name, error.evidence)
     message = f"{error.message} with the patches up to this one"
-    return Finding("build-each", Severity.ERROR, message, name, error.evidence, ("6-7", "3-3"))
+    return Finding("build-each", Severity.ERROR, message, name, error.evidence)
 
 
 def _questions(case: Case, given: Sequence[PatchFile]) -> Iterator[Finding]:
@@ -81,7 +81,7 @@ def _questions(case: Case, given: Sequence[PatchFile]) -> Iterator[Finding]:
     try:
         said = case.shop.questions(case.kernel.tree)
     except BuildError as error:
-        yield Finding("question", Severity.ERROR, error.message, "", error.evidence, ("6-7",))
+        yield Finding("question", Severity.ERROR, error.message, "", error.evidence)
         return
     if not said:
         return
@@ -89,7 +89,7 @@ def _questions(case: Case, given: Sequence[PatchFile]) -> Iterator[Finding]:
     about = f" about {', '.join(names)}" if names else ""
     message = f"make asks{about}, so that it stops on a tree with a .config where there is no terminal"
     where = next((patch.name for patch in given if any(_adds(patch, name) for name in names)), "")
-    yield Finding("question", Severity.ERROR, f"{message}; {questions.HINT}", where, said, ("6-7",))
+    yield Finding("question", Severity.ERROR, f"{message}; {questions.HINT}", where, said)
 
 
 def _adds(patch: PatchFile, option: str) -> bool:
@@ -130,4 +130,4 @@ def _sparse(case: Case, paths: frozenset[str]) -> Iterator[Finding]:
         case.not_judged["sparse"] = f"{report.missing[0]} is not installed"
     case.facts |= dict(report.rows)
     for one in report.findings:
-        yield Finding("sparse", Severity.WARNING, one.message, one.where, "", ("3-4",))
+        yield Finding("sparse", Severity.WARNING, one.message, one.where, "")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from patchgen.grading.builder import Workshop
 from patchgen.grading.rubric import Rubric
+from patchgen.testing import suite
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from patchgen.assignment import Assignment
     from patchgen.findings import Finding
     from patchgen.grading.model import CostTable
     from patchgen.kernel.build import Kernel
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from patchgen.submission.archive import Submission
     from patchgen.submission.inputs import Kind
     from patchgen.testing.runner import Outcome
+    from patchgen.testing.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,16 @@ class Case:
     costs: CostTable | None = None
     facts: dict[str, str] = field(default_factory=dict)
     not_judged: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def assignment(self) -> Assignment:
+        """What the submission is for."""
+        return self.shop.project.assignment
+
+    @property
+    def suite(self) -> Suite:
+        """What its kernel is tested by."""
+        return suite.load(self.assignment, self.shop.project.series.parameters)
 
     def again(self, command: str, *words: str) -> str:
         """Return the command line that does something to the submission once more."""

@@ -20,13 +20,16 @@ from patchgen.grading.builder import Workshop
 from patchgen.grading.clean import clean
 from patchgen.grading.context import Case, Request
 from patchgen.grading.model import PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.guest import machine, programs
+from patchgen.guest.machine import qemu_version
 from patchgen.submission import inputs
 from patchgen.testing import results
 
 if TYPE_CHECKING:
+    from patchgen.assignment import Assignment
+    from patchgen.pipeline import Project
     from patchgen.testing.runner import Outcome
 
-_EXAMPLE = "the-example-of-the-assignment"  # the scenario whose picture is kept although it passes
 _EVIDENCE = 6000  # characters of a finding's evidence: its beginning and its end
 _MESSAGE = 2000
 _SAME = 200  # findings of one check; there are fewer scenarios
@@ -61,11 +64,20 @@ _MISSING = {
 
 
 @functools.cache
-def suite() -> str:
-    """Return a hash of everything that has a say in a verdict: the program and the guest's files."""
+def _program() -> str:
+    """Return a hash of the program and of the files of every guest."""
     package = Path(__file__).parents[1]
-    files = sorted([*package.rglob("*.py"), *package.rglob("*.toml"), *resources.QEMU.rglob("*")])
-    return digest("suite", [(path.name, file_digest(path)) for path in files if path.is_file()])
+    files = sorted([*package.rglob("*.py"), *resources.QEMU.rglob("*"), *resources.BASES.glob("*")])
+    return digest("program", [(path.name, file_digest(path)) for path in files if path.is_file()])
+
+
+def suite(project: Project) -> str:
+    """Return a hash of everything that has a say in any verdict: program, assignment, base, settings, tools."""
+    ours = project.settings
+    own = [file_digest(path) for path in (ours.test_program, ours.fork_program) if path and path.is_file()]
+    tools = [*programs.compiler_identity(), qemu_version(project.cache, machine.load().binary)]
+    parameters = dict(project.series.parameters)
+    return digest("suite", _program(), project.assignment.digest(), project.base.name, parameters, own, tools)
 
 
 def program_version() -> str:
@@ -107,7 +119,7 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
         return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=why), []
     case.facts, case.not_judged = {}, {}
     begin = time.monotonic()
-    found = _Findings(step.name)
+    found = _Findings(step.name, case.assignment)
     why = ""
     progress.note(f"{number} {step.name}")
     try:
@@ -153,9 +165,9 @@ class _Findings:
         wrong: one of them is an error.
     """
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, assignment: Assignment) -> None:
         self.wrong = False
-        self._stage, self._kept = stage, list[Finding]()
+        self._stage, self._assignment, self._kept = stage, assignment, list[Finding]()
         self._seen: Counter[str] = Counter()
 
     def add(self, finding: Finding) -> None:
@@ -163,7 +175,7 @@ class _Findings:
         self.wrong |= finding.severity is Severity.ERROR
         self._seen[finding.check] += 1
         if self._seen[finding.check] <= _SAME:
-            self._kept.append(_trimmed(replace(finding, stage=self._stage)))
+            self._kept.append(_trimmed(replace(self._assignment.blame(finding), stage=self._stage)))
 
     def all(self) -> list[Finding]:
         """Return them, and notes on what was left out."""
@@ -173,13 +185,13 @@ class _Findings:
 
 
 def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
-    sentences = tuple(_sentences(case.outcomes, findings))
+    sentences = tuple(_sentences(case, findings))
     by_sentence = {one.id: one.scenarios for one in sentences} if case.outcomes else {}
     marked = scoring.mark(case.request.rubric, stages, findings, by_sentence)
     given = case.submission
     return Verdict(
         patchgen=program_version(),
-        suite=suite(),
+        suite=suite(case.shop.project),
         submission=str(case.request.given),
         content=inputs.content(given) if given else "",
         base=case.shop.origin.base.title,
@@ -226,7 +238,7 @@ def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
     failed = outcome.result == "FAILED"
     return ScenarioRow(
         name=scenario.name,
-        demands=scenario.demands,
+        requirements=scenario.requirements,
         against=outcome.against,
         summary=scenario.summary,
         result=_result(outcome),
@@ -234,24 +246,26 @@ def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
         evidence=outcome.evidence[-_EVIDENCE:],
         again=case.again("test", "--only", scenario.name) if failed else "",
         seconds=round(outcome.seconds, 2),
-        picture=outcome.picture if failed or scenario.name == _EXAMPLE else None,
+        picture=outcome.picture if failed or scenario.name == case.assignment.page.example else None,
     )
 
 
-def _sentences(outcomes: Sequence[Outcome], findings: Sequence[Finding]) -> Iterator[Sentence]:
+def _sentences(case: Case, findings: Sequence[Finding]) -> Iterator[Sentence]:
     """Yield how the submission stands to each sentence."""
-    named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.demands]
-    for row in results.table({}):
+    named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.requirements]
+    for row in results.table(case.suite, {}):
         scenarios: dict[str, Result] = dict.fromkeys(row.results, "not run")
-        for outcome in outcomes:
-            if row.demand.id in outcome.against:
+        for outcome in case.outcomes:
+            if row.requirement.id in outcome.against:
                 scenarios[outcome.scenario.name] = "FAILED"
             elif outcome.scenario.name in scenarios:
                 # It has failed, but not against this sentence.
                 scenarios[outcome.scenario.name] = "ok" if outcome.result == "FAILED" else _result(outcome)
-        found = named.count(row.demand.id)
+        found = named.count(row.requirement.id)
         worst = _worst(scenarios.values()) if scenarios else "FAILED" if found else "ok"
-        yield Sentence(id=row.demand.id, text=row.demand.text, result=worst, scenarios=scenarios, findings=found)
+        yield Sentence(
+            id=row.requirement.id, text=row.requirement.text, result=worst, scenarios=scenarios, findings=found
+        )
 
 
 def _worst(found: Collection[Result]) -> Result:

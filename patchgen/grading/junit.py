@@ -57,7 +57,7 @@ def _failure(finding: Finding) -> Failure:
 
 
 def _scenario(row: ScenarioRow) -> TestCase:
-    case = TestCase(row.name, classname=f"patchgen.{row.demands[0]}", time=row.seconds)
+    case = TestCase(row.name, classname=f"patchgen.{row.requirements[0]}", time=row.seconds)
     if row.result == "FAILED":
         failure = Failure(row.message.splitlines()[0] if row.message else row.name)
         failure.text = "\n".join(part for part in (row.message, row.evidence, row.again) if part)

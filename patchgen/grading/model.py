@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from patchgen.findings import Finding, Severity
-from patchgen.testing.lab import Picture
+from patchgen.testing.picture import Picture
 
 SCHEMA: Literal[1] = 1
 Result = Literal["ok", "FAILED", "skipped", "not judged", "not run"]
@@ -81,9 +81,9 @@ class ScenarioRow(Model):
 
     Attributes:
         name: its name.
-        demands: ids of the sentences that it stands for.
+        requirements: ids of the sentences that it stands for.
         against: ids of the sentences that a failure is against.
-        summary: what it demands, for people.
+        summary: what it asks for, for people.
         result: in a word.
         message: what the kernel did instead.
         evidence: the end of the kernel's console.
@@ -93,7 +93,7 @@ class ScenarioRow(Model):
     """
 
     name: str
-    demands: tuple[str, ...]
+    requirements: tuple[str, ...]
     against: tuple[str, ...] = ()
     summary: str
     result: Result
@@ -129,7 +129,7 @@ class CostRow(Model):
     Attributes:
         kind: short name.
         title: for people.
-        group: "cow" and "other" are faults, "call" system calls.
+        group: what it belongs to.
         vanilla: instructions on the unpatched kernel.
         added: how many more with the patches, by state (see `states`).
     """
@@ -147,10 +147,14 @@ class CostTable(Model):
     Attributes:
         states: what each state of the kernel is called.
         rows: what was measured.
+        charts: the chart that shows a group, by the group.
+        shown: the two states that charts show.
     """
 
     states: dict[str, str]
     rows: tuple[CostRow, ...]
+    charts: dict[str, str]
+    shown: tuple[str, str]
 
 
 class ItemMark(Model):

@@ -5,11 +5,13 @@ Everything that came from a submission is escaped by the template, and was made 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
+from patchgen.assignment import Page
 from patchgen.grading import picture, text
 from patchgen.grading.model import CostTable, Sentence, Status, Verdict
 
@@ -64,22 +66,13 @@ class _Group:
     sentences: tuple[Sentence, ...]
 
 
-_SECTIONS = {
-    "2.1": "pf_set_param",
-    "2.2": "pf_get_info",
-    "2.3": "pf_cleanup",
-    "2.4": "System call numbers",
-    "2.5": "Page fault handler",
-    "2.6": "Errors handling",
-    "3": "Generic requirements",
-    "4": "Report",
-    "6": "Submission",
-    "S": "What the sentences mean",
-}
+def render(verdict: Verdict, look: Page) -> str:
+    """Return the page.
 
-
-def render(verdict: Verdict) -> str:
-    """Return the page."""
+    Args:
+        verdict: what it shows.
+        look: what the assignment says of it.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -98,7 +91,8 @@ def render(verdict: Verdict) -> str:
         titles=_TITLES,
         pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result == "ok"][:1],
         hidden=max(0, len(failed) - _PICTURES),
-        groups=_groups(verdict),
+        groups=_groups(verdict, look.sections),
+        about_pictures=look.picture,
         bars=_bars(verdict.costs) if verdict.costs else [],
         status=Status,
         whole=sum(item.points for item in verdict.marks.items),
@@ -115,28 +109,29 @@ def _figure(verdict: Verdict) -> str:
     return f"{marks.earned:g}" if marks.mark is None else f"{marks.mark:g}"
 
 
-def _groups(verdict: Verdict) -> list[_Group]:
-    found: dict[str, list[Sentence]] = {name: [] for name in _SECTIONS}
+def _groups(verdict: Verdict, sections: Mapping[str, str]) -> list[_Group]:
+    found: dict[str, list[Sentence]] = {name: [] for name in sections}
     for sentence in verdict.sentences:
         section = "S" if sentence.id.startswith("S") else sentence.id.partition("-")[0]
         found.setdefault(section, []).append(sentence)
-    return [_Group(name, _SECTIONS.get(name, name), tuple(ones)) for name, ones in found.items() if ones]
+    return [_Group(name, sections.get(name, name), tuple(ones)) for name, ones in found.items() if ones]
 
 
 def _bars(costs: CostTable) -> list[tuple[str, list[_Bar]]]:
-    """Return the bars of the chart, faults and calls apart, since these take a hundred times as much."""
+    """Return the bars of each chart: what takes a hundred times as much as the rest has one of its own."""
     made = []
-    for title, groups in (("Page faults", ("cow", "other")), ("Calls", ("call",))):
-        rows = [row for row in costs.rows if row.group in groups]
-        widest = max((row.vanilla + max(row.added["tracked"], 0) for row in rows), default=1) or 1
+    light, full = costs.shown
+    for title in dict.fromkeys(costs.charts.values()):
+        rows = [row for row in costs.rows if costs.charts[row.group] == title]
+        widest = max((row.vanilla + max(row.added[full], 0) for row in rows), default=1) or 1
         bars = [
             _Bar(
                 row.title,
                 row.vanilla,
-                row.added["tracked"],
-                row.added["idle"],
+                row.added[full],
+                row.added[light],
                 round(100 * row.vanilla / widest, 2),
-                round(100 * max(row.added["tracked"], 0) / widest, 2),
+                round(100 * max(row.added[full], 0) / widest, 2),
             )
             for row in rows
         ]

@@ -16,7 +16,6 @@ from patchgen.submission.apply import Applied
 from patchgen.submission.archive import DIRECTORY, Submission
 from patchgen.submission.patches import PatchFile
 
-ARCHIVE_NAME = "patch.tar.gz"
 _FROM = re.compile(rb"^From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\r?$", re.MULTILINE)
 _NUMBER = re.compile(rb"^Subject: \[[^\]\n]{0,80}?(\d{1,4})/(\d{1,4})\]", re.MULTILINE)
 
@@ -27,31 +26,32 @@ def archive(case: Case) -> Iterator[Finding]:
         case.what = inputs.kind(case.request.given)
         given = inputs.load(case.request.given, case.shop.project.cache, case.shop.box())
     except SubmissionError as error:
-        yield Finding("unreadable", Severity.ERROR, error.message, "", error.evidence, ("6-6", "6-7"))
+        yield Finding("unreadable", Severity.ERROR, error.message, "", error.evidence)
         return
     case.submission = given
     case.facts["form"] = f"{case.what}, {_count(len(given.patches), 'patch', 'patches')}"
     if case.what == "archive":
-        yield from archive_shape(given)
+        yield from archive_shape(given, case.assignment.form.archive)
     yield from shape.shape(given)
     if case.what in ("archive", "directory"):
-        yield from shape.report(given, case.shop.project.cache)
-        case.facts["report"] = ", ".join(given.reports) or "none"
+        yield from shape.report(given, case.assignment.form, case.shop.project.cache)
+        if case.assignment.form.report:
+            case.facts["report"] = ", ".join(given.reports) or "none"
 
 
 def _count(number: int, one: str, more: str) -> str:
     return f"{number} {one if number == 1 else more}"
 
 
-def archive_shape(given: Submission) -> Iterator[Finding]:
+def archive_shape(given: Submission, name: str) -> Iterator[Finding]:
     """Yield what is wrong with an archive as such: its name, and where things lie in it."""
-    if given.origin.name != ARCHIVE_NAME:
-        yield Finding("archive", Severity.NOTE, f"it is not called {ARCHIVE_NAME}", given.origin.name, "", ("6-6",))
+    if given.origin.name != name:
+        yield Finding("archive", Severity.NOTE, f"it is not called {name}", given.origin.name)
     tops = sorted({PurePosixPath(path).parts[0] if "/" in path else "." for path in given.members})
     if tops != [DIRECTORY]:
         shown = "\n".join(given.members[:20])
         message = f"what is in it does not lie in one directory {DIRECTORY}, but in: {', '.join(tops)}"
-        yield Finding("directory", Severity.ERROR, message, "", shown, ("6-4",))
+        yield Finding("directory", Severity.ERROR, message, "", shown)
 
 
 def patches(case: Case) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def patches(case: Case) -> Iterator[Finding]:
     try:
         apply.require_size(case.shop.origin, given.patches)
     except ApplyError as error:
-        yield Finding("apply", Severity.ERROR, error.message, "", error.evidence, ("6-7", "6-2"))
+        yield Finding("apply", Severity.ERROR, error.message, "", error.evidence)
         return
     case.sized = given
     # checkpatch runs meanwhile, and the next stage takes what came of it: a refusal takes no longer than git am.
@@ -87,7 +87,7 @@ def patches(case: Case) -> Iterator[Finding]:
 def build_changes(case: Case, applied: Applied) -> Iterator[Finding]:
     """Yield what changes how the kernel is built, and let the rest of the stages have what does not, or is allowed."""
     assert case.submission is not None, "it was applied"
-    rules = allowed.load(case.shop.project.series.directory)
+    rules = allowed.load(case.assignment)
     found = allowed.changes(rules, case.submission.patches, applied)
     ours = case.request.trust or case.request.allow_build_changes
     if ours or not found:
@@ -107,7 +107,7 @@ def made_by_git(patch: PatchFile, number: int, count: int) -> Iterator[Finding]:
     """
 
     def wrong(message: str, severity: Severity = Severity.WARNING) -> Finding:
-        return Finding("format", severity, message, patch.name, "", ("6-3",))
+        return Finding("format", severity, message, patch.name, "")
 
     if not _FROM.search(patch.data):
         yield wrong("it does not begin as git format-patch begins a patch ('From COMMIT Mon Sep 17 00:00:00 2001')")

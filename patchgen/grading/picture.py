@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from patchgen.testing.lab import Picture
+from patchgen.testing.picture import Picture
 
 _MOST = 40  # blocks
 _NARROWEST, _PER_DOUBLING = 34.0, 7.0  # units of the drawing

@@ -1,31 +1,26 @@
-"""What a course gives points for: a TOML file, `templates/rubrics/default.toml` unless another is named."""
+"""What a course gives points for: a TOML file, the assignment's `rubric.toml` unless another is named."""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Iterable
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from patchgen import resources
-from patchgen.checks import cost
+from patchgen import data
+from patchgen.assignment import RUBRIC, Assignment
+from patchgen.checks import cost_plan
+from patchgen.data import Model
 from patchgen.errors import UsageError
 from patchgen.findings import Severity
-from patchgen.testing.requirements import demands
-from patchgen.validation import first_problem
 
-DEFAULT = resources.TEMPLATES / "rubrics" / "default.toml"
 StageName = Literal["archive", "patches", "style", "build", "behaviour", "robustness", "cost"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Item(_Model):
+class Item(Model):
     """Something that there are points for.
 
     Attributes:
@@ -36,7 +31,7 @@ class Item(_Model):
         checks: patterns (fnmatch) of the checks whose findings count.
         severities: of these findings.
         each: points that each finding costs; without it the first one costs all.
-        demands: patterns of the sentences that the points are shared out among; only for behaviour.
+        requirements: patterns of the sentences that the points are shared out among; only for behaviour.
         mandatory: a finding makes the mark 0.
     """
 
@@ -47,63 +42,61 @@ class Item(_Model):
     checks: tuple[str, ...] = ("*",)
     severities: tuple[Severity, ...] = (Severity.ERROR, Severity.WARNING)
     each: float | None = Field(default=None, gt=0)
-    demands: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
     mandatory: bool = False
 
     def covers(self, check: str) -> bool:
         """Whether a check is one of the item's."""
         return any(fnmatchcase(check, pattern) for pattern in self.checks)
 
-    def sentences(self) -> list[str]:
-        """Return the ids of the sentences that it is about, in the assignment's order."""
-        return [one for one in demands() if any(fnmatchcase(one, pattern) for pattern in self.demands)]
+    def among(self, known: Iterable[str]) -> list[str]:
+        """Return those of some requirements' ids that it is about, in their order."""
+        return [one for one in known if any(fnmatchcase(one, pattern) for pattern in self.requirements)]
 
     @model_validator(mode="after")
     def _is_about_something(self) -> Item:
-        if self.demands and self.stage != "behaviour":
-            raise ValueError(f"{self.id}: only items of behaviour are shared out among sentences")
-        if self.demands and not self.sentences():
-            raise ValueError(f"{self.id}: no sentence is like {' or '.join(self.demands)}")
+        if self.requirements and self.stage != "behaviour":
+            raise ValueError(f"{self.id}: only items of behaviour are shared out among requirements")
         if not (self.points or self.mandatory):
             raise ValueError(f"{self.id}: it has neither points nor is it mandatory")
         return self
 
 
-class Limit(_Model):
+class Limit(Model):
     """How many instructions more than the vanilla kernel's something may take before that is a finding.
 
     Attributes:
-        state: of the kernel, as in patchgen.checks.cost.
-        group: of what is measured.
+        state: of the kernel, as in the assignment's cost.toml.
+        group: of what is measured, as there.
         limit: instructions.
     """
 
     state: str
-    group: Literal["cow", "other", "call"]
+    group: str
     limit: int = Field(ge=0)
 
-    @model_validator(mode="after")
-    def _is_measured(self) -> Limit:
-        known = [state.name for state in cost.PATCHED]
-        if self.state not in known:
-            raise ValueError(f"there is no state {self.state}; known: {', '.join(known)}")
-        return self
 
-
-class Rubric(_Model):
+class Rubric(Model):
     """All of it.
 
     Attributes:
         title: for people.
         deadline: after which a submission is late; None if only --deadline says so.
+        late: marks that are taken off for 1, 2, ... days begun after it; the last number holds for all further days.
+            Empty: being late costs nothing.
         items: what there are points for.
         costs: limits of the cost stage.
     """
 
     title: str
     deadline: datetime | None = None
+    late: tuple[float, ...] = ()
     items: tuple[Item, ...] = Field(alias="item", min_length=1)
     costs: tuple[Limit, ...] = Field(alias="cost", default=())
+
+    def penalty(self, days: int) -> float:
+        """Return the marks that a submission loses for so many days begun after the deadline."""
+        return self.late[min(days, len(self.late)) - 1] if days and self.late else 0.0
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Rubric:
@@ -113,18 +106,26 @@ class Rubric(_Model):
         return self
 
 
-def load(path: Path = DEFAULT) -> Rubric:
+def load(assignment: Assignment, path: Path | None = None) -> Rubric:
     """Read a rubric.
+
+    Args:
+        assignment: what it is for.
+        path: the file; None for the assignment's own.
 
     Raises:
         UsageError: it cannot be read, or is wrong; says where.
     """
-    try:
-        return Rubric.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(f"cannot read the rubric {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    except ValidationError as error:
-        where, what = first_problem(error)
-        raise UsageError(f"{path}: {where}: {what}") from error
+    path = path or assignment.directory / RUBRIC
+    found = data.load(path, Rubric, UsageError)
+    for item in found.items:
+        if item.requirements and not item.among(assignment.requirements):
+            raise UsageError(f"{path}: {item.id}: no requirement is like {' or '.join(item.requirements)}")
+    if found.costs:
+        plan = cost_plan.load(assignment)
+        states = [state.name for state in plan.state]
+        for limit in found.costs:
+            for what, name, known in (("state", limit.state, states), ("group", limit.group, list(plan.groups))):
+                if name not in known:
+                    raise UsageError(f"{path}: cost: there is no {what} {name}; known: {', '.join(known)}")
+    return found

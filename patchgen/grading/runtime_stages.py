@@ -7,26 +7,24 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from patchgen.checks import cost, stress
+from patchgen.checks import cost, cost_plan, stress
+from patchgen.checks.cost_plan import VANILLA
 from patchgen.errors import BuildError, GuestError, MachineError, UsageError
 from patchgen.findings import Finding, Severity
 from patchgen.grading import timescale
 from patchgen.grading.context import Case
 from patchgen.grading.model import CostRow, CostTable
-from patchgen.scenarios import SCENARIOS
 from patchgen.testing import runner
 
 if TYPE_CHECKING:
     from patchgen.guest.testbed import Testbed
-    from patchgen.scenarios import Scenario
+    from patchgen.testing.lab import Scenario
     from patchgen.testing.runner import After, Outcome
+    from patchgen.testing.suite import Suite
 
 _CALLS = 6000  # of the fuzzer
 _LONG_SECONDS = 25.0  # a scenario that fails after that has run into a time limit
 _PATIENCE = 12
-_LEAKS = ("2.3-1", "S12")
-_PARTS = {"nth": ("2.6-3", "2.6-5", "3-4"), "fuzz": ("2.6-2", "S13", "3-4"), "leaks": _LEAKS}
-_ROBUST = ("3-4", "S12")
 
 
 def prepare(case: Case) -> None:
@@ -46,10 +44,6 @@ def prepare(case: Case) -> None:
     case.shop = dataclasses.replace(case.shop, pace=case.pace)
 
 
-def _prefix(case: Case) -> str:
-    return str(case.shop.project.series.parameters["log_prefix"])
-
-
 class Course:
     """Runs scenarios one by one, for as long as that makes sense.
 
@@ -64,22 +58,22 @@ class Course:
         self._long = _LONG_SECONDS * pace
         self._hung = 0
 
-    def __call__(self, scenario: Scenario, bed: Testbed, prefix: str, after: After | None) -> Outcome:
+    def __call__(self, scenario: Scenario, bed: Testbed, suite: Suite, after: After | None) -> Outcome:
         """Run one scenario."""
         if self._hung >= _PATIENCE:
             message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
             return runner.Outcome(scenario, False, message, "", 0.0)
-        outcome = self._run(scenario, bed, prefix, after)
+        outcome = self._run(scenario, bed, suite, after)
         if outcome.result == "FAILED" and outcome.seconds > self._long:
             self._hung += 1
         return outcome
 
-    def _run(self, scenario: Scenario, bed: Testbed, prefix: str, after: After | None) -> Outcome:
+    def _run(self, scenario: Scenario, bed: Testbed, suite: Suite, after: After | None) -> Outcome:
         try:
-            return runner.run_one(scenario, bed, prefix, after)
+            return runner.run_one(scenario, bed, suite, after)
         except MachineError:
             try:
-                return runner.run_one(scenario, bed, prefix, after)
+                return runner.run_one(scenario, bed, suite, after)
             except MachineError as error:
                 return runner.Outcome(scenario, False, error.message, error.evidence, 0.0, not_judged=True)
 
@@ -100,13 +94,13 @@ def behaviour(case: Case) -> Iterator[Finding]:
     bed = case.shop.testbed(case.kernel.image)
     if dead := _does_not_boot(bed):
         why = f"the kernel does not boot: {dead.message}"
-        case.outcomes = [runner.Outcome(scenario, False, why, "", 0.0) for scenario in SCENARIOS]
+        case.outcomes = [runner.Outcome(scenario, False, why, "", 0.0) for scenario in case.suite.scenarios]
         case.kernel = None
         again = shlex.join(["patchgen", "run", str(case.request.given), "--", "true"])
-        yield Finding("boot", Severity.ERROR, why, "", dead.evidence, ("3-4",), again=again)
+        yield Finding("boot", Severity.ERROR, why, "", dead.evidence, again=again)
         return
     workers = runner.at_once(case.shop.project.settings.jobs)
-    case.outcomes = runner.run_all(SCENARIOS, bed, _prefix(case), workers, run=Course(case.pace))
+    case.outcomes = runner.run_all(case.suite.scenarios, bed, case.suite, workers, run=Course(case.pace))
     counts = {word: sum(one.result == word for one in case.outcomes) for word in ("ok", "FAILED", "skipped")}
     case.facts["scenarios"] = f"{counts['ok']} of {len(case.outcomes)} passed"
     if counts["skipped"]:
@@ -133,52 +127,54 @@ def robustness(case: Case) -> Iterator[Finding]:
     try:
         kernel = case.shop.build(stress.CONFIG, case.applied.trees[-1])
     except BuildError as error:
-        yield Finding("build-debug", Severity.ERROR, error.message, "", error.evidence, ("3-4",))
+        yield Finding("build-debug", Severity.ERROR, error.message, "", error.evidence)
         return
     plan = stress.Plan(request.seed, request.torture_seconds, _CALLS)
     words = ["--seed", str(plan.seed), "--seconds", f"{plan.seconds:g}", "--calls", str(plan.calls)]
     try:
-        verdict = stress.run(case.shop.testbed(kernel.image), _prefix(case), plan)
+        verdict = stress.run(case.shop.testbed(kernel.image), stress.load(case.assignment), case.suite.prefix, plan)
     except UsageError as error:
-        yield Finding("torture", Severity.ERROR, error.message, "", error.evidence, ("3-4",))
+        yield Finding("stress-boot", Severity.ERROR, error.message, "", error.evidence)
         return
     case.facts |= {name: verdict.facts[name] for name in ("seed", "seconds") if name in verdict.facts}
     case.facts["findings"] = str(len(verdict.findings))
     for one in verdict.findings:
-        demands = _PARTS.get(one.where, _ROBUST)
-        yield dataclasses.replace(one, demands=demands, again=case.again("torture", *words))
+        yield dataclasses.replace(one, again=case.again("torture", *words))
 
 
 def costs(case: Case) -> Iterator[Finding]:
     """Count the instructions of faults and calls beside the base's, and hold them against the rubric's limits."""
     assert case.kernel is not None, "it was built"
     prepare(case)
+    plan = cost_plan.load(case.assignment)
     beds = [case.shop.testbed(kernel.image) for kernel in (case.shop.vanilla(), case.kernel)]
     try:
-        measured = cost.measure_kinds(*beds)
+        measured = cost.measure_kinds(plan, *beds)
     except GuestError as error:
         again = case.again("bench")
-        yield Finding("cost", Severity.WARNING, error.message, "", error.evidence, ("3-4",), again=again)
+        yield Finding("cost-failed", Severity.WARNING, error.message, "", error.evidence, again=again)
         return
     rows = [
         CostRow(
             kind=kind.name,
             title=kind.title,
             group=kind.group,
-            vanilla=measured.samples[cost.VANILLA.name][kind.name].typical,
-            added={state.name: measured.added(state.name, kind.name) for state in cost.PATCHED},
+            vanilla=measured.samples[VANILLA.name][kind.name].typical,
+            added={state.name: measured.added(state.name, kind.name) for state in plan.state},
         )
-        for kind in cost.KINDS
+        for kind in plan.kind
     ]
-    case.costs = CostTable(states={state.name: state.title for state in cost.PATCHED}, rows=tuple(rows))
-    for state in ("idle", "tracked"):
-        worst = max((row for row in rows if row.group == "cow"), key=lambda row: row.added[state])
-        case.facts[f"{cost.title(state)}, copy-on-write fault"] = f"{worst.added[state]:+,} instructions"
+    charts = {name: group.chart for name, group in plan.groups.items()}
+    states = {state.name: state.title for state in plan.state}
+    case.costs = CostTable(states=states, rows=tuple(rows), charts=charts, shown=plan.shown)
+    for state in plan.shown:
+        worst = max((row for row in rows if row.group == plan.headline), key=lambda row: row.added[state])
+        case.facts[f"{states[state]}, {plan.groups[plan.headline].title}"] = f"{worst.added[state]:+,} instructions"
     for limit in case.request.rubric.costs:
         for row in rows:
             more = row.added[limit.state]
             if row.group == limit.group and more > limit.limit:
-                message = f"'{row.title}' takes {more:+,} instructions, {cost.title(limit.state)}"
+                message = f"'{row.title}' takes {more:+,} instructions, {states[limit.state]}"
                 where = f"at most {limit.limit:+,}"
                 again = case.again("bench")
-                yield Finding("cost", Severity.WARNING, f"{message}; {where}", "", "", ("3-5",), again=again)
+                yield Finding("cost", Severity.WARNING, f"{message}; {where}", "", "", again=again)

@@ -11,7 +11,6 @@ from patchgen.grading.model import ItemMark, Marks, Result, Stage, Status
 from patchgen.grading.rubric import Item, Rubric
 
 _DAY = 86400
-_CERTAIN = 64  # days late after which no course has marks left
 _SHOWN = 3
 
 
@@ -19,11 +18,6 @@ def days_late(submitted: datetime, deadline: datetime) -> int:
     """Return the number of days that have begun after the deadline; dates without a zone are UTC."""
     late = (_zoned(submitted) - _zoned(deadline)).total_seconds()
     return max(0, math.ceil(late / _DAY))
-
-
-def penalty(days: int) -> float:
-    """Return what the assignment takes off for days late: 2^N - 1."""
-    return float(2 ** min(days, _CERTAIN) - 1)
 
 
 def _zoned(moment: datetime) -> datetime:
@@ -59,12 +53,12 @@ def mark(
     )
 
 
-def late(marks: Marks, submitted: datetime | None, deadline: datetime | None) -> Marks:
+def late(marks: Marks, rubric: Rubric, submitted: datetime | None, deadline: datetime | None) -> Marks:
     """Return the marks less what is taken off for being late, if both dates are known."""
     if submitted is None or deadline is None:
         return marks
     days = days_late(submitted, deadline)
-    less = penalty(days)
+    less = rubric.penalty(days)
     left = None if marks.mark is None else max(0.0, round(marks.mark - less, 2))
     return marks.model_copy(update={"days_late": days, "penalty": less, "mark": left})
 
@@ -77,7 +71,7 @@ def _item(
         return _marked(item, 0.0, Status.NOT_REACHED, stage.why)
     if stage.status in (Status.NOT_ASKED, Status.NOT_JUDGED):
         return _marked(item, None, stage.status, stage.why)
-    if item.demands:
+    if item.requirements:
         return _shared(item, scenarios)
     counted = [
         finding
@@ -99,7 +93,7 @@ def _reasons(findings: Sequence[Finding]) -> str:
 
 def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMark:
     """Share the points out among the sentences that a scenario stands for."""
-    judged = [one for one in item.sentences() if scenarios.get(one)]
+    judged = [one for one in item.among(scenarios) if scenarios.get(one)]
     results = {one: set(scenarios[one].values()) for one in judged}
     failed = [one for one, found in results.items() if "FAILED" in found]
     unknown = [one for one, found in results.items() if found & {"not judged", "not run"} and one not in failed]

@@ -89,9 +89,9 @@ def cut(line: str, width: int = WIDTH) -> str:
 
 def _problem(finding: Finding, more: int) -> Iterator[str]:
     where = f"{one_line(finding.where)}: " if finding.where else ""
-    demands = f"  [{', '.join(finding.demands)}]" if finding.demands else ""
+    requirements = f"  [{', '.join(finding.requirements)}]" if finding.requirements else ""
     head = f"{_MARKS[finding.severity]:7} {where}{one_line(finding.message)}"
-    yield cut(head, WIDTH - len(demands)) + demands
+    yield cut(head, WIDTH - len(requirements)) + requirements
     if more:
         yield f"        and {more} more like this"
     lines = [line for line in finding.evidence.splitlines() if line.strip()]

@@ -25,6 +25,25 @@ _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
 
 
 @dataclass(frozen=True)
+class How:
+    """How submissions are judged.
+
+    Attributes:
+        rubric: text of the rubric's file.
+        stages: as --stages has it.
+        assignment: its name or directory; "" for the default one.
+        trust: the user vouches for them.
+        allow_build_changes: the user has looked at what they change of the build.
+    """
+
+    rubric: str
+    stages: str
+    assignment: str = ""
+    trust: bool = False
+    allow_build_changes: bool = False
+
+
+@dataclass(frozen=True)
 class Task:
     """A submission to be judged.
 
@@ -33,23 +52,17 @@ class Task:
         kind: "archive", "patch" or "directory".
         file: the name of its file or directory.
         files: its content: of one file, or of each file in the directory by name, base64.
-        rubric: text of the rubric's file.
-        stages: as --stages has it.
-        trust: the user vouches for it.
+        how: what is asked.
         links: names of what is in the directory and no plain file. What it leads to does not go along; a submission has
             none of it.
-        allow_build_changes: the user has looked at what it changes of the build.
     """
 
     name: str
     kind: str
     file: str
     files: dict[str, str]
-    rubric: str
-    stages: str
-    trust: bool
+    how: How
     links: tuple[str, ...] = ()
-    allow_build_changes: bool = False
 
     def to_json(self) -> str:
         """Return it as text."""
@@ -59,7 +72,7 @@ class Task:
     def from_json(cls, text: str) -> Task:
         """Return what `to_json` wrote."""
         fields = json.loads(text)
-        return cls(**{**fields, "links": tuple(fields["links"])})
+        return cls(**{**fields, "how": How(**fields["how"]), "links": tuple(fields["links"])})
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class Answer:
     why: str = ""
 
 
-def pack(path: Path, kind: str, rubric: str, stages: str, trust: bool, allow_build_changes: bool = False) -> Task:
+def pack(path: Path, kind: str, how: How) -> Task:
     """Return the task of judging what lies at a path.
 
     Raises:
@@ -91,7 +104,7 @@ def pack(path: Path, kind: str, rubric: str, stages: str, trust: bool, allow_bui
         contents = {path.name: archive.read_plain(path)}
     files = {_packed(name): base64.b64encode(data).decode() for name, data in contents.items()}
     own = _packed(path.absolute().name or "given")
-    return Task(str(path), kind, own, files, rubric, stages, trust, tuple(map(_packed, links)), allow_build_changes)
+    return Task(str(path), kind, own, files, how, tuple(map(_packed, links)))
 
 
 def _packed(name: str) -> str:
@@ -121,9 +134,11 @@ def _work(task: Task) -> Answer:
             (top / _unpacked(key)).write_bytes(base64.b64decode(data))
         for link in task.links:
             (top / _unpacked(link)).symlink_to("nowhere")
-        (place / "rubric.toml").write_text(task.rubric, encoding="utf-8")
-        words = ["verify", "--json", "--stages", task.stages, "--rubric", str(place / "rubric.toml")]
-        words += [*["--trust"] * task.trust, *["--allow-build-changes"] * task.allow_build_changes, "--", str(given)]
+        (place / "rubric.toml").write_text(task.how.rubric, encoding="utf-8")
+        how = task.how
+        words = ["verify", "--json", "--stages", how.stages, "--rubric", str(place / "rubric.toml")]
+        words += ["--assignment", how.assignment] if how.assignment else []
+        words += [*["--trust"] * how.trust, *["--allow-build-changes"] * how.allow_build_changes, "--", str(given)]
         try:
             # Not where the grader works: what a submission has put there is none of its business.
             env = {settings.HANDED_ON: settings.load(Path.cwd()).absolute().model_dump_json()}

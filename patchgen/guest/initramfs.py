@@ -1,4 +1,6 @@
-"""The guest's file system, an initramfs made from the list in `qemu/initramfs.toml`.
+"""The guest's file system, an initramfs: what `qemu/initramfs.toml` lists, and what an assignment adds to it.
+
+An assignment adds the programs that its `guest/initramfs.toml` lists, and each `scenarios/NAME.c` as /root/NAME.
 
 It is not compressed: QEMU hands it over from memory faster than an emulated CPU unpacks it, and the bytes do
 not depend on a compressor's version.
@@ -6,16 +8,16 @@ not depend on a compressor's version.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from patchgen import cache as caching
-from patchgen import resources
+from patchgen import data, resources
 from patchgen.cache import Cache
+from patchgen.data import Model
 from patchgen.errors import MachineError, UsageError
 from patchgen.guest import busybox, programs
 from patchgen.guest.cpio import Archive
@@ -23,11 +25,7 @@ from patchgen.guest.cpio import Archive
 LIST = resources.QEMU / "initramfs.toml"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Node(_Model):
+class Node(Model):
     """A character device node."""
 
     path: str
@@ -35,12 +33,12 @@ class Node(_Model):
     minor: int
 
 
-class Program(_Model):
+class Program(Model):
     """A program that is compiled into the guest.
 
     Attributes:
         path: where it is in the guest.
-        source: a file of qemu/guest.
+        source: a file beside the list; of the general list, one of qemu/guest.
         link: see programs.Recipe.
         setting: the setting that may name another source.
         names: other names of it, links beside it.
@@ -53,20 +51,24 @@ class Program(_Model):
     names: tuple[str, ...] = ()
 
 
-class Busybox(_Model):
+class Busybox(Model):
     """Where busybox is in the guest, and the commands that it stands in for, links beside it."""
 
     path: str
     applets: tuple[str, ...]
 
 
-class Contents(_Model):
+class Contents(Model):
     """The list of everything in the guest's file system."""
 
     directories: tuple[str, ...]
     nodes: tuple[Node, ...] = ()
     programs: tuple[Program, ...] = Field(min_length=1)
     busybox: Busybox
+
+
+class _Added(Model):
+    programs: tuple[Program, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,12 @@ class Choice:
     """What may differ from one image to the next.
 
     Attributes:
+        assignment: the directory of the assignment whose programs are in it; None for none.
         sources: the user's C files, by the setting that names them ("test_program", "fork_program").
         defines: macros for all programs (the system call numbers of pf.h).
     """
 
+    assignment: Path | None = None
     sources: Mapping[str, Path] = field(default_factory=dict)
     defines: Mapping[str, str] = field(default_factory=dict)
 
@@ -101,10 +105,20 @@ def contents(path: Path = LIST) -> Contents:
     Raises:
         MachineError: it is wrong (it comes with patchgen).
     """
-    try:
-        return Contents.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise MachineError(f"{path} is wrong: {error}") from error
+    return data.load(path, Contents, MachineError)
+
+
+def added(assignment: Path) -> dict[Program, Path]:
+    """Return the programs that an assignment adds, each with its source.
+
+    Raises:
+        UsageError: its list is wrong.
+    """
+    place, own = assignment / "guest", assignment / "guest" / LIST.name
+    found = data.load(own, _Added, UsageError).programs if own.is_file() else ()
+    listed = {program: place / program.source for program in found}
+    checks = sorted((assignment / "scenarios").glob("*.c"))
+    return listed | {Program(path=f"/root/{path.stem}", source=path.name, link="bare"): path for path in checks}
 
 
 def build(cache: Cache, choice: Choice | None = None) -> Image:
@@ -116,8 +130,12 @@ def build(cache: Cache, choice: Choice | None = None) -> Image:
     """
     choice = choice or Choice()
     wanted = contents()
+    sources = {program: programs.SOURCES / program.source for program in wanted.programs}
+    sources |= added(choice.assignment) if choice.assignment else {}
+    wanted = wanted.model_copy(update={"programs": tuple(sources)})
     built = {
-        program.path: programs.build(cache, _recipe(program, choice), choice.defines) for program in wanted.programs
+        program.path: programs.build(cache, _recipe(program, source, choice), choice.defines)
+        for program, source in sources.items()
     }
     shell = busybox.find(cache)
     # A program's file name is the hash of what it was made of, and its libraries are among that.
@@ -145,19 +163,19 @@ def with_files(cache: Cache, image: Image, files: Mapping[str, Path]) -> Image:
     for guest_path, path in sorted(found.items()):
         _add_parents(archive, guest_path, directories)
         archive.file(guest_path, _read(path), 0o755 if path.stat().st_mode & 0o100 else 0o644)
-    data = archive.finish()
-    key = caching.digest("initramfs and files", image.digest, data.hex())
+    packed = archive.finish()
+    key = caching.digest("initramfs and files", image.digest, packed.hex())
     target = cache.directory("guest", "images") / f"{key}.cpio"
     if not target.is_file():
-        caching.write_bytes(target, image.path.read_bytes() + data)
+        caching.write_bytes(target, image.path.read_bytes() + packed)
     return Image(target, key)
 
 
-def _recipe(program: Program, choice: Choice) -> programs.Recipe:
+def _recipe(program: Program, source: Path, choice: Choice) -> programs.Recipe:
     replacement = choice.sources.get(program.setting) if program.setting else None
     if replacement is not None:
         return programs.Recipe(replacement, program.link, ours=False)
-    return programs.Recipe(programs.SOURCES / program.source, program.link)
+    return programs.Recipe(source, program.link, headers=choice.assignment / "guest" if choice.assignment else None)
 
 
 def _pack(wanted: Contents, built: Mapping[str, Path], shell: Path) -> bytes:

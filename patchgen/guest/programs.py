@@ -45,11 +45,13 @@ class Recipe:
         source: the C file.
         link: "static" and "dynamic" are against glibc, "bare" is without any C library.
         ours: our own source, which must compile without a warning.
+        headers: a directory with headers of its assignment; None if there are none but ours.
     """
 
     source: Path
     link: Link
     ours: bool = True
+    headers: Path | None = None
 
 
 def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None) -> Path:
@@ -58,7 +60,7 @@ def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None
     Args:
         cache: where it is kept.
         recipe: what to compile and how.
-        defines: macros, for pf.h for example.
+        defines: macros for it.
 
     Raises:
         UsageError: a user's program cannot be read or does not compile.
@@ -71,13 +73,15 @@ def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None
         raise UsageError(f"cannot read {recipe.source}: {error.strerror}") from error
     flags = [*_COMMON, *(_STRICT if recipe.ours else _LENIENT), *_LINK[recipe.link]]
     flags += [f"-D{name}={value}" for name, value in sorted((defines or {}).items())]
-    headers = {path.name: caching.file_digest(path) for path in sorted(recipe.source.parent.glob("*.h"))}
-    headers |= {path.name: caching.file_digest(path) for path in sorted(SOURCES.glob("*.h"))}
+    places = [recipe.headers, SOURCES] if recipe.headers else [SOURCES]
+    own = [path for place in (recipe.source.parent, *places) for path in sorted(place.glob("*.h"))]
+    headers = {path.name: caching.file_digest(path) for path in own}
     key = caching.digest("program", source.hex(), headers, flags, compiler_identity())
     target = cache.directory("guest", "programs") / key
     if not target.is_file():
         with caching.replacing(target) as fresh:
-            _compile([toolchain.tool("gcc"), *flags, "-I", str(SOURCES), str(recipe.source), "-o", str(fresh)], recipe)
+            includes = [word for place in places for word in ("-I", str(place))]
+            _compile([toolchain.tool("gcc"), *flags, *includes, str(recipe.source), "-o", str(fresh)], recipe)
     return target
 
 

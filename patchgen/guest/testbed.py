@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from patchgen.assignment import Assignment
 from patchgen.base import bases
 from patchgen.base.bases import Differs
 from patchgen.cache import Cache
@@ -18,14 +19,6 @@ from patchgen.guest.session import Guest
 from patchgen.sandbox import Sandbox
 from patchgen.series.model import Parameter
 from patchgen.settings import Settings
-
-# The guest's programs are made for the numbers that the series was made with.
-_DEFINES = {
-    "set_param_nr": "PF_NR_SET_PARAM",
-    "get_info_nr": "PF_NR_GET_INFO",
-    "cleanup_nr": "PF_NR_CLEANUP",
-    "max_size_pf": "MAX_SIZE_PF",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +72,22 @@ class Testbed:
             yield guest
 
 
-def make(
-    kernel: Path,
-    settings: Settings,
-    parameters: Mapping[str, Parameter],
-    cache: Cache,
-    sandbox: Sandbox | None = None,
-) -> Testbed:
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What the guests of a kernel have in them.
+
+    Attributes:
+        settings: the user's: programs in place of ours, and the base.
+        assignment: whose programs they have.
+        parameters: those of its series, which the programs are compiled with.
+    """
+
+    settings: Settings
+    assignment: Assignment
+    parameters: Mapping[str, Parameter]
+
+
+def make(kernel: Path, contents: Contents, cache: Cache, sandbox: Sandbox | None = None) -> Testbed:
     """Return the testbed of a kernel: our programs or the user's, KVM where it works.
 
     In a sandbox, which is for a stranger's kernel, it is not used: it would be a door to the host's kernel.
@@ -94,9 +96,14 @@ def make(
         UsageError: the user's program does not compile.
         MachineError: a tool is missing.
     """
+    settings = contents.settings
     sources = {"test_program": settings.test_program, "fork_program": settings.fork_program}
-    defines = {macro: str(parameters[name]) for name, macro in _DEFINES.items() if name in parameters}
-    choice = initramfs.Choice(sources={name: path for name, path in sources.items() if path}, defines=defines)
+    wanted = contents.assignment.guest.defines.items()
+    choice = initramfs.Choice(
+        assignment=contents.assignment.directory,
+        sources={name: path for name, path in sources.items() if path},
+        defines={macro: str(contents.parameters[name]) for macro, name in wanted},
+    )
     accelerator = "tcg" if sandbox else kvm.accelerator(cache)
     described = dataclasses.replace(machine.load(), accelerator=accelerator, sandbox=sandbox)
     return Testbed(kernel, initramfs.build(cache, choice), described, cache, differs=bases.load(settings.base).differs)

@@ -106,6 +106,13 @@ def render_series(series: Series, source: Source, submission: Submission) -> lis
     return steps
 
 
+def squash(steps: Sequence[Step]) -> Step:
+    """Return one patch that does what several do, with the message of the first."""
+    files = {path: data for step in steps for path, data in step.files.items()}
+    modes = {path: mode for step in steps for path, mode in step.modes.items()}
+    return Step("whole", steps[0].message, files, modes)
+
+
 def _render_file(series: Series, patch_id: str, path: str, before: str | None, names: Mapping[str, object]) -> str:
     if path not in series.edits:
         template = series.new_file(path)

@@ -11,24 +11,22 @@ on the lines around it.
 from __future__ import annotations
 
 import re
-import tomllib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import field_validator
 
-from patchgen import resources
-from patchgen.errors import SeriesError, SubmissionError
+from patchgen import data, resources
+from patchgen.assignment import ALLOWED, Assignment
+from patchgen.data import Model
+from patchgen.errors import SubmissionError, UsageError
 from patchgen.submission.apply import Applied
 from patchgen.submission.patches import PatchFile
-from patchgen.validation import first_problem
 
-FILE = "allowed.toml"
-_DEFAULT = resources.TEMPLATES / "pf_stat" / FILE
+_DEFAULT = resources.TEMPLATES / ALLOWED
 _SHOWN = 20
 _ASSIGNMENT = re.compile(r"([^\s:+=]+) ?([+:]?=) ?([^\n]*)")  # a line that a tab begins is none
 # A backslash in it would join it to the next line, and $ is expanded in recipes, where it is no comment.
@@ -36,11 +34,7 @@ _BLANK = re.compile(r"\\\n[ \t]*|[ \t]+")
 _COMMENT = re.compile(r"[ \t]*#[^$`\\\r]*$")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Lines(_Model):
+class Lines(Model):
     """What lines of some files may be.
 
     Attributes:
@@ -76,7 +70,7 @@ class Lines(_Model):
         return not any(_compiled(one).search(line) for one in self.forbidden)
 
 
-class Allowed(_Model):
+class Allowed(Model):
     """What a submission may change.
 
     Attributes:
@@ -117,20 +111,14 @@ class Change:
     line: str
 
 
-def load(directory: Path) -> Allowed:
-    """Read the rules of a series' directory; those of pf_stat where it has none.
+def load(assignment: Assignment) -> Allowed:
+    """Read the rules of an assignment, or where it has none, those for all (templates/allowed.toml).
 
     Raises:
-        SeriesError: they are wrong; says where.
+        UsageError: they are wrong; says where.
     """
-    path = directory / FILE if (directory / FILE).is_file() else _DEFAULT
-    try:
-        return Allowed.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SeriesError(f"{path} is not valid TOML: {error}") from error
-    except ValidationError as error:
-        where, what = first_problem(error)
-        raise SeriesError(f"{path}: {where}: {what}") from error
+    path = assignment.directory / ALLOWED if assignment.has(ALLOWED) else _DEFAULT
+    return data.load(path, Allowed, UsageError)
 
 
 def require(rules: Allowed, patches: Sequence[PatchFile], applied: Applied) -> None:

@@ -1,4 +1,4 @@
-"""A submission as it is handed in: `patch.tar.gz`, or the directory that it would unpack to.
+"""A submission as it is handed in: an archive, or the directory that it would unpack to.
 
 An archive is not trusted: it is read in memory with limits, member by member, never unpacked to disk. It is
 decompressed first, up to the limit: tarfile would follow a header's word for how much is to be read. A file of a
@@ -68,7 +68,7 @@ def load(origin: Path, cache: Cache, box: Sandbox | None) -> Submission:
     """
     members: tuple[str, ...] = ()
     if not os.path.lexists(origin):
-        raise UsageError(f"{origin} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
+        raise UsageError(f"{origin} does not exist", hint="'patchgen patch' makes one in dist")
     if origin.is_dir():
         files = _read_directory(origin)
     else:

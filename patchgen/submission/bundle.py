@@ -1,4 +1,4 @@
-"""`patch.tar.gz`: the patches and the report, packed so that the same content gives the same archive.
+"""The archive that is handed in: the patches and the report, packed so that the same content gives the same archive.
 
 The tar inside is the same bytes on every machine. The gzip around it has no name and no date, but zlib
 builds differ in how they compress; so what is promised, and shown, is the hash of the tar.
@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DIRECTORY = "patch"
+from patchgen.submission.archive import DIRECTORY
 
 
 @dataclass(frozen=True)

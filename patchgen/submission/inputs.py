@@ -60,7 +60,7 @@ def kind(given: Path) -> Kind:
     if given.is_dir():
         return "directory"
     if not os.path.lexists(given):
-        raise UsageError(f"{given} does not exist", hint="'patchgen patch' writes dist/patch.tar.gz")
+        raise UsageError(f"{given} does not exist", hint="'patchgen patch' makes one in dist")
     is_archive = archive.read_plain(given, len(_GZIP)) == _GZIP
     return "patch" if given.suffix in _PATCH_SUFFIXES and not is_archive else "archive"
 

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from patchgen.validation import first_problem
+from patchgen.data import first_problem
 
 WIDTH = 78
 _GAP = 2  # Blank columns between two boxes of a diagram.

@@ -1,4 +1,4 @@
-"""What came of scenarios, and what faults cost, kept by kernel: so that a table can say it without a new run."""
+"""What came of scenarios, kept by kernel: so that a table can say it without a new run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import scenarios
+from patchgen.assignment import Requirement
 from patchgen.cache import Cache, digest, file_digest, prune, write_text
-from patchgen.checks import cost, cost_bars
-from patchgen.checks.cost_bars import Judged
 from patchgen.guest.testbed import Testbed
-from patchgen.testing.requirements import Demand, demands
 from patchgen.testing.runner import Outcome
+from patchgen.testing.suite import Suite
 
 NOT_RUN = "not run"
 _KEPT = 32
@@ -24,11 +22,11 @@ class Row:
     """A sentence with all that stands for it.
 
     Attributes:
-        demand: the sentence.
+        requirement: the sentence.
         results: result ("ok", "FAILED", "skipped", "not run") of each of its scenarios, by the scenario's name.
     """
 
-    demand: Demand
+    requirement: Requirement
     results: dict[str, str]
 
     @property
@@ -38,21 +36,20 @@ class Row:
         return next((word for word in ("FAILED", NOT_RUN, "skipped", "ok") if word in found), "")
 
 
-def _file(bed: Testbed, cache: Cache) -> Path:
+def _file(bed: Testbed, suite: Suite, cache: Cache) -> Path:
     """Return where results on a kernel are: those of other scenarios, guest programs or sandbox do not count."""
-    sources = sorted(Path(scenarios.__file__).parent.glob("*.py"))
     whose = ["untrusted"] if bed.machine.sandbox else []
-    key = digest("results", file_digest(bed.kernel), bed.image.digest, [file_digest(path) for path in sources], *whose)
+    key = digest("results", file_digest(bed.kernel), bed.image.digest, suite.digest(), *whose)
     return cache.directory("results") / f"{key}.json"
 
 
-def keep(outcomes: Iterable[Outcome], bed: Testbed, cache: Cache) -> None:
+def keep(outcomes: Iterable[Outcome], bed: Testbed, suite: Suite, cache: Cache) -> None:
     """Add the outcomes to what is known of a kernel.
 
     Raises:
         MachineError: they cannot be written.
     """
-    path = _file(bed, cache)
+    path = _file(bed, suite, cache)
     with cache.lock("results"):
         known = _read(path) | {outcome.scenario.name: outcome.result for outcome in outcomes}
         write_text(path, json.dumps(known, indent=1))
@@ -64,51 +61,21 @@ def any_known(cache: Cache) -> bool:
     return any((cache.root / "results").glob("*.json"))
 
 
-def known_results(bed: Testbed, cache: Cache) -> dict[str, str]:
+def known_results(bed: Testbed, suite: Suite, cache: Cache) -> dict[str, str]:
     """Return the result of each scenario that was run on a testbed's kernel, by its name."""
-    return _read(_file(bed, cache))
-
-
-def keep_costs(judged: Iterable[Judged], vanilla: Testbed, patched: Testbed, cache: Cache) -> None:
-    """Keep what was measured against each bar.
-
-    Raises:
-        MachineError: it cannot be written.
-    """
-    path = _costs_file(vanilla, patched, cache)
-    write_text(path, json.dumps({one.what: one.measured for one in judged}, indent=1))
-    prune(path.parent, _KEPT)
-
-
-def known_costs(vanilla: Testbed, patched: Testbed, cache: Cache) -> dict[str, int]:
-    """Return the instructions that were measured against each bar, by what it is about; nothing if none were."""
-    path = _costs_file(vanilla, patched, cache)
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
-
-
-def _costs_file(vanilla: Testbed, patched: Testbed, cache: Cache) -> Path:
-    kernels = [file_digest(bed.kernel) for bed in (vanilla, patched)]
-    key = digest(
-        "costs",
-        kernels,
-        patched.image.digest,
-        patched.machine.digest(),
-        file_digest(Path(cost.__file__)),
-        file_digest(Path(cost_bars.__file__)),
-    )
-    return cache.directory("costs") / f"{key}.json"
+    return _read(_file(bed, suite, cache))
 
 
 def _read(path: Path) -> dict[str, str]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
-def table(known: dict[str, str]) -> list[Row]:
+def table(suite: Suite, known: dict[str, str]) -> list[Row]:
     """Return the sentences in the assignment's order, with the results of their scenarios."""
     return [
         Row(
-            demand,
-            {one.name: known.get(one.name, NOT_RUN) for one in scenarios.SCENARIOS if demand.id in one.demands},
+            requirement,
+            {one.name: known.get(one.name, NOT_RUN) for one in suite.scenarios if requirement.id in one.requirements},
         )
-        for demand in demands().values()
+        for requirement in suite.assignment.requirements.values()
     ]

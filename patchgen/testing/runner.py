@@ -17,17 +17,17 @@ from patchgen.cache import write_text
 from patchgen.errors import GuestError
 from patchgen.guest import kernel_log
 from patchgen.guest.testbed import Testbed
-from patchgen.scenarios import Failed, Lab, Scenario, Skipped
-from patchgen.testing.lab import Picture, picture
+from patchgen.testing.lab import Failed, Lab, Scenario, Skipped
 from patchgen.text import visible
 
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
+    from patchgen.testing.picture import Picture
+    from patchgen.testing.suite import Suite
 
 After = Callable[[Scenario, "Guest"], None]
 
 _CONSOLE_LINES = 25
-_SOUND = "3-4"  # the sentence that a kernel is against which dies or complains
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Outcome:
 
     Attributes:
         scenario: which.
-        passed: whether the kernel did what it demands.
+        passed: whether the kernel did what it asks for.
         message: what it did instead, "" if it passed.
         evidence: the end of the kernel's console, for a failure.
         seconds: how long it took, with the guest's start.
@@ -61,7 +61,7 @@ class Outcome:
     @property
     def against(self) -> tuple[str, ...]:
         """Ids of the sentences that it has failed; none if it has not."""
-        return (self.broken or self.scenario.demands) if self.result == "FAILED" else ()
+        return (self.broken or self.scenario.requirements) if self.result == "FAILED" else ()
 
     @property
     def result(self) -> str:
@@ -72,7 +72,7 @@ class Outcome:
         """Return the outcome for JSON."""
         return {
             "scenario": self.scenario.name,
-            "demands": list(self.scenario.demands),
+            "requirements": list(self.scenario.requirements),
             "summary": self.scenario.summary,
             "result": self.result,
             "message": self.message,
@@ -82,7 +82,7 @@ class Outcome:
         }
 
 
-def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | None = None) -> Outcome:
+def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | None = None) -> Outcome:
     """Run one scenario in a guest of its own.
 
     A kernel that dies, or that complains on its console, fails the scenario, not the run.
@@ -90,7 +90,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     Args:
         scenario: which.
         testbed: what its guest is made of, but for the number of CPUs, which the scenario says.
-        prefix: what the kernel's error lines begin with.
+        suite: whose scenario it is.
         after: called with the guest once the scenario is over, whatever came of it, unless the kernel died.
 
     Raises:
@@ -103,10 +103,10 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
     wanted: object = None
     actual: object = None
     broken: tuple[str, ...] = ()
-    unsound = (*scenario.demands, _SOUND)
+    unsound = (*scenario.requirements, *suite.assignment.sound)
     try:
         with testbed.with_cpus(scenario.cpus).ready() as guest:
-            lab = Lab(guest, prefix, testbed.differs)
+            lab = suite.lab(guest, suite.prefix, testbed.differs)
             try:
                 scenario.run(lab)
             except Failed as error:
@@ -117,13 +117,13 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
                 message = f"the output cannot be understood: {type(error).__name__}: {error}"
             # What the scenario is about comes first, then the kernel's soundness, then what was met on the way.
-            broken = scenario.demands if message and not skipped else ()
+            broken = scenario.requirements if message and not skipped else ()
             if guest.complaints:
                 message = message if broken else "the kernel complains on its console"
                 broken = (*broken, *unsound)
             if lab.asides:
                 message = message if broken else lab.asides[0].message
-                broken = (*broken, *(one for aside in lab.asides for one in aside.demands))
+                broken = (*broken, *(one for aside in lab.asides for one in aside.requirements))
             skipped = skipped and not broken
             if message and not skipped:
                 evidence = "\n".join([*guest.complaints, kernel_log.tail(guest.console, _CONSOLE_LINES)])
@@ -131,7 +131,7 @@ def run_one(scenario: Scenario, testbed: Testbed, prefix: str, after: After | No
                 after(scenario, guest)
     except GuestError as error:
         message, evidence, broken = error.message, error.evidence, unsound
-    seen = picture(lab.last, wanted, actual, not message) if lab and lab.last else None
+    seen = lab.picture(wanted, actual, not message) if lab else None
     notes = tuple(lab.notes) if lab else ()
     shown = visible(message), visible(evidence)
     seconds, against = time.monotonic() - begin, tuple(dict.fromkeys(broken))
@@ -149,10 +149,10 @@ def at_once(jobs: int) -> int:
 def run_all(
     scenarios: Sequence[Scenario],
     testbed: Testbed,
-    prefix: str,
+    suite: Suite,
     workers: int,
     after: After | None = None,
-    run: Callable[[Scenario, Testbed, str, After | None], Outcome] = run_one,
+    run: Callable[[Scenario, Testbed, Suite, After | None], Outcome] = run_one,
 ) -> list[Outcome]:
     """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
 
@@ -167,7 +167,7 @@ def run_all(
 
             def one(scenario: Scenario) -> Outcome:
                 nonlocal done
-                outcome = run(scenario, testbed, prefix, after)
+                outcome = run(scenario, testbed, suite, after)
                 done += 1
                 step.update(done)
                 return outcome
@@ -191,7 +191,7 @@ def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
     suite = TestSuite(kernel)
     for outcome in outcomes:
         case = TestCase(
-            outcome.scenario.name, classname=f"patchgen.{outcome.scenario.demands[0]}", time=outcome.seconds
+            outcome.scenario.name, classname=f"patchgen.{outcome.scenario.requirements[0]}", time=outcome.seconds
         )
         if outcome.skipped:
             case.result = [JUnitSkipped(outcome.message)]

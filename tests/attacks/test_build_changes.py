@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import tarfile
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 from attacks import toybuild
 from attacks.catalogue import Attack, named
 from attacks.mails import addition
+from pfstat import ASSIGNMENT
 
 from patchgen import pipeline, sandbox
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
-from patchgen.errors import SubmissionError
+from patchgen.errors import SubmissionError, UsageError
 from patchgen.grading import grader, rubric
 from patchgen.grading.builder import Workshop
 from patchgen.grading.context import Request
@@ -29,7 +31,7 @@ FORMS = "lines of a few forms only"
 FILES = "files of a few kinds only"
 MAKEFILE = toybuild.FILES["Makefile"].data.decode()
 LIST = "core-y\t\t+= kernel/ fs/\n"
-RULES = allowed.load(Path("none"))
+RULES = allowed.load(ASSIGNMENT)
 
 
 def makefile(*lines: str) -> tuple[str, str, str]:
@@ -196,9 +198,9 @@ def test_every_patch_counts_and_its_own_lines_may_go_again() -> None:
 
 
 def test_rules_that_make_no_sense(tmp_path: Path) -> None:
-    (tmp_path / allowed.FILE).write_text('allowed = []\nforbidden = []\n[[lines]]\nfiles = ["a"]\nadded = ["("]\n')
-    with pytest.raises(SubmissionError, match=r"lines\.0\.added: '\(' is no regular expression"):
-        allowed.load(tmp_path)
+    (tmp_path / "allowed.toml").write_text('allowed = []\nforbidden = []\n[[lines]]\nfiles = ["a"]\nadded = ["("]\n')
+    with pytest.raises(UsageError, match=r"lines\.0\.added: '\(' is no regular expression"):
+        allowed.load(dataclasses.replace(ASSIGNMENT, directory=tmp_path))
 
 
 def archive(path: Path, change: tuple[str, str, str]) -> Path:
@@ -225,7 +227,7 @@ def test_it_is_built_only_if_the_user_has_looked(tmp_path: Path, cache: Cache, o
 def test_a_verdict_stops_before_the_build(tmp_path: Path, cache: Cache, origin: Source, allow: bool) -> None:
     project = pipeline.open_project(Settings(cache=cache.root), {})
     given = archive(tmp_path / "patch.tar.gz", ATTACKS[0].means)
-    request = Request(given, rubric.load(), frozenset({4} if not allow else {2}), allow_build_changes=allow)
+    request = Request(given, rubric.load(ASSIGNMENT), frozenset({4} if not allow else {2}), allow_build_changes=allow)
     found = grader.judge(request, Workshop(project, origin, "submission"))
     changes = [one for one in found.findings if one.check == "build-changes"]
     assert "xxd" in changes[0].evidence

@@ -15,6 +15,7 @@ import pytest
 from attacks import toybuild
 from attacks.catalogue import Attack, needs_sandbox
 from attacks.mails import addition
+from pfstat import ASSIGNMENT
 
 from patchgen import sandbox
 from patchgen.base import worktree as trees_on_disk
@@ -210,7 +211,7 @@ def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monke
     read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
     (place / "verdict").mkdir()
     shop = Workshop(project, origin, "submission").within(place / "verdict")
-    case = Case(Request(place, rubric.load(), frozenset({4})), shop)
+    case = Case(Request(place, rubric.load(ASSIGNMENT), frozenset({4})), shop)
     case.submission = SimpleNamespace(patches=read)  # type: ignore[assignment]
     case.applied = case.buildable = apply.apply(origin, read, cache)
     return case

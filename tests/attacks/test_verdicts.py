@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from attacks.catalogue import Attack, named
+from pfstat import ASSIGNMENT
 from unidiff import PatchSet
-from verdicts import verdict
+from verdicts import MARKS_TOML, verdict
 
+from patchgen import pipeline
 from patchgen.checks import diff_lint, shape
 from patchgen.cli import verify_command
 from patchgen.errors import SubmissionError
@@ -22,6 +24,7 @@ from patchgen.grading import build_stage, grader, table, worker
 from patchgen.grading.batch import Batch
 from patchgen.grading.worker import Answer, Task
 from patchgen.kernel.build import Kernel
+from patchgen.settings import Settings
 from patchgen.text import visible
 
 ROW = "it is a row of the table, and the others are judged"
@@ -86,12 +89,12 @@ def test_no_pattern_takes_the_square_of_a_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(diff_lint, "_CODE", Pattern())
     diff = f"--- /dev/null\n+++ b/x.c\n@@ -0,0 +1,2 @@\n+{COMMENTS.means}\n+// return 1;\n"
     found = list(diff_lint._in_file("0001-a.patch", PatchSet(diff)[0]))
-    assert [one.check for one in found] == ["leftover-code"]
+    assert [one.check for one in found] == ["residue-code"]
     assert max(tried) < 300
 
 
 def test_findings_are_counted_as_they_come() -> None:
-    found = grader._Findings("style")
+    found = grader._Findings("style", ASSIGNMENT)
     for number in FINDINGS.means:
         found.add(grader.Finding("odd", grader.Severity.WARNING, str(number)))
         assert len(found._kept) <= 200
@@ -132,8 +135,16 @@ def test_one_stops_no_other(attack: Attack, tmp_path: Path, monkeypatch: pytest.
     os.utime(paths[0], (1, 1))
     os.utime(paths[2], (1, 1))
     monkeypatch.setattr(verify_command, "datetime", Clock)
+    (tmp_path / "rubric.toml").write_text(MARKS_TOML)
+    project = pipeline.open_project(Settings(cache=tmp_path / "cache"), {})
     batch = Batch(
-        tmp_path / "out", "", "1-5", False, lambda path: verify_command.submission_moment(path, "mtime"), None
+        tmp_path / "out",
+        project,
+        tmp_path / "rubric.toml",
+        "1-5",
+        False,
+        lambda path: verify_command.submission_moment(path, "mtime"),
+        None,
     )
     rows = many.run(paths, batch, Engine())
     assert [row.status for row in rows] == ["ok", "wrong", "ok"]

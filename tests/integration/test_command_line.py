@@ -35,10 +35,10 @@ def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
         (("patch", "--set", "x"), "NAME=VALUE"),
         (("patch", "--set", "nope=1"), "no parameter nope"),
         (("patch", "--set", "set_param_nr=x"), "must be a number"),
-        (("patch", "--series", "nope"), "no series nope"),
+        (("patch", "--assignment", "nope"), "no assignment nope"),
         (("test", "--only", "nope"), "no scenario"),
-        (("test", "-s", "2.2-5", "-s", "2.2-50"), "no scenario stands for '2.2-50'"),
-        (("test", "-s", "2.2-5", "-k", "appendix"), "no scenario's name has 'appendix' and stands for 2.2-5"),
+        (("test", "-r", "2.2-5", "-r", "2.2-50"), "no scenario stands for '2.2-50'"),
+        (("test", "-r", "2.2-5", "-k", "appendix"), "no scenario's name has 'appendix' and stands for 2.2-5"),
         (("boot",), "needs a terminal"),
         (("patch", "--base", "nope"), "no base called nope"),
         (("bundle", "--base", "debian-6.12"), "no base of a submission"),
@@ -57,6 +57,8 @@ def test_usage(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
         (("verify", "--points", "1-7", "patch.tar.gz"), "--stages"),
         (("verify", "--out", "verdicts", "patch.tar.gz"), "--output"),
         (("test", "--workers", "2"), "--jobs"),
+        (("patch", "--series", "x"), "--assignment"),
+        (("test", "--sentence", "2.2"), "--requirement"),
         (("coverage", "-n", "2"), "-j"),
         (("boot", "--submission", "patch.tar.gz"), "patchgen boot PATH"),
         (("run", "--submission", "patch.tar.gz", "--", "true"), "patchgen run PATH -- 'COMMAND' …"),
@@ -179,7 +181,7 @@ def test_a_read_only_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_list_of_sentences(tmp_path: Path) -> None:
-    rows = json.loads(patchgen("test", "--list", "--json", cwd=tmp_path).stdout)["demands"]
+    rows = json.loads(patchgen("test", "--list", "--json", cwd=tmp_path).stdout)["requirements"]
     assert {"id", "text", "check", "result", "scenarios"} == set(rows[0])
     assert {"scenario": "appendix-a", "result": "not run"} in rows[0]["scenarios"]
     shown = patchgen("test", "--list", cwd=tmp_path).stdout

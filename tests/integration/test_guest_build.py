@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pfstat import ASSIGNMENT
 
 from patchgen import process, toolchain
 from patchgen.cache import Cache
@@ -18,6 +19,8 @@ from patchgen.guest import busybox, initramfs, kvm, machine, programs
 from patchgen.guest.initramfs import Choice
 from patchgen.guest.session import Guest, check_kernel
 
+SOURCES = ASSIGNMENT.directory / "guest"
+OURS = Choice(assignment=ASSIGNMENT.directory)
 # Ends a program by SIGSYS that makes one of the system calls 385 to 387, as i386 (3) numbers them.
 GUARD = r"""
 #include <linux/audit.h>
@@ -82,15 +85,15 @@ def cache(tmp_path: Path) -> Cache:
 @pytest.fixture
 def shell(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand a program of ours in for busybox, which would have to be fetched."""
-    path = programs.build(cache, programs.Recipe(programs.SOURCES / "pfcall.c", "bare"))
+    path = programs.build(cache, programs.Recipe(SOURCES / "pfcall.c", "bare"))
     monkeypatch.setenv(busybox.VARIABLE, str(path))
     return path
 
 
 def test_the_image_holds_what_its_list_says(cache: Cache, shell: Path) -> None:
-    image = initramfs.build(cache)
+    image = initramfs.build(cache, OURS)
     entries, wanted = unpack(image.path.read_bytes()), initramfs.contents()
-    for program in wanted.programs:
+    for program in (*wanted.programs, *initramfs.added(ASSIGNMENT.directory)):
         assert entries[program.path.lstrip("/")].mode == stat.S_IFREG | 0o755
     assert entries["bin/sh"].mode == stat.S_IFLNK | 0o777
     assert entries["bin/sh"].data == b"busybox"
@@ -102,15 +105,15 @@ def test_the_image_holds_what_its_list_says(cache: Cache, shell: Path) -> None:
 
 
 def test_the_image_is_the_same_bytes_everywhere(tmp_path: Path, shell: Path) -> None:
-    images = [initramfs.build(Cache(tmp_path / name)) for name in ("one", "two")]
+    images = [initramfs.build(Cache(tmp_path / name), OURS) for name in ("one", "two")]
     assert images[0].path != images[1].path
     assert images[0].digest == images[1].digest
     assert images[0].path.read_bytes() == images[1].path.read_bytes()
 
 
 def test_another_system_call_number_is_another_image(cache: Cache, shell: Path) -> None:
-    plain = initramfs.build(cache)
-    other = initramfs.build(cache, Choice(defines={"PF_NR_GET_INFO": "500"}))
+    plain = initramfs.build(cache, OURS)
+    other = initramfs.build(cache, Choice(ASSIGNMENT.directory, defines={"PF_NR_GET_INFO": "500"}))
     assert plain.digest != other.digest
     assert unpack(plain.path.read_bytes())["root/test"] != unpack(other.path.read_bytes())["root/test"]
 
@@ -119,7 +122,7 @@ def test_the_users_program_replaces_ours(cache: Cache, shell: Path, tmp_path: Pa
     source = tmp_path / "theirs.c"
     # Old C, of which gcc only warned: implicit declaration, implicit int, unused variable, a number for a pointer.
     source.write_text('count; main() { int unused; char *p = 1; puts("the course\'s own"); return !p; }\n')
-    image = initramfs.build(cache, Choice(sources={"test_program": source}))
+    image = initramfs.build(cache, Choice(ASSIGNMENT.directory, sources={"test_program": source}))
     assert b"the course's own" in unpack(image.path.read_bytes())["root/test"].data
 
 
@@ -144,7 +147,7 @@ def test_a_changed_header_is_a_changed_program(cache: Cache, tmp_path: Path) -> 
 
 
 def test_more_files_are_a_second_archive(cache: Cache, shell: Path, tmp_path: Path) -> None:
-    image = initramfs.build(cache)
+    image = initramfs.build(cache, OURS)
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o755)
@@ -169,12 +172,12 @@ def test_a_copied_programs_libraries_come_with_it(cache: Cache, shell: Path, tmp
     program = tmp_path / "m"
     # No libraries by default in an image whose programs do not ask for them: libm here.
     process.run([toolchain.tool("gcc"), "-m32", "-fno-builtin", source, "-lm", "-o", program], cwd=tmp_path, timeout=60)
-    entries = unpack(initramfs.with_files(cache, initramfs.build(cache), {"/root/m": program}).path.read_bytes())
+    entries = unpack(initramfs.with_files(cache, initramfs.build(cache, OURS), {"/root/m": program}).path.read_bytes())
     assert "lib/libm.so.6" in entries
 
 
 def test_only_a_static_i386_program_is_a_busybox(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = programs.SOURCES / "fork.c"
+    source = SOURCES / "fork.c"
     static, dynamic = (programs.build(cache, programs.Recipe(source, link)) for link in ("static", "dynamic"))
     assert busybox.is_static_i386(static)
     assert not busybox.is_static_i386(dynamic)
@@ -219,12 +222,14 @@ def guarded(guard: Path, program: Path, arguments: list[str], *, tunables: bool)
 def test_no_program_makes_the_calls_under_test_by_itself(
     cache: Cache, guard: Path, source: str, link: programs.Link, arguments: list[str], status: int
 ) -> None:
-    program = programs.build(cache, programs.Recipe(programs.SOURCES / source, link))
+    program = programs.build(
+        cache, programs.Recipe((programs.SOURCES if source == "agent.c" else SOURCES) / source, link)
+    )
     assert guarded(guard, program, arguments, tunables=True) == status
 
 
 def test_the_guard_sees_what_glibc_would_do_without_the_tunable(cache: Cache, guard: Path) -> None:
-    program = programs.build(cache, programs.Recipe(programs.SOURCES / "fork.c", "dynamic"))
+    program = programs.build(cache, programs.Recipe(SOURCES / "fork.c", "dynamic"))
     version = tuple(int(part) for part in os.confstr("CS_GNU_LIBC_VERSION").split()[1].split("."))  # type: ignore[union-attr]
     if version < (2, 35):
         pytest.skip("this glibc does not call rseq")
@@ -232,9 +237,7 @@ def test_the_guard_sees_what_glibc_would_do_without_the_tunable(cache: Cache, gu
 
 
 def test_our_programs_fail_in_one_line(cache: Cache, tmp_path: Path) -> None:
-    program = programs.build(
-        cache, programs.Recipe(programs.SOURCES / "test.c", "static", ours=True), {"PF_NR_CLEANUP": "511"}
-    )
+    program = programs.build(cache, programs.Recipe(SOURCES / "test.c", "static", ours=True), {"PF_NR_CLEANUP": "511"})
     for arguments in (
         [],
         ["-o", "nonsense", "-p", "x"],
@@ -268,4 +271,4 @@ def test_what_is_no_kernel_is_told_before_qemu_starts(cache: Cache, shell: Path,
         check_kernel(path)
     path.write_bytes(b"\x7fELF" * 1000)
     with pytest.raises(Exception, match="is not a bzImage"):
-        Guest(path, initramfs.build(cache), machine.load())
+        Guest(path, initramfs.build(cache, OURS), machine.load())

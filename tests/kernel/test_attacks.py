@@ -15,11 +15,10 @@ from attacks.catalogue import Attack, needs_sandbox
 from attacks.kernels import GUESTS, HOSTILE, KCONFIG, VICTIM
 from attacks.mails import addition
 
-from patchgen import sandbox
+from patchgen import pipeline, sandbox
 from patchgen.base import worktree
 from patchgen.base.resolve import Source
 from patchgen.errors import BuildError, GuestError
-from patchgen.guest import testbed
 from patchgen.guest.testbed import Testbed
 from patchgen.kernel import build as kernel
 from patchgen.kernel.build import Kernel
@@ -50,7 +49,7 @@ def hostile(project: Project, origin: Source) -> Testbed:
     before = text_of("init/version.c", project, origin)
     image = built(addition("init/version.c", before, before + HOSTILE), project, origin).image
     box = sandbox.sandbox_for_untrusted(trust=False)
-    return testbed.make(image, project.settings, project.series.parameters, project.cache, box)
+    return pipeline.testbed_of(project, image, box)
 
 
 @pytest.mark.parametrize("attack", GUESTS, ids=lambda attack: attack.means)
@@ -109,7 +108,7 @@ def test_a_victim_does_not_get_an_attackers_kernel(
     found = built(victim, project, origin)
     assert found.tree == second
     assert VICTIM.said not in found.image.with_name("System.map").read_text()
-    bed = testbed.make(found.image, project.settings, project.series.parameters, project.cache, box)
+    bed = pipeline.testbed_of(project, found.image, box)
     with bed.ready() as guest:
         assert guest.run("uname -r").text == "4.15.0\n"
     assert kernel.cached(config, second, origin, project.cache) is None, "nothing trusted takes either of them"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from pfstat import ASSIGNMENT, SCENARIOS, SUITE
 
 from patchgen import pipeline
 from patchgen.base.git import bare_repository
@@ -12,7 +13,6 @@ from patchgen.base.resolve import Source
 from patchgen.kernel import build as kernel
 from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
-from patchgen.scenarios import SCENARIOS
 from patchgen.series.model import load
 from patchgen.testing import runner
 
@@ -28,7 +28,7 @@ WAYS = {
     "defconfig": "plain",
 }
 NOT_BOOTED = {"x86_64"}
-PATCHES = len(load(pipeline.series.find("pf_stat")).patches)
+PATCHES = len(load(ASSIGNMENT.directory).patches)
 ENOSYS = -38
 
 
@@ -70,7 +70,7 @@ def test_each_patch_builds_and_boots(
 def test_the_defconfig_kernel(project: Project, origin: Source) -> None:
     built = build(project, origin, pipeline.commit(project, origin).tree, "defconfig", "series")
     bed = pipeline.testbed_of(project, built.image)
-    prefix = str(project.series.parameters["log_prefix"])
+    prefix = SUITE
     outcomes = runner.run_all(SCENARIOS, bed, prefix, project.settings.jobs)
     assert [(one.scenario.name, one.message) for one in outcomes if not one.passed and not one.skipped] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pfstat import COSTS
 
 from patchgen.checks import cost, cost_bars
 from patchgen.checks.cost import Costs
@@ -11,7 +12,7 @@ from patchgen.guest.testbed import Testbed
 
 @pytest.fixture(scope="module")
 def costs(vanilla_bed: Testbed, series_bed: Testbed) -> Costs:
-    return cost.measure(vanilla_bed, series_bed)
+    return cost.measure(COSTS, vanilla_bed, series_bed)
 
 
 def test_every_bar_is_met(costs: Costs) -> None:
@@ -22,7 +23,7 @@ def test_every_bar_is_met(costs: Costs) -> None:
 def test_it_is_the_faults_that_were_measured(costs: Costs) -> None:
     """Figures that could not be told from noise, or a tracked program that was not tracked, would meet every bar."""
     for state in costs.samples:
-        for kind in cost.KINDS:
+        for kind in COSTS.kind:
             sample = costs.samples[state][kind.name]
             assert sample.count == kind.count
             if kind.group != "call":
@@ -37,5 +38,5 @@ def test_it_is_the_faults_that_were_measured(costs: Costs) -> None:
 
 def test_the_same_again_gives_the_same(costs: Costs, vanilla_bed: Testbed) -> None:
     with cost.guest(vanilla_bed) as guest:
-        reuse = next(kind for kind in cost.KINDS if kind.name == "reuse")
-        assert cost.sample(guest, reuse).mode == costs.samples["vanilla"]["reuse"].mode
+        reuse = next(kind for kind in COSTS.kind if kind.name == "reuse")
+        assert cost.sample(guest, COSTS, reuse).mode == costs.samples["vanilla"]["reuse"].mode

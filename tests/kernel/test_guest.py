@@ -43,7 +43,9 @@ def user_cache(settings: Settings) -> Cache:
 def image(vanilla_kernel: Path, project: Project, user_cache: Cache) -> Image:
     """Return our own programs, whatever the caller's settings have in their place, with the base's call numbers."""
     ours = project.settings.model_copy(update={"test_program": None, "fork_program": None})
-    return testbed.make(vanilla_kernel, ours, project.series.parameters, user_cache).image
+    return testbed.make(
+        vanilla_kernel, testbed.Contents(ours, project.assignment, project.series.parameters), user_cache
+    ).image
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,12 @@ def test_a_file_is_put_whole(guest: Guest) -> None:
     assert guest.run("wc -c </tmp/data").text.strip() == "0"
     with pytest.raises(GuestError, match="No such file"):
         guest.put("/no/such/place", b"x")
+
+
+def test_the_clock_does_not_rest_on_a_frequency_that_load_has_falsified(guest: Guest) -> None:
+    """The time stamp counter's, which a kernel measures at boot: with a wrong one time limits pass too early."""
+    source = guest.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource").text.strip()
+    assert source in ("pit", "refined-jiffies", "jiffies", "kvm-clock")
 
 
 def test_too_much_output_is_cut_and_said_to_be(guest: Guest) -> None:

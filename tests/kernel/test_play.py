@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pf_stat.scenarios.lab import parse_info
 
 from patchgen.guest.testbed import Testbed
-from patchgen.testing.lab import parse_info
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pfstat import ASSIGNMENT
 
 from patchgen import pipeline, sandbox
 from patchgen.base.resolve import Source
@@ -99,9 +100,9 @@ def test_a_verdict_names_the_patch_and_goes_on(project: Project, origin: Source,
     made = compose.format_patch(with_option(project, origin, "# Nothing yet.\n", PROMPT), handed_in)
     (handed_in / "report.txt").write_text("A report.\n")
     shop = Workshop(project, origin, "submission")
-    verdict = grader.judge(Request(handed_in, rubric.load(), frozenset(range(1, 5))), shop)
+    verdict = grader.judge(Request(handed_in, rubric.load(ASSIGNMENT), frozenset(range(1, 5))), shop)
     (found,) = (one for one in verdict.findings if one.severity is Severity.ERROR)
-    assert (found.check, found.stage, found.where, found.demands) == ("question", "build", made[1].name, ("6-7",))
+    assert (found.check, found.stage, found.where, found.requirements) == ("question", "build", made[1].name, ("6-7",))
     assert "PF_ASKED" in found.message
     assert "(NEW) aborted!" in found.evidence
     build = verdict.stages[3]

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from pf_stat.model import pages
+from pf_stat.model.pages import Op, Played, Program
+from pf_stat.scenarios.lab import Info, parse_info
 
 from patchgen.errors import GuestError
 from patchgen.guest.session import CommandResult, Guest
 from patchgen.guest.testbed import Testbed
-from patchgen.scenarios import pages
-from patchgen.scenarios.pages import Op, Played, Program
-from patchgen.testing.lab import Info, Vma, parse_info
+from patchgen.testing.picture import Vma
 
 PROGRAMS = int(os.environ.get("RANDOM_PROGRAMS", "100"))
 SHARDS = 4  # for as many workers

@@ -37,7 +37,7 @@ def test_four_to_six_patches(made: list[PatchFile]) -> None:
 
 def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], project: Project, origin: Source) -> None:
     handed_in = Submission(Path("patch.tar.gz"), tuple(made), {"report.txt": b"x"}, ())
-    verdict, applied = shape.check(handed_in, origin, project.cache, None)
+    verdict, applied = shape.check(handed_in, origin, project.cache, None, project.assignment)
     assert verdict.findings == ()
     assert verdict.facts["checkpatch --strict"] == "0 errors, 0 warnings, 0 checks"
     assert applied is not None
@@ -45,7 +45,7 @@ def test_checkpatch_and_git_am_have_nothing_to_say(made: list[PatchFile], projec
 
 
 def test_it_may_change_what_it_changes(made: list[PatchFile], project: Project, origin: Source) -> None:
-    rules = allowed.load(project.series.directory)
+    rules = allowed.load(project.assignment)
     applied = apply.apply(origin, made, project.cache)
     assert allowed.changes(rules, made, applied) == []
     without = rules.model_copy(
@@ -76,7 +76,7 @@ def test_what_honest_submissions_do_to_the_real_files(
     patch = patches.PatchFile("0001-a.patch", b"", "", "", "", "", ())
     step = {path: apply.Row("M", "100644", after.encode())}
     applied = apply.Applied((), {}, "", {path: before.encode()}, (step,))
-    rules = allowed.load(project.series.directory)
+    rules = allowed.load(project.assignment)
     assert allowed.changes(rules, [patch], applied) == []
     emptied = {path: apply.Row("M", "100644", after.replace("\n", " $(x)\n", 9).encode())}
     assert allowed.changes(rules, [patch], apply.Applied((), {}, "", {path: before.encode()}, (emptied,)))
@@ -96,7 +96,7 @@ def test_checkpatch_would_speak(made: list[PatchFile], project: Project, origin:
     last = made[-1]
     spoiled = patches.read(last.name, last.data.replace(b"Signed-off-by", b"Signed-by"), project.cache)
     handed_in = Submission(Path("patch.tar.gz"), (*made[:-1], spoiled), {"report.txt": b"x"}, ())
-    verdict, _ = shape.check(handed_in, origin, project.cache, None)
+    verdict, _ = shape.check(handed_in, origin, project.cache, None, project.assignment)
     assert {(finding.check, finding.where) for finding in verdict.findings} == {("checkpatch", last.name)}
     assert any("MISSING_SIGN_OFF" in finding.message for finding in verdict.findings)
     assert not verdict.ok
@@ -124,7 +124,7 @@ def test_a_plain_defconfig_has_it(project: Project, origin: Source) -> None:
 @pytest.mark.only_linux_4_15("nothing is packed for a base that is none of submissions")
 def test_the_archive_is_read_back(project: Project, origin: Source, tmp_path: Path) -> None:
     generated = pipeline.generate(project)
-    packed = pipeline.pack(generated.files, project.settings)
+    packed = pipeline.pack(generated.files, project)
     (tmp_path / "patch.tar.gz").write_bytes(packed.data)
     loaded = archive.load(tmp_path / "patch.tar.gz", project.cache, None)
     assert [patch.data for patch in loaded.patches] == [patch.data for patch in generated.patches]

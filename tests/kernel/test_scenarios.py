@@ -7,25 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from pfstat import SCENARIOS, SUITE
 
 from patchgen.guest.session import Guest
 from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
-from patchgen.scenarios import SCENARIOS, Scenario
 from patchgen.testing import runner
+from patchgen.testing.lab import Scenario
 
 EACH = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: str(scenario.name))
 
 
 @EACH
 def test_the_series(scenario: Scenario, series_bed: Testbed, project: Project) -> None:
-    outcome = runner.run_one(scenario, series_bed, str(project.series.parameters["log_prefix"]))
+    outcome = runner.run_one(scenario, series_bed, SUITE)
     assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
 
 
 @EACH
 def test_the_series_on_the_second_base(scenario: Scenario, second_bed: Testbed, second_project: Project) -> None:
-    outcome = runner.run_one(scenario, second_bed, str(second_project.series.parameters["log_prefix"]))
+    outcome = runner.run_one(scenario, second_bed, SUITE)
     assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
 
 
@@ -58,6 +59,6 @@ def control_bed(vanilla_bed: Testbed) -> Iterator[Testbed]:
 @EACH
 def test_an_unpatched_kernel_fails(scenario: Scenario, control_bed: Testbed, project: Project) -> None:
     """The negative control: each scenario must notice that the calls are not there."""
-    outcome = runner.run_one(scenario, control_bed, str(project.series.parameters["log_prefix"]))
+    outcome = runner.run_one(scenario, control_bed, SUITE)
     assert not outcome.passed
     assert "ENOSYS" in outcome.message or "not implemented" in outcome.message

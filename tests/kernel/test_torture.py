@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from pfstat import ASSIGNMENT, SUITE
 
 from patchgen.checks import stress
 from patchgen.checks.stress import Plan
@@ -18,7 +19,7 @@ SHORT = Plan(seed=940, seconds=12, calls=4000)
 
 
 def test_the_series_endures_it(debug_bed: Testbed, project: Project) -> None:
-    verdict = stress.run(debug_bed, str(project.series.parameters["log_prefix"]), SHORT)
+    verdict = stress.run(debug_bed, stress.load(ASSIGNMENT), SUITE.prefix, SHORT)
     assert [(one.where, one.message, one.evidence) for one in verdict.findings] == []
     facts = verdict.facts
     # What says that it was put through something at all.
@@ -64,4 +65,4 @@ def test_an_unpatched_kernel_fails(command: str, vanilla_bed: Testbed, project: 
 
 def test_another_kernel_is_refused(series_bed: Testbed) -> None:
     with pytest.raises(UsageError, match="does not say who allocated what"):
-        stress.run(series_bed, "", SHORT)
+        stress.run(series_bed, stress.load(ASSIGNMENT), "", SHORT)

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 from command import patchgen
+from pfstat import ASSIGNMENT, SCENARIOS
 
-from patchgen import pipeline, scenarios
+from patchgen import pipeline
 from patchgen.base.resolve import Source
 from patchgen.checks import static
 from patchgen.errors import MachineError
@@ -31,15 +32,16 @@ from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
 from patchgen.series import compose
 from patchgen.series.compose import Step
-from patchgen.testing import runner
+from patchgen.testing import runner, suite
+from patchgen.testing.lab import Scenario
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.only_linux_4_15("a submission is made on no other base")]
 
 SPARSE = bool(shutil.which("sparse"))  # Optional: without it a whole verdict is never complete.
-FEW = scenarios.SCENARIOS[::8]
+FEW = SCENARIOS[::8]
 # For each sentence the first scenario that stands for it: enough to decide every mark. test_scenarios.py runs them all.
-_FIRST = {demand: one for one in reversed(scenarios.SCENARIOS) for demand in one.demands}
-COVER = tuple(one for one in scenarios.SCENARIOS if one in _FIRST.values())
+_FIRST = {requirement: one for one in reversed(SCENARIOS) for requirement in one.requirements}
+COVER = tuple(one for one in SCENARIOS if one in _FIRST.values())
 Made = Callable[..., Path]
 
 
@@ -55,7 +57,7 @@ def ours(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFact
     )
     others = {name: data for name, data in pipeline.generate(project).files.items() if not name.endswith(".patch")}
     path = place / "patch.tar.gz"
-    path.write_bytes(pipeline.pack({**others, whole.name: whole.read_bytes()}, project.settings).data)
+    path.write_bytes(pipeline.pack({**others, whole.name: whole.read_bytes()}, project).data)
     return path
 
 
@@ -103,7 +105,7 @@ def foreign(idle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judged(project: Project, origin: Source, given: Path, stages: str = "1-5") -> Verdict:
     first, _, last = stages.partition("-")
     asked = frozenset(range(int(first), int(last or first) + 1))
-    request = Request(given, rubric.load(), asked)
+    request = Request(given, rubric.load(ASSIGNMENT), asked)
     return grader.judge(request, Workshop(project, origin, "submission"))
 
 
@@ -115,11 +117,15 @@ def lost(verdict: Verdict) -> dict[str, float]:
     }
 
 
+def _only(monkeypatch: pytest.MonkeyPatch, scenarios: tuple[Scenario, ...]) -> None:
+    whole = suite.load
+    monkeypatch.setattr(suite, "load", lambda *what: dataclasses.replace(whole(*what), scenarios=scenarios))
+
+
 @pytest.fixture
 def cover(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the suite one of only the scenarios that it takes to decide every mark."""
-    monkeypatch.setattr(runtime_stages, "SCENARIOS", COVER)
-    monkeypatch.setattr(scenarios, "SCENARIOS", COVER)
+    _only(monkeypatch, COVER)
 
 
 @pytest.mark.usefixtures("cover")
@@ -131,15 +137,15 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert verdict.marks.earned == verdict.marks.points
     assert {one.result for one in verdict.scenarios} == {"ok"}
     assert {one.result for one in verdict.sentences} == {"ok"}
-    assert [one.name for one in verdict.scenarios if one.picture] == [grader._EXAMPLE]
+    assert [one.name for one in verdict.scenarios if one.picture] == [ASSIGNMENT.page.example]
     if SPARSE:
         assert (verdict.status, verdict.marks.mark) == (Status.OK, 18.5)
 
 
 def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, tmp_path: Path) -> None:
     """As trusted work, which has a compiler cache."""
-    (tmp_path / "patch.tar.gz").write_bytes(pipeline.pack(pipeline.generate(project).files, project.settings).data)
-    request = Request(tmp_path / "patch.tar.gz", rubric.load(), frozenset({4}), trust=True)
+    (tmp_path / "patch.tar.gz").write_bytes(pipeline.pack(pipeline.generate(project).files, project).data)
+    request = Request(tmp_path / "patch.tar.gz", rubric.load(ASSIGNMENT), frozenset({4}), trust=True)
     verdict = grader.judge(request, Workshop(project, origin, "submission", trust=True))
     count = len(project.series.patches)
     assert verdict.stages[3].facts["built"].startswith(f"{count} of {count},")
@@ -151,7 +157,9 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
     verdict = judged(project, origin, idle)
     assert verdict.stages[4].status is Status.WRONG
     behaviour = [
-        one for one in verdict.marks.items if one.id in {item.id for item in rubric.load().items if item.demands}
+        one
+        for one in verdict.marks.items
+        if one.id in {item.id for item in rubric.load(ASSIGNMENT).items if item.requirements}
     ]
     assert len(behaviour) == 6
     assert {one.earned for one in behaviour} == {0}
@@ -159,7 +167,7 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
     assert len(found) == len(COVER)
     for one in found:
         assert "ENOSYS" in one.message + one.evidence or "not implemented" in one.message + one.evidence
-        assert one.demands
+        assert one.requirements
         assert one.again == f"patchgen test --only {one.where} {idle}"
     assert set(lost(verdict)) == {one.id for one in behaviour}, "the patch itself is fine"
     assert verdict.exit_status == (1 if SPARSE else 3)
@@ -171,7 +179,7 @@ def test_a_patch_of_another_tree_does_not_apply(project: Project, origin: Source
     assert (verdict.marks.mark, verdict.status) == (0, Status.WRONG)
     assert "0001-x86-Change-it.patch does not apply" in verdict.marks.zero
     assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_REACHED] * 2
-    assert verdict.findings[0].demands == ("6-7", "6-2")
+    assert verdict.findings[0].requirements == ("6-7", "6-2")
     assert time.monotonic() - begin < 20, "a refusal needs no build"
 
 
@@ -191,7 +199,7 @@ def test_it_does_not_compile(project: Project, origin: Source, edited: Made) -> 
     verdict = judged(project, origin, given)
     assert verdict.marks.mark == 0
     found = [one for one in verdict.findings if one.check == "build"]
-    assert [one.demands for one in found] == [("6-7",)]
+    assert [one.requirements for one in found] == [("6-7",)]
     assert "nothing" in found[0].evidence
     assert verdict.stages[4].status is Status.NOT_REACHED
 
@@ -255,7 +263,7 @@ def without_times(verdict: Verdict) -> dict[str, Any]:
 def test_the_same_verdict_each_time(
     project: Project, origin: Source, ours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime_stages, "SCENARIOS", FEW)
+    _only(monkeypatch, FEW)
     found = []
     for around, jobs in ((contextlib.nullcontext(), 2), (one_cpu(), 1), (busy(4), 2)):
         settings = project.settings.model_copy(update={"jobs": jobs})
@@ -272,13 +280,13 @@ def test_a_machine_that_fails_is_no_point_lost(
 ) -> None:
     calls = []
 
-    def fails(scenario: scenarios.Scenario, *args: Any) -> runner.Outcome:
+    def fails(scenario: Scenario, *args: Any) -> runner.Outcome:
         calls.append(scenario.name)
         if scenario is FEW[0]:
             raise MachineError("QEMU was ended by signal 9")
         return runner.Outcome(scenario, True, "", "", 0.1)
 
-    monkeypatch.setattr(runtime_stages, "SCENARIOS", FEW)
+    _only(monkeypatch, FEW)
     monkeypatch.setattr(runtime_stages.runner, "run_one", fails)
     verdict = judged(project, origin, idle, "5")
     assert calls.count(FEW[0].name) == 2, "it is tried once more"

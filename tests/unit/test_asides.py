@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
+from pf_stat.scenarios.lab import Call, Info, Lab
+from pfstat import SUITE
 
 from patchgen.base.bases import Differs
 from patchgen.errors import GuestError
 from patchgen.guest.testbed import Testbed
 from patchgen.testing import runner
-from patchgen.testing.lab import Call, Info, Lab, Scenario, expect
+from patchgen.testing.lab import Scenario, expect
 
 PREFIX = "[INFO940][ERROR]"
 GOOD = ("err", f"{PREFIX} pf_cleanup: nothing is tracked")
@@ -47,7 +49,7 @@ def outcome(
 ) -> runner.Outcome:
     monkeypatch.setattr(Lab, "call", lambda *_: answers.pop(0))
     scenario = Scenario("one", ("2.1-1",), check, "")
-    return runner.run_one(scenario, cast("Testbed", _Bed(guest or _Guest())), PREFIX)
+    return runner.run_one(scenario, cast("Testbed", _Bed(guest or _Guest())), SUITE)
 
 
 def succeed(lab: Lab) -> None:

@@ -13,6 +13,7 @@ import pytest
 from patchgen import pipeline
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError, UsageError
+from patchgen.pipeline import Project
 from patchgen.settings import Settings
 from patchgen.submission import archive as submission
 from patchgen.submission import bundle
@@ -73,15 +74,19 @@ def test_plain_members() -> None:
             assert (info.mode, info.uid, info.gid, info.uname, info.mtime) == (0o644, 0, 0, "root", 7)
 
 
+def project() -> Project:
+    return pipeline.open_project(Settings(), {})
+
+
 def test_a_report_is_needed() -> None:
     with pytest.raises(SubmissionError, match="no report"):
-        pipeline.pack({"0001-a.patch": b""}, Settings())
+        pipeline.pack({"0001-a.patch": b""}, project())
 
 
 def test_text_only_without_pdf() -> None:
-    both = pipeline.pack({**FILES, "report.txt": b"t"}, Settings())
+    both = pipeline.pack({**FILES, "report.txt": b"t"}, project())
     assert both.names[-1] == "patch/report.pdf"
-    assert pipeline.pack({"0001-a.patch": b"", "report.txt": b"t"}, Settings()).names[-1] == "patch/report.txt"
+    assert pipeline.pack({"0001-a.patch": b"", "report.txt": b"t"}, project()).names[-1] == "patch/report.txt"
 
 
 def test_read_back(tmp_path: Path, cache: Cache) -> None:

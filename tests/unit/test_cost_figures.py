@@ -8,15 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pfstat import COSTS
 from typer.testing import CliRunner
 
-from patchgen.checks import cost, cost_bars, cost_instead
+from patchgen.checks import cost, cost_bars, kept_costs
 from patchgen.checks.cost import Costs, Sample
 from patchgen.cli import app, bench_command, common
 from patchgen.cli.under_test import UnderTest
 from patchgen.errors import GuestError
-from patchgen.testing import results
 
+assert COSTS.growth is not None
+GROWTH = COSTS.growth
 PLOT = Path(__file__).parents[2] / "docs/cost/plot.py"
 SLABINFO = """slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> ...
@@ -28,16 +30,16 @@ kmalloc-96            84     84     96   42    1 : tunables    0    0    0 : sla
 
 def made(tracked_reuse: int = 533, tracked_many: int = 533) -> Costs:
     """Return costs that meet every bar unless told otherwise."""
-    states = ["vanilla", *(state.name for state in cost.PATCHED)]
-    costs = Costs()
+    states = ["vanilla", *(state.name for state in COSTS.state)]
+    costs = Costs(COSTS)
     for state in states:
-        costs.samples[state] = {kind.name: Sample(500, 0.9, 501, 2048) for kind in cost.KINDS}
+        costs.samples[state] = {kind.name: Sample(500, 0.9, 501, 2048) for kind in COSTS.kind}
     costs.samples["tracked"]["reuse"] = Sample(tracked_reuse, 0.9, 0, 2048)
     for state, ticks in (("vanilla", 500), ("idle", 502), ("tracked", 533)):
         costs.scaling[state] = {
-            (what, kind): dict.fromkeys(cost.SIZES, ticks)
+            (what, kind): dict.fromkeys(GROWTH.sizes, ticks)
             for what in ("VMAs", "faults so far", "tracked names", "processes")
-            for kind in cost.SCALED
+            for kind in GROWTH.kinds
             if state != "vanilla" or what != "tracked names"
         }
     costs.scaling["tracked"]["tracked names", "reuse"][1000] = tracked_many
@@ -77,8 +79,8 @@ def test_a_bar_is_missed_by_one_instruction() -> None:
 
 
 def test_growth_is_missed_too() -> None:
-    assert missed(made(tracked_many=533 + cost_bars.GROWTH)) == []
-    assert missed(made(tracked_many=534 + cost_bars.GROWTH)) == [
+    assert missed(made(tracked_many=533 + GROWTH.limit)) == []
+    assert missed(made(tracked_many=534 + GROWTH.limit)) == [
         "tracked, 'reuse' fault with 1,000 tracked names instead of 1"
     ]
 
@@ -114,11 +116,11 @@ def test_the_command_fails_when_a_bar_is_missed(ticks: int, status: int, monkeyp
     monkeypatch.setattr(common._State, "json", False)  # put back afterwards: --json below sets it for the process
     monkeypatch.setattr(UnderTest, "testbed", lambda *_: SimpleNamespace(kernel="bzImage"))
     monkeypatch.setattr(cost, "measure", lambda *_: made(tracked_reuse=ticks))
-    other = {kind.name: Sample(1333, 1.0, 1333, 2048) for kind in cost_instead.KINDS}
+    other = {kind.name: Sample(1333, 1.0, 1333, 2048) for kind in COSTS.instead_kinds}
     instead = {"off": made().samples["vanilla"], "tracepoint": other, "kprobe": other}
-    monkeypatch.setattr(cost_instead, "measure", lambda _: instead)
+    monkeypatch.setattr(cost, "measure_instead", lambda *_: instead)
     kept: list[object] = []
-    monkeypatch.setattr(results, "keep_costs", lambda judged, *_: kept.append(judged))
+    monkeypatch.setattr(kept_costs, "keep", lambda judged, *_: kept.append(judged))
     shown = CliRunner().invoke(app, ["bench"])
     assert shown.exit_code == status, shown.output
     assert ("MISSED" in shown.output) == bool(status)

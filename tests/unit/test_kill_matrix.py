@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import kill_matrix
 import pytest
-from kill_matrix import Row
-from mutant_catalogue import Mutant, catalogue
+from pfstat import ASSIGNMENT, SCENARIOS
 
-from patchgen.scenarios import SCENARIOS
+from patchgen.assignment import KILL_MATRIX
+from patchgen.mutation import catalogue
+from patchgen.mutation import matrix as kill_matrix
+from patchgen.mutation.catalogue import Mutant
+from patchgen.mutation.matrix import Matrix, Row
 
-MUTANTS = catalogue()
-MATRIX = kill_matrix.load()
-SCENARIO_NAMES = [one.name for one in SCENARIOS]
+MUTANTS = catalogue.load(ASSIGNMENT)
+SCENARIO_NAMES = tuple(one.name for one in SCENARIOS)
+MATRIX = kill_matrix.load(ASSIGNMENT.directory / KILL_MATRIX, SCENARIO_NAMES)
+TABLE = Path(__file__).parents[2] / "docs" / "mutants.md"
 FEW = tuple(sorted(SCENARIO_NAMES[:3]))
 
 
@@ -21,57 +24,56 @@ def row(mutant: Mutant, *kills: str, caught: bool = True) -> Row:
     return Row(mutant=mutant.identity(), caught=caught, by="what | it <was>" if caught else "", kills=kills)
 
 
-JUDGED = pytest.mark.skipif(not MATRIX, reason="there is NO kill matrix yet: make mutants")
+JUDGED = pytest.mark.skipif(not MATRIX.rows, reason="there is NO kill matrix yet: make mutants")
 
 
 @JUDGED
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
 def test_each_scenario_kills_a_mutant(name: str) -> None:
     """One that kills none proves nothing: give it a mutant (`make mutants MUTANTS='-k NAME'`), or drop it."""
-    assert kill_matrix.idle(MATRIX, [name]) == []
+    assert name not in MATRIX.idle()
 
 
 @JUDGED
 def test_the_matrix_is_that_of_the_catalogue() -> None:
     """`make mutants MUTANTS=--stale` judges those that are named here."""
-    assert kill_matrix.stale(MATRIX, MUTANTS) == {}
+    assert MATRIX.stale(MUTANTS) == {}
 
 
 @JUDGED
 def test_each_mutant_is_caught() -> None:
-    assert [name for name, found in MATRIX.items() if not found.caught] == []
+    assert [name for name, found in MATRIX.rows.items() if not found.caught] == []
 
 
 def test_the_table_is_that_of_the_matrix() -> None:
-    assert kill_matrix.TABLE.read_text(encoding="utf-8") == kill_matrix.table(MUTANTS, MATRIX)
+    assert TABLE.read_text(encoding="utf-8") == MATRIX.table(MUTANTS)
 
 
 def test_a_scenario_that_kills_none_is_named() -> None:
-    matrix = {"a": row(MUTANTS[0], *FEW[:2])}
-    assert kill_matrix.idle(matrix, FEW) == [FEW[2]]
+    assert Matrix({"a": row(MUTANTS[0], *FEW[:2])}, FEW).idle() == [FEW[2]]
 
 
 def test_a_mutant_that_kills_nearly_all_says_nothing() -> None:
-    matrix = {"a": row(MUTANTS[0], *SCENARIO_NAMES[1:]), "b": row(MUTANTS[1], FEW[0])}
-    assert kill_matrix.idle(matrix, FEW) == sorted(FEW[1:])
-    assert kill_matrix.alone(matrix) == {FEW[0]: ["b"]}
+    matrix = Matrix({"a": row(MUTANTS[0], *SCENARIO_NAMES[1:]), "b": row(MUTANTS[1], FEW[0])}, SCENARIO_NAMES)
+    assert matrix.idle() == sorted(set(SCENARIO_NAMES) - {FEW[0]})
+    assert matrix.alone() == {FEW[0]: ["b"]}
 
 
 def test_scenarios_that_kill_the_same_are_found() -> None:
     first, second, third = FEW
-    matrix = {"a": row(MUTANTS[0], first, second, third), "b": row(MUTANTS[1], third)}
-    assert kill_matrix.alike(matrix) == [(first, second)]
+    matrix = Matrix({"a": row(MUTANTS[0], first, second, third), "b": row(MUTANTS[1], third)}, SCENARIO_NAMES)
+    assert matrix.alike() == [(first, second)]
 
 
 def test_what_is_stale_is_said() -> None:
     never, changed, killed, fine = MUTANTS[:4]
-    matrix = {
+    rows = {
         changed.name: row(never),
         killed.name: row(killed, "no-such-scenario"),
         fine.name: row(fine, FEW[0]),
         "no-such-mutant": row(never),
     }
-    assert kill_matrix.stale(matrix, MUTANTS[:4]) == {
+    assert Matrix(rows, SCENARIO_NAMES).stale(MUTANTS[:4]) == {
         never.name: "was never judged",
         changed.name: "has changed since it was judged",
         killed.name: "was killed by what is no scenario any more: no-such-scenario",
@@ -82,16 +84,16 @@ def test_what_is_stale_is_said() -> None:
 def test_a_run_of_some_renews_their_rows_only(tmp_path: Path) -> None:
     one, two = MUTANTS[:2]
     before = {one.name: row(one), two.name: row(two), "no-such-mutant": row(one)}
-    after = kill_matrix.merged(before, {two.name: row(two, FEW[0])}, MUTANTS)
-    assert after == {one.name: row(one), two.name: row(two, FEW[0])}
-    kill_matrix.save(after, tmp_path / "matrix.json")
-    assert kill_matrix.load(tmp_path / "matrix.json") == after
+    after = Matrix(before, SCENARIO_NAMES).merged({two.name: row(two, FEW[0])}, MUTANTS)
+    assert after.rows == {one.name: row(one), two.name: row(two, FEW[0])}
+    after.save(tmp_path / "matrix.json")
+    assert kill_matrix.load(tmp_path / "matrix.json", SCENARIO_NAMES) == after
 
 
 def test_the_table_shows_what_was_missed() -> None:
     booted = [one for one in MUTANTS if one.stage == "test"][:2]
-    matrix = {MUTANTS[0].name: row(MUTANTS[0]), booted[0].name: row(booted[0], caught=False)}
-    text = kill_matrix.table([MUTANTS[0], *booted], matrix)
+    rows = {MUTANTS[0].name: row(MUTANTS[0]), booted[0].name: row(booted[0], caught=False)}
+    text = Matrix(rows, SCENARIO_NAMES).table([MUTANTS[0], *booted])
     assert "3 mutants, 2 judged, 1 caught." in text
     first, second, third = text.splitlines()[-3:]
     assert first.endswith(r"| what \| it &lt;was> |  |")

@@ -8,25 +8,27 @@ from pathlib import Path
 
 import pytest
 import toytree
+from pfstat import ASSIGNMENT, COSTS, SUITE
+from pfstat import SCENARIOS as ALL
 
-from patchgen import measured
+from patchgen import pipeline
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
-from patchgen.checks import checkpatch, cost, cost_bars
+from patchgen.checks import checkpatch, cost_bars, kept_costs, measured
 from patchgen.checks.checkpatch import Style
+from patchgen.checks.measured import CHECKPATCH, SCENARIOS
 from patchgen.errors import ToolMissingError
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
 from patchgen.guest.testbed import Testbed
-from patchgen.measured import CHECKPATCH, SCENARIOS, Measured
-from patchgen.scenarios import SCENARIOS as ALL
+from patchgen.pipeline import Measured
 from patchgen.settings import Settings
 from patchgen.submission.patches import PatchFile
 from patchgen.testing import results
 from patchgen.testing.runner import Outcome
 
 OURS, OTHER = "1" * 40, "2" * 40
-BARS = {name: number for number, name in enumerate(measured.COSTS, 30)}
+BARS = {name: number for number, name in enumerate(ASSIGNMENT.measured, 30)}
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def beds(tmp_path: Path, cache: Cache, origin: Source, monkeypatch: pytest.Monke
     for tree in (origin.tree, OURS):
         (tmp_path / tree).write_text(tree)
         found[tree] = Testbed(tmp_path / tree, Image(tmp_path / tree, "1"), machine.load(), cache)
-    monkeypatch.setattr(measured, "_testbed", lambda tree, *_: found.get(tree))
+    monkeypatch.setattr(measured, "_testbed", lambda _, tree, *__: found.get(tree))
     return found
 
 
@@ -55,7 +57,9 @@ def patch(name: str) -> PatchFile:
 
 
 def known(origin: Source, cache: Cache, tree: str = OURS, *patches: PatchFile) -> Measured:
-    return measured.known(tree, patches or (patch("a"),), origin, Settings(), {}, cache)
+    return measured.known(
+        pipeline.open_project(Settings(cache=cache.root.parent), {}), tree, patches or (patch("a"),), origin
+    )
 
 
 def outcome(number: int, *, passed: bool = True, skipped: bool = False) -> Outcome:
@@ -65,11 +69,11 @@ def outcome(number: int, *, passed: bool = True, skipped: bool = False) -> Outco
 def test_what_was_not_run_is_left_out(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
     found = known(origin, cache)
     assert (found.checks, found.figures) == ({}, {})
-    assert set(found.missing) == {CHECKPATCH, SCENARIOS, *measured.COSTS.values()}
+    assert set(found.missing) == {CHECKPATCH, SCENARIOS, *ASSIGNMENT.measured.values()}
 
 
 def test_all_scenarios(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
-    results.keep([outcome(number, passed=number > 0) for number in range(len(ALL))], beds[OURS], cache)
+    results.keep([outcome(number, passed=number > 0) for number in range(len(ALL))], beds[OURS], SUITE, cache)
     found = known(origin, cache)
     assert found.checks == {SCENARIOS: f"{len(ALL) - 1} of {len(ALL)}"}
     assert SCENARIOS not in found.missing
@@ -77,26 +81,25 @@ def test_all_scenarios(origin: Source, cache: Cache, beds: dict[str, Testbed]) -
 
 def test_some_scenarios_are_not_all(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
     ran = [outcome(0), outcome(1, passed=False), outcome(2, passed=False, skipped=True)]
-    results.keep(ran, beds[OURS], cache)
+    results.keep(ran, beds[OURS], SUITE, cache)
     assert known(origin, cache).checks == {SCENARIOS: f"1 of 2 that were run, {len(ALL)} in all"}
 
 
 def test_costs(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
     bars = [cost_bars.Judged(name, 40, number) for name, number in {**BARS, "something else": 5}.items()]
-    results.keep_costs(bars, beds[origin.tree], beds[OURS], cache)
-    assert known(origin, cache).figures == {measured.COSTS[name]: f"+{number}" for name, number in BARS.items()}
+    kept_costs.keep(bars, ASSIGNMENT, beds[origin.tree], beds[OURS], cache)
+    assert known(origin, cache).figures == {ASSIGNMENT.measured[name]: f"+{number}" for name, number in BARS.items()}
 
 
 def test_the_costs_are_bars_of_bench() -> None:
-    groups = {"cow": "copy-on-write fault", "other": "other fault"}
-    assert set(measured.COSTS) <= {
-        f"{cost.title(bar.state)}, {groups.get(bar.what, bar.what)}" for bar in cost_bars.BARS
-    }
+    titles = {name: group.title for name, group in COSTS.groups.items()}
+    bars = {f"{COSTS.title(state)}, {titles.get(bar.what, bar.what)}" for bar in COSTS.bar for state in bar.states}
+    assert set(ASSIGNMENT.measured) <= bars
 
 
 def test_another_tree_has_nothing_of_it(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
-    results.keep([outcome(0)], beds[OURS], cache)
-    results.keep_costs([cost_bars.Judged(name, 40, 32) for name in BARS], beds[origin.tree], beds[OURS], cache)
+    results.keep([outcome(0)], beds[OURS], SUITE, cache)
+    kept_costs.keep([cost_bars.Judged(name, 40, 32) for name in BARS], ASSIGNMENT, beds[origin.tree], beds[OURS], cache)
     found = known(origin, cache, OTHER)
     assert (found.checks, found.figures) == ({}, {})
 
@@ -117,4 +120,5 @@ def test_a_machine_that_cannot_build_has_a_report_too(
         raise ToolMissingError("gcc is not installed")
 
     monkeypatch.setattr(measured, "_testbed", lacking)
-    assert known(origin, cache) == Measured({}, {})
+    found = known(origin, cache)
+    assert (found.checks, found.figures) == ({}, {})

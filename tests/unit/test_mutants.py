@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
-import mutant_catalogue
-import mutant_judge
 import pytest
-from mutant_catalogue import Change, Mutant
-from mutant_judge import Found, Judged, Made
+from pfstat import ASSIGNMENT
+from verdicts import finding, verdict
 
-from patchgen import resources
-from patchgen.errors import MachineError, SeriesError
+from patchgen import assignment
+from patchgen.errors import MachineError, SeriesError, UsageError
+from patchgen.findings import Finding, Severity
+from patchgen.mutation import catalogue
+from patchgen.mutation import judge as judging
+from patchgen.mutation.catalogue import Change, Mutant
+from patchgen.mutation.judge import Judged
 from patchgen.series import model as series
 from patchgen.series import render
 from patchgen.series.model import Edit, Series
-from patchgen.submission.archive import Submission
 
-MUTANTS = mutant_catalogue.catalogue()
+MUTANTS = catalogue.load(ASSIGNMENT)
 EACH = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
-OURS = resources.TEMPLATES / mutant_catalogue.SERIES
+OURS = ASSIGNMENT.directory
 
 
 def rendered(loaded: Series) -> dict[tuple[str, str], object]:
@@ -53,7 +57,7 @@ def text_of(name: str) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "mutant" if name else OURS
         if name:
-            mutant_catalogue.make(next(mutant for mutant in MUTANTS if mutant.name == name), directory)
+            catalogue.make(next(mutant for mutant in MUTANTS if mutant.name == name), ASSIGNMENT, directory)
         return repr(rendered(series.load(directory)))
 
 
@@ -62,9 +66,19 @@ def test_each_is_made_and_differs(mutant: Mutant) -> None:
     assert text_of(mutant.name) != text_of("")
 
 
-@EACH
-def test_each_names_what_its_stage_can_find(mutant: Mutant) -> None:
-    assert set(mutant.names) <= set(mutant_catalogue.STAGES[mutant.stage])
+def test_a_mutant_names_what_its_stage_can_find(tmp_path: Path) -> None:
+    shutil.copytree(OURS, tmp_path / "pf_stat", ignore=shutil.ignore_patterns("files", "edits"))
+    copy = assignment.load(str(tmp_path / "pf_stat"))
+    text = (OURS / "mutants.toml").read_text()
+    for old, new, wrong in (
+        ('names = ["style"]', 'names = ["robustness"]', "no finding of check can name robustness"),
+        ('name = "trailing-blanks"', 'name = "blanks-for-tabs"', "two mutants are called"),
+        ('names = ["2.4-1"]', 'names = ["9.9-9"]', "can name 9.9-9"),
+    ):
+        assert old in text
+        (tmp_path / "pf_stat" / "mutants.toml").write_text(text.replace(old, new, 1))
+        with pytest.raises(UsageError, match=wrong):
+            catalogue.load(copy)
 
 
 def test_no_two_make_the_same_change() -> None:
@@ -80,32 +94,42 @@ def change(old: str) -> Mutant:
 @pytest.mark.parametrize("old", ["is nowhere in it", "paths"])
 def test_a_replacement_must_match_once(old: str, tmp_path: Path) -> None:
     with pytest.raises(SeriesError, match="times what it replaces"):
-        mutant_catalogue.make(change(old), tmp_path / "mutant")
+        catalogue.make(change(old), ASSIGNMENT, tmp_path / "mutant")
 
 
 def asking(names: tuple[str, ...], shows: str = "") -> Mutant:
     return MUTANTS[0].model_copy(update={"names": names, "shows": shows})
 
 
+def found(requirements: tuple[str, ...], where: str, evidence: str = "") -> Finding:
+    one = finding("scenario", "behaviour", Severity.ERROR, message="x", where=where)
+    return dataclasses.replace(one, requirements=requirements, evidence=evidence)
+
+
 @pytest.mark.parametrize(
-    ("found", "caught"),
+    ("findings", "caught"),
     [
         ([], False),
-        ([Found(("2.2-5",), "a")], False),
-        ([Found(("S6",), "other", "evidence")], False),
-        ([Found(("S6", "2.2-5"), "reads")], False),
-        ([Found(("S6",), "it reads"), Found(("2.2-5",), "b", "it reads")], True),
-        ([Found(("2.2-5", "S6"), "it reads")], True),
+        ([found(("2.2-5",), "a")], False),
+        ([found(("S6",), "other", "evidence")], False),
+        ([found(("S6", "2.2-5"), "reads")], False),
+        ([found(("S6",), "it reads"), found(("2.2-5",), "b", "it reads")], True),
+        ([found(("2.2-5", "S6"), "it reads")], True),
     ],
 )
-def test_caught_is_what_is_named_and_said(found: list[Found], caught: bool) -> None:
-    assert mutant_judge.weigh(asking(("S6", "2.2-5"), "it reads"), found).caught is caught
+def test_caught_is_what_is_named_and_said(findings: list[Finding], caught: bool) -> None:
+    assert judging.weigh(asking(("S6", "2.2-5"), "it reads"), verdict(*findings)).caught is caught
+
+
+def test_a_note_catches_nothing() -> None:
+    note = dataclasses.replace(found(("S6",), "a"), severity=Severity.NOTE)
+    assert not judging.weigh(asking(("S6",)), verdict(note)).caught
 
 
 def test_what_is_said_elsewhere_is_shown_when_one_is_missed() -> None:
-    judged = mutant_judge.weigh(asking(("S6",)), [Found(("S9",), "a-scenario", "wanted 1, got 2")])
+    judged = judging.weigh(asking(("S6",)), verdict(found(("S9",), "a-scenario", "wanted 1, got 2")))
     assert (judged.caught, judged.by, judged.named) == (False, "", ())
-    assert judged.evidence == "a-scenario: wanted 1, got 2"
+    assert judged.evidence == "scenario: a-scenario: x\nwanted 1, got 2"
 
 
 def test_what_a_mutant_is_decides_about_its_identity() -> None:
@@ -120,34 +144,30 @@ def test_what_a_mutant_is_decides_about_its_identity() -> None:
     assert one.identity() not in {one.model_copy(update=other).identity() for other in others}
 
 
-class Stub(mutant_judge.Judge):
-    """Judges without a kernel, and writes down what it does."""
+class Stub(judging.Judge):
+    """Judges without a kernel, and writes down where."""
 
     def __init__(self, broken: str = "") -> None:
-        self.prepared: list[str] = []
-        self.finished: list[str] = []
-        self._broken = broken
+        self.slots: list[str] = []
+        self._slot, self._broken = "m", broken
 
-    def prepare(self, mutant: Mutant) -> Made:
+    def judge(self, mutant: Mutant, slot: str = "") -> Judged:
         if mutant.name == self._broken:
             raise MachineError("the disk is full")
-        self.prepared.append(mutant.name)
-        return Made(mutant, Submission(Path("patch"), (), {}, ()), Path("nowhere"))
-
-    def finish(self, made: Made) -> Judged:
-        self.finished.append(made.mutant.name)
-        assert len(self.prepared) <= len(self.finished) + mutant_judge._AHEAD, "kernels pile up"
-        return mutant_judge.weigh(made.mutant, [])
+        self.slots.append(slot)
+        return judging.weigh(mutant, verdict())
 
 
-def test_mutants_are_judged_in_order_and_few_are_built_ahead() -> None:
+def test_mutants_are_judged_in_order_each_in_a_workspace_of_its_own() -> None:
     judge = Stub()
-    found = [mutant.name for mutant, _ in judge.judge_all(MUTANTS)]
-    assert found == judge.prepared == judge.finished == [mutant.name for mutant in MUTANTS]
+    assert [mutant.name for mutant, _ in judge.judge_all(MUTANTS)] == [mutant.name for mutant in MUTANTS]
+    assert len(judge.slots) == len(MUTANTS)
+    assert set(judge.slots) <= {"m-1", "m-2"}
 
 
 def test_what_was_judged_before_an_error_is_there() -> None:
-    judge = Stub(broken=MUTANTS[2].name)
+    judging_all = Stub(broken=MUTANTS[2].name).judge_all(MUTANTS)
+    judged = [next(judging_all)[0].name, next(judging_all)[0].name]
     with pytest.raises(MachineError):
-        list(judge.judge_all(MUTANTS))
-    assert judge.finished == [mutant.name for mutant in MUTANTS[:2]]
+        next(judging_all)
+    assert judged == [mutant.name for mutant in MUTANTS[:2]]

@@ -53,7 +53,8 @@ def test_a_short_option_means_the_same_everywhere() -> None:
         "-o": ["--output"],
         "-j": ["--jobs"],
         "-k": ["--only"],
-        "-s": ["--sentence"],
+        "-r": ["--requirement"],
+        "-v": ["--verbose"],
     }
     assert all(len(short) == 1 for short in short_names.values()), short_names
 

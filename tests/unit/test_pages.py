@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from patchgen.base.bases import Differs
-from patchgen.scenarios.pages import (
+from pf_stat.model.pages import (
     Access,
     Brk,
     Crash,
@@ -28,6 +26,8 @@ from patchgen.scenarios.pages import (
     Unmap,
     play,
 )
+
+from patchgen.base.bases import Differs
 
 
 def touch(page: int, pages: int = 1, access: Access = "write") -> Touch:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import toyseries
 
+from patchgen import assignment
 from patchgen.errors import SeriesError, UsageError
 from patchgen.series import model as series
 from patchgen.series import render
@@ -141,9 +142,10 @@ def test_a_paragraph_is_filled_anew(tmp_path: Path) -> None:
     assert render.render(text, names(tmp_path), Path("t")) == wanted
 
 
-def test_unknown_series() -> None:
-    with pytest.raises(UsageError, match="no series nothing"):
-        series.find("nothing")
+def test_unknown_assignment() -> None:
+    with pytest.raises(UsageError, match="no assignment nothing") as caught:
+        assignment.find("nothing")
+    assert "pf_stat" in caught.value.hint
 
 
 def test_delimiters_do_not_fight_c(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from command import patchgen
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pf_stat.scenarios.lab import Info, picture
+from pfstat import ASSIGNMENT
 from verdicts import finding, verdict
 
 from patchgen.findings import Severity
@@ -21,7 +23,7 @@ from patchgen.grading import junit, model, page, text
 from patchgen.grading import picture as drawing
 from patchgen.grading.clean import clean
 from patchgen.grading.model import Status, Verdict
-from patchgen.testing.lab import Info, Picture, Vma, picture
+from patchgen.testing.picture import Picture, Vma
 from patchgen.text import one_line, visible
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +87,7 @@ class _Reader(HTMLParser):
 
 def read(verdict: Verdict) -> _Reader:
     reader = _Reader()
-    reader.feed(page.render(verdict))
+    reader.feed(page.render(verdict, ASSIGNMENT.page))
     reader.close()
     return reader
 
@@ -119,14 +121,14 @@ def test_the_page_needs_nothing_else() -> None:
         assert tag not in {"script", "link", "img", "iframe", "object", "base", "form"}
         assert not [name for name in attributes if name.startswith("on") or name in ("src", "srcset")]
         assert attributes.get("href", "#") is None or str(attributes.get("href", "#")).startswith("#")
-    assert "url(" not in page.render(verdict())
-    assert "default-src 'none'" in page.render(verdict())
+    assert "url(" not in page.render(verdict(), ASSIGNMENT.page)
+    assert "default-src 'none'" in page.render(verdict(), ASSIGNMENT.page)
 
 
 def test_each_sentence_that_is_named_is_there() -> None:
-    html = page.render(verdict())
-    for id_ in re.findall(r'href="#demand-([^"]+)"', html):
-        assert f'id="demand-{id_}"' in html
+    html = page.render(verdict(), ASSIGNMENT.page)
+    for id_ in re.findall(r'href="#requirement-([^"]+)"', html):
+        assert f'id="requirement-{id_}"' in html
 
 
 def test_the_summary_fits_a_screen() -> None:

@@ -6,14 +6,16 @@ import csv
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verdicts import finding, verdict
+from verdicts import MARKS_TOML, finding, verdict
 
+from patchgen import pipeline
 from patchgen.cli import verify_command
 from patchgen.cli.verify_command import parse_stages, submission_moment
 from patchgen.errors import MachineError, UsageError
@@ -23,7 +25,8 @@ from patchgen.grading import distributed, table, worker
 from patchgen.grading.batch import Batch
 from patchgen.grading.model import Status, Verdict
 from patchgen.grading.table import Row
-from patchgen.grading.worker import Answer, Task
+from patchgen.grading.worker import Answer, How, Task
+from patchgen.settings import Settings
 
 GOOD = verdict(finding("report", "archive"))
 BAD = verdict(finding("build", "build", Severity.ERROR, message="=cmd()"), status=Status.WRONG)
@@ -66,7 +69,9 @@ def archives(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def batch(tmp_path: Path) -> Batch:
-    return Batch(tmp_path / "out", 'title = "x"\n', "1-5", False, lambda _: None, None)
+    (tmp_path / "rubric.toml").write_text(MARKS_TOML)
+    project = pipeline.open_project(Settings(cache=tmp_path / "cache"), {})
+    return Batch(tmp_path / "out", project, tmp_path / "rubric.toml", "1-5", False, lambda _: None, None)
 
 
 def engine() -> Engine:
@@ -125,13 +130,13 @@ def test_what_decides_is_judged_anew(
     if change == "content":
         archives[0].write_bytes(b"bad")
     elif change == "suite":
-        monkeypatch.setattr(many.grader, "suite", lambda: "another")
+        monkeypatch.setattr(many.grader, "suite", lambda _: "another")
     elif change == "rubric":
-        rubric = 'title = "y"\n'
+        rubric.write_text(MARKS_TOML.replace("toy", "another"))
     else:
         stages = "1-7"
     again = engine()
-    changed = Batch(batch.out, rubric, stages, batch.trust, batch.submitted, batch.deadline)
+    changed = replace(batch, stages=stages)
     many.run(archives[:1], changed, again)
     assert again.asked == ["a.tar.gz"]
 
@@ -139,7 +144,7 @@ def test_what_decides_is_judged_anew(
 def test_being_late_is_not_part_of_a_verdict(archives: list[Path], batch: Batch) -> None:
     dates = {"a.tar.gz": datetime(2023, 4, 20, tzinfo=UTC), "e.tar.gz": datetime(2023, 4, 21, 1, tzinfo=UTC)}
     deadline = datetime(2023, 4, 19, tzinfo=UTC)
-    late = Batch(batch.out, batch.rubric, "1-5", False, lambda path: dates.get(path.name), deadline)
+    late = replace(batch, submitted=lambda path: dates.get(path.name), deadline=deadline)
     asked = engine()
     many.run([archives[0], archives[4]], late, asked)
     assert asked.asked == ["a.tar.gz"]
@@ -254,7 +259,7 @@ def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "given" / "patch").mkdir(parents=True)
     (tmp_path / "given" / "patch" / "0001-a.patch").write_bytes(b"\xff")
     (tmp_path / "given" / "patch" / "link").symlink_to("/etc/hostname")
-    task = worker.pack(tmp_path / "given", "directory", "", "1-5", False)
+    task = worker.pack(tmp_path / "given", "directory", How("", "1-5"))
     assert list(task.files.values()) == [worker.base64.b64encode(b"\xff").decode()]
     assert Task.from_json(task.to_json()) == task
     links: list[str] = []
@@ -268,7 +273,7 @@ def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     worker.work(task.to_json())
     assert links == ["link"]
     with pytest.raises(MachineError, match="cannot read"):
-        worker.pack(tmp_path / "none", "archive", "", "1-5", False)
+        worker.pack(tmp_path / "none", "archive", How("", "1-5"))
 
 
 # Options.

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pfstat import ASSIGNMENT, REQUIREMENTS, SCENARIOS
 from verdicts import MARKS_RUBRIC, finding, stages
 
 from patchgen.errors import UsageError
 from patchgen.findings import Finding, Severity
 from patchgen.grading import rubric, scoring
 from patchgen.grading.model import Marks, Result, Status
-from patchgen.scenarios import SCENARIOS
-from patchgen.testing.requirements import demands
 
 DEADLINE = datetime.fromisoformat("2023-04-19T23:59:59+02:00")
 
@@ -102,7 +101,7 @@ def test_a_mark_of_zero_waits_for_nothing() -> None:
     ],
 )
 def test_the_late_penalty(late: timedelta, days: int, less: float) -> None:
-    found = scoring.late(mark(), DEADLINE + late, DEADLINE)
+    found = scoring.late(mark(), MARKS_RUBRIC, DEADLINE + late, DEADLINE)
     assert (found.days_late, found.penalty, found.mark) == (days, less, max(0, 10 - less))
 
 
@@ -114,7 +113,9 @@ def test_zones_count() -> None:
 
 @given(st.timedeltas(min_value=timedelta(days=-9999), max_value=timedelta(days=99999)))
 def test_a_later_submission_never_has_more(late: timedelta) -> None:
-    now, later = (scoring.late(mark(), DEADLINE + more, DEADLINE) for more in (late, late + timedelta(hours=7)))
+    now, later = (
+        scoring.late(mark(), MARKS_RUBRIC, DEADLINE + more, DEADLINE) for more in (late, late + timedelta(hours=7))
+    )
     assert now.mark is not None
     assert later.mark is not None
     assert 0 <= later.mark <= now.mark <= 10
@@ -122,25 +123,25 @@ def test_a_later_submission_never_has_more(late: timedelta) -> None:
 
 def test_without_a_date_nobody_is_late() -> None:
     for submitted, deadline in ((None, DEADLINE), (datetime.now(UTC), None)):
-        found = scoring.late(mark(), submitted, deadline)
+        found = scoring.late(mark(), MARKS_RUBRIC, submitted, deadline)
         assert (found.days_late, found.penalty, found.mark) == (None, 0, 10)
 
 
 def test_what_was_not_judged_stays_so_when_late() -> None:
-    found = scoring.late(mark(behaviour=Status.NOT_JUDGED), DEADLINE + timedelta(days=1), DEADLINE)
+    found = scoring.late(mark(behaviour=Status.NOT_JUDGED), MARKS_RUBRIC, DEADLINE + timedelta(days=1), DEADLINE)
     assert (found.mark, found.penalty) == (None, 1)
 
 
 def test_the_default_rubric() -> None:
-    loaded = rubric.load()
+    loaded = rubric.load(ASSIGNMENT)
     assert sum(item.points for item in loaded.items) == 20
     assert loaded.deadline == DEADLINE
-    shared = [sentence for item in loaded.items for sentence in item.sentences()]
+    shared = [sentence for item in loaded.items for sentence in item.among(REQUIREMENTS)]
     assert len(shared) == len(set(shared)), "no sentence counts twice"
-    judged = {demand for one in SCENARIOS for demand in one.demands}
+    judged = {requirement for one in SCENARIOS for requirement in one.requirements}
     assert judged <= set(shared), "each sentence that a scenario stands for has points"
     assert {item.id for item in loaded.items if item.mandatory} == {"readable", "applies", "compiles", "goes-on"}
-    assert set(shared) <= set(demands())
+    assert set(shared) <= set(REQUIREMENTS)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +155,13 @@ def test_the_default_rubric() -> None:
         ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = -1', "points"),
         ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = nan', "points"),
         (
-            'title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "behaviour"\npoints = 1\ndemands = ["9*"]',
-            "no sentence",
+            'title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "behaviour"\npoints = 1\nrequirements = ["9*"]',
+            "no requirement",
         ),
-        ('title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\ndemands = ["2.1-*"]', "sentences"),
+        (
+            'title = "x"\n[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\nrequirements = ["2.1-*"]',
+            "shared out among",
+        ),
         (2 * '[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\n' + "[x]\ny=1", "title"),
     ],
 )
@@ -165,13 +169,13 @@ def test_a_wrong_rubric_says_where(tmp_path: Path, text: str, said: str) -> None
     path = tmp_path / "rubric.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=said):
-        rubric.load(path)
+        rubric.load(ASSIGNMENT, path)
 
 
 def test_two_items_of_one_id(tmp_path: Path) -> None:
     path = tmp_path / "rubric.toml"
     path.write_text('title = "x"\n' + 2 * '[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\n')
     with pytest.raises(UsageError, match="same id"):
-        rubric.load(path)
+        rubric.load(ASSIGNMENT, path)
     with pytest.raises(UsageError, match="cannot read"):
-        rubric.load(tmp_path / "none.toml")
+        rubric.load(ASSIGNMENT, tmp_path / "none.toml")

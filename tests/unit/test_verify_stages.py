@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 import toytree
+from pfstat import ASSIGNMENT
 from pypdf import PdfWriter
 
 from patchgen import pipeline
@@ -67,7 +68,7 @@ def project(tmp_path: Path) -> Project:
 
 def look(project: Project, given: Path) -> tuple[Case, list[Finding]]:
     shop = Workshop(project, cast("Source", None), "submission")
-    case = Case(Request(given, rubric.load(), frozenset({1})), shop)
+    case = Case(Request(given, rubric.load(ASSIGNMENT), frozenset({1})), shop)
     return case, list(patch_stages.archive(case))
 
 
@@ -87,7 +88,8 @@ def test_a_good_archive(project: Project, tmp_path: Path) -> None:
 def test_what_is_no_archive(project: Project, tmp_path: Path) -> None:
     (tmp_path / "patch.tar.gz").write_bytes(b"PK\x03\x04 zip")
     case, found = look(project, tmp_path / "patch.tar.gz")
-    assert [(one.check, one.demands) for one in found] == [("unreadable", ("6-6", "6-7"))]
+    assert [(one.check, one.requirements) for one in found] == [("unreadable", ())]
+    assert ASSIGNMENT.blame(found[0]).requirements == ("6-6", "6-7")
     assert case.submission is None
     with pytest.raises(UsageError, match="does not exist"):
         look(project, tmp_path / "none.tar.gz")
@@ -134,7 +136,7 @@ def test_a_report_of_three_pages(project: Project, tmp_path: Path) -> None:
         ("report.txt", b"line\n" * 177, True),
     ):
         found = judged(project, tmp_path, {"patch/0001-x86-Add-it.patch": b"", f"patch/{name}": data})
-        assert [check for check, _ in found] == ["report"] * wrong, name
+        assert [check for check, _ in found] == ["report-form"] * wrong, name
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_lines_of_another_system(project: Project) -> None:
 
 def left(project: Project, added: str, path: str = "mm/x.c") -> list[str]:
     patch = read("0001-a.patch", mail(added, path=path), project.cache)
-    return [one.check.removeprefix("leftover-") for one in diff_lint.find(patch)]
+    return [one.check.removeprefix("residue-") for one in diff_lint.find(patch)]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def left(project: Project, added: str, path: str = "mm/x.c") -> list[str]:
     ],
 )
 def test_output_that_is_no_errors(project: Project, added: str) -> None:
-    assert left(project, added) == ["print"]
+    assert left(project, added) == ["level" if added == 'printk("here");' else "print"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +267,7 @@ def test_only_c_is_looked_at(project: Project) -> None:
 
 def test_our_own_series_leaves_nothing(project: Project) -> None:
     """What the series adds is not on disk here; its templates are."""
-    for path in (pipeline.series.find("pf_stat") / "files").rglob("*.c.j2"):
+    for path in (ASSIGNMENT.directory / "files").rglob("*.c.j2"):
         text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("@%"))
         assert left(project, text) == [], path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.testing.lab import Failed, Lab, expect, scenario
+from .lab import Failed, Lab, expect, scenario
 
 # Eight pages, five written by a child and three by the parent: 8 faults in that VMA.
 _EIGHT = ("map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "end", "write,0,3")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.testing.lab import Lab, expect, parse_maps, scenario
+from .lab import Lab, expect, parse_maps, scenario
 
 # What makes a page write-protected with nothing counted: it is touched, and a fork shares it.
 _SHARED_BY_FORK = ("map,0,32,rw,anon", "write,0,32", "fork", "end")

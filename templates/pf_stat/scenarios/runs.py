@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.testing.lab import Lab, expect, scenario
+from .lab import Lab, expect, scenario
 
 _BUSY = ("map,0,64,rw,anon", "write,0,64", "fork", "write,0,60", "end", "write,0,50")
 _CALM = ("map,0,16,rw,anon", "write,0,16", "fork", "write,0,2", "end", "write,0,1")

@@ -6,15 +6,17 @@ import ast
 from pathlib import Path
 
 import pytest
+from pf_stat.scenarios.lab import parse_maps
+from pfstat import REQUIREMENTS, SCENARIOS, SUITE
 
+from patchgen import assignment
+from patchgen.assignment import Requirement, within
 from patchgen.cache import Cache
+from patchgen.errors import UsageError
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
 from patchgen.guest.testbed import Testbed
-from patchgen.scenarios import SCENARIOS
-from patchgen.testing import results
-from patchgen.testing.lab import Lab, Registry, parse_maps
-from patchgen.testing.requirements import Demand, demands, within
+from patchgen.testing import results, suite
 from patchgen.testing.runner import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -24,12 +26,12 @@ SECTIONS = {"2.1": 6, "2.2": 10, "2.3": 3, "2.4": 1, "2.5": 2, "2.6": 6, "3": 7,
 
 def test_the_sections_are_complete() -> None:
     wanted = [f"{section}-{number}" for section, count in SECTIONS.items() for number in range(1, count + 1)]
-    assert list(demands()) == [*wanted, *(f"S{number}" for number in range(1, 16))]
+    assert list(REQUIREMENTS) == [*wanted, *(f"S{number}" for number in range(1, 16))]
 
 
-@pytest.mark.parametrize("demand", demands().values(), ids=lambda demand: str(demand.id))
-def test_each_sentence_has_something_that_stands_for_it(demand: Demand) -> None:
-    standing = [one.name for one in SCENARIOS if demand.id in one.demands]
+@pytest.mark.parametrize("demand", REQUIREMENTS.values(), ids=lambda demand: str(demand.id))
+def test_each_sentence_has_something_that_stands_for_it(demand: Requirement) -> None:
+    standing = [one.name for one in SCENARIOS if demand.id in one.requirements]
     assert bool(standing) != bool(demand.check), "a scenario, or else a test of the patches"
     if demand.check:
         file, function = demand.check.split("::")
@@ -41,15 +43,25 @@ def test_there_are_at_least_sixty() -> None:
     assert len(SCENARIOS) >= 60
 
 
-def check(lab: Lab) -> None:
-    """A check like any other."""
-
-
-def test_a_scenario_must_stand_for_a_known_sentence() -> None:
-    with pytest.raises(AssertionError, match="does not have"):
-        Registry().add("9.9-1")(check)
-    with pytest.raises(AssertionError, match="no demand"):
-        Registry().add()(check)
+@pytest.mark.parametrize(
+    ("marked", "wrong"),
+    [
+        ('@scenario("9.9-1")', "a stands for 9.9-1, which is no requirement"),
+        ("@scenario()", "a stands for no requirement"),
+        ('@scenario("1-1")\ndef a(lab):\n    """B."""\n\n\n@scenario("1-1")', "two scenarios are called a"),
+        ("", "has no scenario"),
+        ("def", "cannot be imported"),
+    ],
+)
+def test_a_scenario_must_stand_for_a_known_requirement(tmp_path: Path, marked: str, wrong: str) -> None:
+    place = tmp_path / "exercise"
+    (place / "scenarios").mkdir(parents=True)
+    (place / "assignment.toml").write_text('title = "x"\n[submission]\narchive = "x.tar.gz"\n')
+    (place / "requirements.toml").write_text('[[requirement]]\nid = "1-1"\ntext = "x"\n')
+    code = f'from patchgen.testing.lab import scenario\n\n\n{marked}\ndef a(lab):\n    """B."""\n'
+    (place / "scenarios" / "some.py").write_text(code)
+    with pytest.raises(UsageError, match=wrong):
+        suite.load(assignment.load(str(place)), {})
 
 
 def bed(kernel: Path, image: str, cache: Cache) -> Testbed:
@@ -79,22 +91,22 @@ def test_results_are_kept_by_kernel_and_guest_programs(tmp_path: Path) -> None:
     here, other_kernel = (bed(tmp_path / name, "1", cache) for name in "ab")
     first, second = SCENARIOS[:2]
     assert not results.any_known(cache)
-    results.keep([Outcome(first, True, "", "", 0.1)], here, cache)
-    results.keep([Outcome(second, False, "x", "", 0.1)], here, cache)
+    results.keep([Outcome(first, True, "", "", 0.1)], here, SUITE, cache)
+    results.keep([Outcome(second, False, "x", "", 0.1)], here, SUITE, cache)
     assert results.any_known(cache)
-    assert results.known_results(here, cache) == {first.name: "ok", second.name: "FAILED"}
-    assert results.known_results(other_kernel, cache) == {}
-    assert results.known_results(bed(tmp_path / "a", "2", cache), cache) == {}
+    assert results.known_results(here, SUITE, cache) == {first.name: "ok", second.name: "FAILED"}
+    assert results.known_results(other_kernel, SUITE, cache) == {}
+    assert results.known_results(bed(tmp_path / "a", "2", cache), SUITE, cache) == {}
 
 
 def test_a_sentence_is_as_good_as_its_worst_scenario() -> None:
     name = SCENARIOS[0].name
-    demand = SCENARIOS[0].demands[0]
+    demand = SCENARIOS[0].requirements[0]
     others = {one.name: "ok" for one in SCENARIOS}
     for word in ("ok", "FAILED", "skipped"):
-        row = next(row for row in results.table(others | {name: word}) if row.demand.id == demand)
+        row = next(row for row in results.table(SUITE, others | {name: word}) if row.requirement.id == demand)
         assert row.result == word
-    assert {row.result for row in results.table({})} == {"not run", ""}
+    assert {row.result for row in results.table(SUITE, {})} == {"not run", ""}
 
 
 def test_maps_are_read() -> None:

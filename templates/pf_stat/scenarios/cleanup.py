@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.testing.lab import Failed, Lab, errno_name, expect, scenario
+from .lab import Failed, Lab, errno_name, expect, scenario
 
 _FIRST = 385
 _CALLS = 100_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.testing.lab import Failed, Lab, Vma, expect, page, parse_maps, scenario
+from .lab import Failed, Lab, Vma, expect, page, parse_maps, scenario
 
 _THIRTY_TWO = ("map,0,32,rw,anon", "write,0,32", "fork", "write,0,32", "end")
 

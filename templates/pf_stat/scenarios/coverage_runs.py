@@ -6,7 +6,9 @@ few dozen tries suffice, and the kernel must stay sound. What must come out of s
 
 from __future__ import annotations
 
-from patchgen.scenarios import Lab, Scenario
+from patchgen.testing.lab import Scenario
+
+from .lab import Lab
 
 _SECONDS = 120.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchgen.testing.lab import Failed, Lab, Skipped, errno_name, expect, scenario
+from .lab import Failed, Lab, Skipped, errno_name, expect, scenario
 
 _LONGEST = 255
 _FAILSLAB = "/sys/kernel/debug/failslab"

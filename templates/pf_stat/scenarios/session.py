@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from patchgen.testing.lab import Failed, Lab, expect, scenario
+from .lab import Failed, Lab, expect, scenario
 
 _ROW = re.compile(r"^\[ *(\d+)\]: 0x([0-9a-f]+) - 0x([0-9a-f]+) \(size: 0x([0-9a-f]+)\): (\d+) cow faults$")
 

@@ -1,0 +1,1 @@
+"""Mutants: mistakes that people make, put into the reference series one at a time."""

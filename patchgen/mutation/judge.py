@@ -1,0 +1,169 @@
+"""Judges mutants: each is a submission, and the grader says what it finds.
+
+A mutant is judged by the cheapest stage that must catch it. If its kernel boots, it is also given to every scenario.
+What came of one is kept in the cache by all that it depends on, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import queue
+import re
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchgen import progress
+from patchgen.cache import digest, write_text
+from patchgen.errors import BuildError
+from patchgen.findings import Finding
+from patchgen.grading import grader, rubric
+from patchgen.grading.builder import Workshop
+from patchgen.grading.context import Request
+from patchgen.grading.model import Verdict
+from patchgen.mutation.catalogue import Mutant, compose_mutant
+from patchgen.pipeline import Project
+from patchgen.series import compose
+from patchgen.submission import apply, archive
+
+SLOT = "mutant"
+# The stages of a verdict that judge a mutant of each stage.
+_STAGES = {"check": {2, 3}, "build": {4}, "patches": {4}, "test": {5}, "torture": {5, 6}, "cost": {5, 7}}
+_TORTURE_SECONDS = 18.0
+_AT_ONCE = 2  # one compiles while guests of another run
+_EVIDENCE = 1500
+_RECIPE = 4  # Part of every key: a change of how mutants are judged here judges them again.
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a mutant.
+
+    Attributes:
+        caught: findings name all that they must.
+        by: what found it: scenarios, a part of torture, the compiler's words.
+        named: of the mutant's `names`, those that findings name.
+        evidence: what the first finding shows.
+        kills: the scenarios that fail on it against a requirement of their own, sorted.
+    """
+
+    caught: bool
+    by: str
+    named: tuple[str, ...]
+    evidence: str
+    kills: tuple[str, ...] = ()
+
+
+def names_of(finding: Finding) -> set[str]:
+    """Return what a finding names, in the words of the catalogue: requirements, and its stage."""
+    stage = {"patches": "style", "archive": "style"}.get(finding.stage, finding.stage)
+    if finding.check in ("apply", "question", "prompt"):
+        stage = "build"
+    return {stage, *finding.requirements}
+
+
+def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
+    """Return whether findings name all that they must, and say of the right thing what they must."""
+    weighty = [one for one in verdict.findings if one.severity != "note"]
+    right = [one for one in weighty if names_of(one) & set(mutant.names)]
+    right = [one for one in right if not mutant.shows or re.search(mutant.shows, _words(one))]
+    named = tuple(name for name in mutant.names if any(name in names_of(one) for one in right))
+    shown = right[0].evidence if right else "\n".join(_words(one) for one in weighty)
+    by = (right[0].where if right[0].check == "scenario" else right[0].message) if right else ""
+    failed = (one for one in verdict.scenarios if set(one.against) & set(one.requirements))
+    kills = tuple(sorted(one.name for one in failed))
+    return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], kills)
+
+
+def _words(finding: Finding) -> str:
+    return f"{finding.check}: {finding.where}: {finding.message}\n{finding.evidence}"
+
+
+class Judge:
+    """Judges mutants.
+
+    Args:
+        project: whose series they are mutants of.
+        slot: the workspace that mutants are built in.
+    """
+
+    def __init__(self, project: Project, slot: str = SLOT) -> None:
+        self._project, self._slot = project, slot
+        self._origin = project.source()
+        self._rubric = rubric.load(project.assignment)
+        self._suite = grader.suite(project)
+
+    def judge_all(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Judged]]:
+        """Yield what comes of each mutant, in order: one is built while the guests of another run.
+
+        Raises:
+            PatchgenError: the catalogue is wrong, or the machine failed.
+        """
+        slots: queue.SimpleQueue[str] = queue.SimpleQueue()
+        for number in range(1, _AT_ONCE + 1):
+            slots.put(f"{self._slot}-{number}")
+
+        def one(mutant: Mutant) -> Judged:
+            slot = slots.get()
+            try:
+                return self.judge(mutant, slot)
+            finally:
+                slots.put(slot)
+
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
+            yield from zip(mutants, pool.map(one, mutants), strict=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def judge(self, mutant: Mutant, slot: str = "") -> Judged:
+        """Return what comes of a mutant, or came of it before.
+
+        Args:
+            mutant: which.
+            slot: the workspace to build it in; "" for the judge's own.
+
+        Raises:
+            PatchgenError: the catalogue is wrong, or the machine failed.
+        """
+        with self._project.cache.scratch("mutant") as scratch:
+            composed = compose_mutant(mutant, self._project, self._origin, scratch)
+            (scratch / "patch").mkdir()
+            patches = compose.format_patch(composed, scratch / "patch")
+            content = [path.read_bytes().partition(b"\n")[2].hex() for path in patches]
+            key = digest("mutant", _RECIPE, mutant.names, mutant.stage, mutant.shows, content, self._suite)
+            kept = self._project.cache.directory("mutants") / f"{key}.json"
+            if kept.is_file():
+                return _read(kept)
+            begin = time.monotonic()
+            judged = (self._compiled if mutant.stage == "x86_64" else self._graded)(mutant, scratch, slot or self._slot)
+        write_text(kept, json.dumps(dataclasses.asdict(judged), indent=1))
+        progress.note(f"{mutant.name}: {time.monotonic() - begin:.0f} s")
+        return judged
+
+    def _graded(self, mutant: Mutant, scratch: Path, slot: str) -> Judged:
+        stages = frozenset(_STAGES[mutant.stage])
+        request = Request(scratch / "patch", self._rubric, stages, trust=True, torture_seconds=_TORTURE_SECONDS)
+        shop = Workshop(self._project, self._origin, slot, trust=True)
+        verdict = grader.judge(request, shop)
+        return weigh(mutant, verdict)
+
+    def _compiled(self, mutant: Mutant, scratch: Path, slot: str) -> Judged:
+        """Compile it for x86-64, which no verdict does: there the calls are not to be."""
+        given = archive.load(scratch / "patch", self._project.cache, None)
+        tree = apply.apply(self._origin, given.patches, self._project.cache).trees[-1]
+        shop = Workshop(self._project, self._origin, slot, trust=True)
+        known = set(shop.vanilla("x86_64").warnings)
+        try:
+            fresh = sorted(set(shop.build("x86_64", tree).warnings) - known)
+        except BuildError as error:
+            return Judged(True, error.message, mutant.names, error.evidence[:_EVIDENCE])
+        return Judged(bool(fresh), fresh[0] if fresh else "", mutant.names if fresh else (), "\n".join(fresh))
+
+
+def _read(kept: Path) -> Judged:
+    data = json.loads(kept.read_text(encoding="utf-8"))
+    return Judged(**{**data, "named": tuple(data["named"]), "kills": tuple(data["kills"])})
