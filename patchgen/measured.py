@@ -16,7 +16,8 @@ from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.checks import checkpatch
 from patchgen.errors import MachineError
-from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, cached
 from patchgen.settings import Settings
 from patchgen.submission.patches import PatchFile
 from patchgen.testing import results
@@ -106,5 +107,5 @@ def _testbed(
     """Return what guests of a tree's kernel are made of, None if that was not built."""
     from patchgen.guest import testbed
 
-    found = kernel.cached(kernel.load_config(CONFIG, origin.base.name), tree, origin, cache)
+    found = cached(BuildRequest(configs.load(CONFIG, origin.base.name), tree, origin, cache))
     return testbed.make(Path(found.image), settings, parameters, cache) if found else None

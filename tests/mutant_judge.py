@@ -25,9 +25,9 @@ from patchgen.checks import cost, cost_bars, shape, stress
 from patchgen.errors import BuildError, GuestError
 from patchgen.grading.runtime_stages import Course
 from patchgen.guest.testbed import Testbed
-from patchgen.kernel import build as kernel
-from patchgen.kernel import questions
-from patchgen.kernel.build import Kernel
+from patchgen.kernel import configs, questions
+from patchgen.kernel.build import BuildRequest, Kernel, build
+from patchgen.kernel.warnings import tree_path
 from patchgen.pipeline import Project
 from patchgen.scenarios import SCENARIOS
 from patchgen.series import compose
@@ -216,7 +216,7 @@ class Judge:
         """Return the hash of all that a judgement depends on."""
         stands = [mutant.names, mutant.stage, mutant.shows, [file_digest_of(one.data) for one in handed_in.patches]]
         # The key of the base's kernel stands for the compiler and the way that kernels are built.
-        depends: list[object] = [kernel.key_of(kernel.load_config("small"), self._origin.tree, self._origin)]
+        depends: list[object] = [self._request("small", self._origin.tree).key()]
         files: set[Path] = set()
         if mutant.stage in BOOTED:
             unused = _UNUSED[mutant.stage]
@@ -225,7 +225,7 @@ class Judge:
             depends.append(self._bed.machine.digest())
         if mutant.stage == "torture":
             files.add(Path(stress.__file__))
-            debug = kernel.key_of(kernel.load_config(stress.CONFIG), self._origin.tree, self._origin)
+            debug = self._request(stress.CONFIG, self._origin.tree).key()
             depends += [debug, dataclasses.asdict(PLAN)]
         if mutant.stage == "cost":
             files |= {Path(cost.__file__), Path(cost_bars.__file__)}
@@ -237,8 +237,11 @@ class Judge:
         return WIDE_SLOT if wide else self._slot
 
     def _build(self, tree: str, slot: str, config: str = "small") -> Kernel:
+        return build(self._request(config, tree, slot))
+
+    def _request(self, config: str, tree: str, slot: str = "") -> BuildRequest:
         jobs = self._project.settings.jobs
-        return kernel.build(kernel.load_config(config), tree, self._origin, self._cache, slot=slot, jobs=jobs)
+        return BuildRequest(configs.load(config), tree, self._origin, self._cache, slot, jobs)
 
     def _forget(self, kernels: Mapping[str, Kernel]) -> None:
         """Remove a mutant's kernels: nobody will ask for them again, and the cache keeps few."""
@@ -334,4 +337,4 @@ def file_digest_of(data: bytes) -> str:
 
 def _first_error(error: BuildError) -> str:
     lines = [line for line in error.evidence.splitlines() if "error:" in line or "undefined reference" in line]
-    return kernel.tree_path(lines[0]) if lines else error.message
+    return tree_path(lines[0]) if lines else error.message
