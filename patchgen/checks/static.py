@@ -241,7 +241,7 @@ def _make(
 
 def _sparse(target: Target, cache: Cache, jobs: int) -> Seen:
     sparse = process.find("sparse")
-    version = process.run([sparse, "--version"], cwd=cache.root, timeout=_SCRIPT_SECONDS, merge=True).stdout
+    version = process.run([sparse, "--version"], cwd=cache.root, timeout=_SCRIPT_SECONDS).stdout
     return _make(target, cache, jobs, arguments=("C=2", f"CHECK={sparse}"), version=version)
 
 

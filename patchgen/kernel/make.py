@@ -44,7 +44,7 @@ def make_config(command: list[str], files: Path, env: Mapping[str, str]) -> None
     Raises:
         BuildError: it failed, with its words.
     """
-    result = process.run(command, cwd=files, env=env, timeout=_CONFIG_SECONDS, check=False, merge=True)
+    result = process.follow(command, cwd=files, env=env, timeout=_CONFIG_SECONDS)
     if result.status:
         raise _config_failed(command[-1], result)
 

@@ -94,7 +94,7 @@ def _shown(said: str) -> Iterator[str]:
 def _plain(space: Workspace, arch: str, start: str, cache: Cache) -> process.Result:
     with cache.scratch("questions") as output:
         (output / ".config").write_text(start)
-        return process.run(_make(output, arch), cwd=space.files, timeout=_SECONDS, check=False, merge=True)
+        return process.follow(_make(output, arch), cwd=space.files, timeout=_SECONDS)
 
 
 def _boxed(space: Workspace, seen: Workspace, arch: str, start: str, cache: Cache, sandbox: Sandbox) -> process.Result:

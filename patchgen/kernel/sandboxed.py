@@ -181,7 +181,6 @@ class Box:
                     cwd=self.seen.output(self.name),
                     timeout=self.sandbox.limits.seconds,
                     env={**call.env, **ours},
-                    feed=self.seed,
                     on_line=on_line,
                     sandbox=self._sandbox(files),
                 )
@@ -200,6 +199,7 @@ class Box:
             readable=((self.files, self.seen.files), (ccache, ccache), (self.output, _GIVEN)),
             private=(self.seen.output(self.name),),
             writable=tuple((file, _RESULTS / file.name) for file in files),
+            feed=self.seed,
         )
 
     def _take(self, name: str, limit: int, file: Path) -> None:
