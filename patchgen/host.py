@@ -66,10 +66,11 @@ def _has_venv() -> bool:
 def _makes_i386_programs() -> bool:
     """A 32-bit program must compile and link, statically and against the shared library."""
     with tempfile.TemporaryDirectory(prefix="patchgen-") as scratch:
+        (Path(scratch) / "probe.c").write_text(_C_PROBE)
         for kind in ([], ["-static"]):
-            command = [toolchain.tool("gcc"), "-m32", *kind, "-x", "c", "-", "-o", "probe"]
+            command = [toolchain.tool("gcc"), "-m32", *kind, "probe.c", "-o", "probe"]
             try:
-                process.run(command, cwd=Path(scratch), stdin=_C_PROBE, timeout=_PROBE_SECONDS)
+                process.run(command, cwd=Path(scratch), timeout=_PROBE_SECONDS)
             except (CommandError, ToolMissingError):
                 return False
     return True

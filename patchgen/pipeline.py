@@ -16,8 +16,7 @@ from patchgen.base.bases import Base
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache, replacing, write_bytes
 from patchgen.errors import SubmissionError, UsageError
-from patchgen.kernel import build as kernel
-from patchgen.kernel.build import Config
+from patchgen.kernel.configs import KERNELS, Config
 from patchgen.series import compose
 from patchgen.series import model as series
 from patchgen.series.model import Series
@@ -170,7 +169,7 @@ def patched_for(config: Config, tree_id: str, origin: Source, project: Project) 
     """
     if not config.patches:
         return tree_id
-    own = series.load(kernel.KERNELS / config.patches)
+    own = series.load(KERNELS / config.patches)
     below = dataclasses.replace(origin, tree=tree_id)
     ours = project.settings.submission
     return compose.commit(below, compose.render_series(own, below, ours), ours, project.cache).tree

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -87,6 +86,10 @@ class Confinement(Protocol):
     def limits(self) -> Bounds:
         """How much the program may use."""
 
+    @property
+    def feed(self) -> Path | None:
+        """A file that it reads through a pipe as its standard input, if it is to read anything."""
+
     def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
         """Return the command that runs a command confined, in a directory as it sees it; its filter is a descriptor."""
 
@@ -146,9 +149,7 @@ def launch(
     *,
     cwd: Path,
     env: Mapping[str, str] | None = None,
-    stdin: int | None = None,
-    stdout: int | None = subprocess.PIPE,
-    stderr: int | None = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
     sandbox: Confinement | None = None,
     through: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
@@ -158,10 +159,8 @@ def launch(
         words: the command.
         cwd: its working directory; in a sandbox, one that it sees there.
         env: variables on top of `environment()`.
-        stdin: as for subprocess.Popen; nothing to read unless given.
-        stdout: as for subprocess.Popen.
         stderr: as for subprocess.Popen.
-        sandbox: what it is shut in. It gets no descriptor of a file, only pipes.
+        sandbox: what it is shut in, and what it reads. It gets no descriptor of a file, only pipes.
         through: a command that starts it in its turn, outside the sandbox.
 
     Raises:
@@ -179,8 +178,8 @@ def launch(
                 [*through, *command],
                 cwd=cwd,
                 env=whole,
-                stdin=subprocess.DEVNULL if stdin is None else stdin,
-                stdout=stdout,
+                stdin=subprocess.PIPE if sandbox and sandbox.feed else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
                 pass_fds=descriptors,
@@ -193,14 +192,30 @@ def launch(
             raise MachineError(f"cannot start {command[0]}: {error.strerror}") from error
 
 
-def drain(stream: IO[bytes], most: int, seconds: float) -> bytes:
-    """Return what a program has printed until its end, at most so many bytes, waiting at most so many seconds."""
-    data, deadline = b"", time.monotonic() + seconds
-    while len(data) < most and select.select([stream], [], [], max(deadline - time.monotonic(), 0))[0]:
-        if not (piece := os.read(stream.fileno(), most - len(data))):
-            break
-        data += piece
-    return data
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[Callable[[], None]]:
+    """Let a Ctrl-C wait until the function that this gives is called, or the block is left.
+
+    Popen can be interrupted when the program runs already; nobody has its process id then, and nobody ends it.
+    """
+    came, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    # Only the main thread is interrupted. What we ignore the program shall ignore too, so that is left as it is.
+    held = callable(before) and threading.current_thread() is threading.main_thread()
+
+    def release() -> None:
+        nonlocal held
+        if held and callable(before):
+            held = False
+            signal.signal(signal.SIGINT, before)
+            if came.is_set():
+                before(signal.SIGINT, None)
+
+    if held:
+        signal.signal(signal.SIGINT, lambda *_: came.set())
+    try:
+        yield release
+    finally:
+        release()
 
 
 @contextlib.contextmanager
@@ -209,9 +224,7 @@ def started(
     *,
     cwd: Path,
     env: Mapping[str, str] | None = None,
-    stdin: int | None = None,
-    stdout: int | None = subprocess.PIPE,
-    stderr: int | None = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
     sandbox: Confinement | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program and make sure it and its children are gone when the block is left by an exception.
@@ -220,8 +233,6 @@ def started(
         argv: the command.
         cwd: its working directory.
         env: variables on top of `environment()`.
-        stdin: as for subprocess.Popen; nothing to read unless given.
-        stdout: as for subprocess.Popen.
         stderr: as for subprocess.Popen.
         sandbox: what it is shut in; the working directory is one that it sees there.
 
@@ -231,13 +242,15 @@ def started(
         OverLimitError: it took more memory than the sandbox allows.
     """
     words = [str(word) for word in argv]
-    process = launch(words, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, sandbox=sandbox)
-    with sandbox.watch(process) if sandbox else contextlib.nullcontext():
-        try:
-            yield process
-        except BaseException:
-            end_group(process)
-            raise
+    with _interrupts_held() as release:
+        process = launch(words, cwd=cwd, env=env, stderr=stderr, sandbox=sandbox)
+        with sandbox.watch(process) if sandbox else contextlib.nullcontext():
+            try:
+                release()
+                yield process
+            except BaseException:
+                end_group(process)
+                raise
 
 
 def run(
@@ -246,9 +259,7 @@ def run(
     cwd: Path,
     timeout: float,
     env: Mapping[str, str] | None = None,
-    stdin: str | bytes | None = None,
     check: bool = True,
-    merge: bool = False,
     sandbox: Confinement | None = None,
 ) -> Result:
     """Run a program to its end.
@@ -258,10 +269,8 @@ def run(
         cwd: its working directory.
         timeout: seconds until it is ended.
         env: variables on top of `environment()`.
-        stdin: what it reads; nothing unless given.
         check: a non-zero status is an error.
-        merge: standard error goes to where standard output goes; in a sandbox it always does.
-        sandbox: what it is shut in; then it can read nothing from us.
+        sandbox: what it is shut in; then its standard error goes to where its standard output goes.
 
     Raises:
         CommandError: non-zero status, with `check`.
@@ -271,25 +280,17 @@ def run(
     """
     words = [str(word) for word in argv]
     if sandbox:
-        assert stdin is None, "follow() has no way to write and read at once"
-        result = follow(words, cwd=cwd, timeout=timeout, env=env, on_line=lambda _: None, sandbox=sandbox)
+        result = follow(words, cwd=cwd, timeout=timeout, env=env, sandbox=sandbox)
         if check and result.status:
             raise CommandError(words, result.status, tail(result.stdout))
         return result
-    data = stdin.encode() if isinstance(stdin, str) else stdin
     begin = time.monotonic()
-    with started(
-        words,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.PIPE if data is not None else None,
-        stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-    ) as process:
+    with started(words, cwd=cwd, env=env) as process:
         try:
-            out, err = process.communicate(data, timeout=timeout)
+            out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise TimeoutExpiredError(f"{words[0]} did not end within {timeout:g} s: {' '.join(words)}") from error
-    stdout, stderr = out.decode(errors="replace"), (err or b"").decode(errors="replace")
+    stdout, stderr = out.decode(errors="replace"), err.decode(errors="replace")
     if check and process.returncode:
         raise CommandError(words, process.returncode, tail(stdout + stderr))
     return Result(words, process.returncode, stdout, stderr, time.monotonic() - begin)
@@ -300,9 +301,8 @@ def follow(
     *,
     cwd: Path,
     timeout: float,
-    on_line: Callable[[str], None],
+    on_line: Callable[[str], None] = lambda _: None,
     env: Mapping[str, str] | None = None,
-    feed: Path | None = None,
     sandbox: Confinement | None = None,
 ) -> Result:
     """Run a long program and hand over each line of its output (both streams) as it comes.
@@ -313,8 +313,6 @@ def follow(
         timeout: seconds until it is ended.
         on_line: called with each line, without its newline.
         env: variables on top of `environment()`.
-        feed: a file that it reads through a pipe as its standard input; nothing unless given. It never gets the file's
-            own descriptor: /proc/self/fd/0 would open that file again, for writing where its owner may write.
         sandbox: what it is shut in; it may print so much, and its lines come in pieces if they are long.
 
     Returns:
@@ -331,13 +329,10 @@ def follow(
     lines: list[str] = []
     timeout = min(timeout, sandbox.limits.seconds) if sandbox else timeout
     with ExitStack() as stack:
-        stdin = subprocess.PIPE if feed else None
-        process = stack.enter_context(
-            started(words, cwd=cwd, env=env, stdin=stdin, stderr=subprocess.STDOUT, sandbox=sandbox)
-        )
+        process = stack.enter_context(started(words, cwd=cwd, env=env, stderr=subprocess.STDOUT, sandbox=sandbox))
         assert process.stdout is not None
-        if feed:
-            stack.enter_context(_feeding(feed, process))
+        if sandbox and sandbox.feed:
+            stack.enter_context(_feeding(sandbox.feed, process))
         expired = threading.Event()
 
         def expire() -> None:
@@ -365,6 +360,9 @@ def follow(
 @contextlib.contextmanager
 def _feeding(path: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Copy a file to a program's standard input from a thread of its own, as long as the program reads.
+
+    It never gets the file's own descriptor: /proc/self/fd/0 would open that file again, for writing where its owner may
+    write.
 
     Raises:
         MachineError: the file cannot be read.

@@ -118,12 +118,14 @@ class Sandbox:
         readable: files and directories that can be read: where they are, and where the program sees them.
         private: empty directories in memory, where the program sees them.
         writable: plain files that can be written: where they are, and where the program sees them.
+        feed: a file that the program reads through a pipe as its standard input.
     """
 
     limits: Limits = BUILD
     readable: tuple[tuple[Path, Path], ...] = ()
     private: tuple[Path, ...] = ()
     writable: tuple[tuple[Path, Path], ...] = ()
+    feed: Path | None = None
 
     def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
         """Return the command that runs a command in the sandbox.
@@ -297,10 +299,8 @@ def why_not() -> str:
     """Return why this machine has no sandbox, "" if it has one: that is tried."""
     home = str(Path.home())
     try:
-        done = process.run(
-            ["sh", "-c", _PROBE, "sh", home], cwd=Path("/"), timeout=_PROBE_SECONDS, check=False, merge=True,
-            sandbox=Sandbox(READER),
-        )  # fmt: skip
+        probe = ["sh", "-c", _PROBE, "sh", home]
+        done = process.follow(probe, cwd=Path("/"), timeout=_PROBE_SECONDS, sandbox=Sandbox(READER))
     except PatchgenError as error:
         return error.message
     return "" if done.status == 0 else (done.stdout.strip() or f"the trial ended with status {done.status}")

@@ -57,6 +57,17 @@ def tool(name: str) -> str:
     return prefix() + name
 
 
+@functools.cache
+def compiler() -> str:
+    """Return the first line that `gcc --version` prints: part of what a kernel is made from.
+
+    Raises:
+        ToolMissingError: gcc is not installed.
+    """
+    command = [process.find(tool("gcc")), "--version"]
+    return process.run(command, cwd=Path("/"), timeout=_SECONDS).stdout.splitlines()[0]
+
+
 def cross_compile(arch: str) -> list[str]:
     """Return the words that tell make which compiler to use.
 

@@ -21,12 +21,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from patchgen import pipeline, process, progress
+from patchgen import pipeline, process, progress, toolchain
 from patchgen.base import bases, resolve
 from patchgen.base import worktree as tree
 from patchgen.base.git import environment
 from patchgen.cache import Cache
 from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest
+from patchgen.kernel.start import start_config
 from patchgen.series import compose
 from patchgen.settings import Settings, load
 
@@ -126,10 +129,10 @@ class Bench:
 
     def guest(self) -> None:
         """A ready guest restored and its first command answered."""
-        config = kernel.load_config("small")
+        config = configs.load("small")
         wanted = pipeline.commit(self.project, self.origin).tree
         jobs = self.settings.jobs
-        built = kernel.build(config, wanted, self.origin, self.project.cache, slot="series", jobs=jobs)
+        built = kernel.build(BuildRequest(config, wanted, self.origin, self.project.cache, "series", jobs))
         bed = pipeline.testbed_of(self.project, built.image)
 
         def first_command() -> None:
@@ -162,14 +165,14 @@ class Bench:
 
     def builds(self, scratch: Path) -> None:
         """First kernel build, then one after an edit of a template, in a cache of its own."""
-        config = kernel.load_config("small")
+        config = configs.load("small")
         cache = Cache(scratch / "build-cache")
         jobs = self.settings.jobs
 
         def build(bits: int) -> None:
             project = pipeline.open_project(self.settings, {"hash_bits": str(bits)})
             wanted = pipeline.commit(project, self.origin).tree
-            kernel.build(config, wanted, self.origin, cache, slot="series", jobs=jobs)
+            kernel.build(BuildRequest(config, wanted, self.origin, cache, "series", jobs))
 
         first = timed(lambda: build(4), 1)
         self.row("first kernel build, with the tree laid out", first, "at most 90 s")
@@ -178,10 +181,10 @@ class Bench:
         self.row("make alone: the same configuration, the tree there, no ccache", plain, "")
         self.rows.append(("first kernel build, as a multiple of make alone", f"{first[0] / plain[0]:.2f}", ""))
 
-    def plain_make(self, config: kernel.Config, output: Path) -> None:
+    def plain_make(self, config: configs.Config, output: Path) -> None:
         """Build the unpatched kernel as one does by hand."""
         output.mkdir()
-        (output / ".config").write_text(kernel.start_config(config, self.origin, self.project.cache))
+        (output / ".config").write_text(start_config(config, self.origin, self.project.cache))
         make = ["make", f"O={output}", f"ARCH={config.arch}", f"KCFLAGS={' '.join(config.cflags)}"]
         for words in (["olddefconfig"], [f"-j{self.settings.jobs}", "bzImage"]):
             process.run([*make, *words], cwd=tree.pristine(self.origin, self.project.cache), timeout=3600)
@@ -202,7 +205,7 @@ def main() -> None:
         bench.guest()
         if arguments.build:
             bench.builds(scratch)
-    table = Table("what", "median (range)", "bar", title=f"{os.cpu_count()} CPUs, {kernel.compiler()}")
+    table = Table("what", "median (range)", "bar", title=f"{os.cpu_count()} CPUs, {toolchain.compiler()}")
     for row in bench.rows:
         table.add_row(*row)
     Console(width=110).print(table)

@@ -14,6 +14,8 @@ from patchgen import pipeline, progress
 from patchgen.checks import stress
 from patchgen.errors import BuildError, PatchgenError
 from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest
 from patchgen.pipeline import Project
 
 _ALL = (("vanilla", "small"), ("series", "small"), ("series", stress.CONFIG))
@@ -40,8 +42,8 @@ def build(project: Project, wanted: tuple[tuple[str, str], ...]) -> None:
     try:
         for slot, name in wanted:
             tree = origin.tree if slot == "vanilla" else pipeline.commit(project, origin).tree
-            config = kernel.load_config(name, project.base.name)
-            kernel.build(config, tree, origin, project.cache, slot=slot, jobs=project.settings.jobs)
+            config = configs.load(name, project.base.name)
+            kernel.build(BuildRequest(config, tree, origin, project.cache, slot, project.settings.jobs))
     except BuildError as error:
         progress.warn(f"{error.message}; the tests will say more")
 

@@ -75,10 +75,8 @@ def download(
     output = ""
     for _ in range(_ATTEMPTS):
         try:
-            output = process.run(
-                [*apt, "update"], cwd=directory, timeout=_UPDATE_SECONDS, check=False, merge=True
-            ).stdout
-            process.run([*apt, "download", package], cwd=directory, timeout=seconds, merge=True)
+            output = process.follow([*apt, "update"], cwd=directory, timeout=_UPDATE_SECONDS).stdout
+            process.run([*apt, "download", package], cwd=directory, timeout=seconds)
         except (CommandError, TimeoutExpiredError) as error:
             output = f"{output}\n{error.evidence}"
             if _FULL.search(output):
@@ -102,7 +100,7 @@ def unpack(package: Path, target: Path, *, seconds: float = 300) -> None:
         MachineError: it is damaged, or the disk is full.
     """
     try:
-        process.run([process.find("dpkg-deb"), "-x", package, target], cwd=package.parent, timeout=seconds, merge=True)
+        process.run([process.find("dpkg-deb"), "-x", package, target], cwd=package.parent, timeout=seconds)
     except CommandError as error:
         full = _FULL.search(error.evidence)
         raise MachineError(

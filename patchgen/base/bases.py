@@ -133,6 +133,11 @@ class Base(Model):
             raise ValueError("a submission needs a base that is known by its tree")
         return self
 
+    @property
+    def variable(self) -> str:
+        """The variable that says where it is on this machine."""
+        return "LINUX_SRC" if self.submission else "BASE_SRC"
+
 
 def names(directory: Path = resources.BASES) -> list[str]:
     """Return the names of all bases: the default first, then the others by the version in their names, newest first."""

@@ -22,7 +22,7 @@ from git import Git, Repo
 from git.exc import GitCommandError, GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
 
 from patchgen import process
-from patchgen.cache import NO_ROOM
+from patchgen.cache import NO_ROOM, machine_faults
 from patchgen.errors import MachineError, ToolMissingError
 
 _TIMEOUT = 600.0
@@ -142,6 +142,29 @@ def bare_repository(path: Path) -> Repository:
         attributes.parent.mkdir(exist_ok=True)
         attributes.write_text("*.[chS] diff=kernel\n")
     return Repository(path)
+
+
+def scratch_repository(place: Path, borrow: Path, settings: str = "") -> Repository:
+    """Make a bare repository without running git.
+
+    Args:
+        place: directory to make.
+        borrow: an objects directory whose objects it sees.
+        settings: lines of configuration.
+
+    Raises:
+        MachineError: the disk is full.
+    """
+    with machine_faults("cannot use the cache"):
+        for name in ("objects/info", "objects/pack", "refs"):
+            (place / name).mkdir(parents=True, exist_ok=True)
+        # Through a link of a plain name: the alternates file has its own rules for quotes and line ends.
+        (place / "borrowed").symlink_to(borrow)
+        (place / "objects" / "info" / "alternates").write_text("../borrowed\n")
+        (place / "HEAD").write_text("ref: refs/heads/none\n")
+        # Few objects too go into one pack (git would make loose ones of less than a hundred).
+        (place / "config").write_text(f"[core]\n\tbare = true\n[fastimport]\n\tunpackLimit = 0\n{settings}")
+    return Repository(place)
 
 
 @contextlib.contextmanager

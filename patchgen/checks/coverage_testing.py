@@ -12,7 +12,8 @@ from patchgen.checks import coverage
 from patchgen.checks.coverage import Coverage
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.handling import OURS, Handling
-from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, build
 from patchgen.testing import runner, suite
 from patchgen.testing.lab import Scenario
 from patchgen.testing.runner import Outcome
@@ -60,10 +61,9 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
     origin = project.source()
     tree, slot = pipeline.tree_under_test(project, origin, given, how)
-    config = kernel.load_config(CONFIG, project.base.name)
+    config = configs.load(CONFIG, project.base.name)
     whole = pipeline.patched_for(config, tree, origin, project)
-    jobs = project.settings.jobs
-    built = kernel.build(config, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=how.sandbox)
+    built = build(BuildRequest(config, whole, origin, project.cache, slot, project.settings.jobs, how.sandbox))
     bed = pipeline.testbed_of(project, built.image, how.sandbox)
     added = coverage.added_lines(origin, tree)
     collected: dict[str, dict[str, bytes]] = {}

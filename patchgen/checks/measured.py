@@ -14,7 +14,8 @@ from patchgen import pipeline
 from patchgen.base.resolve import Source
 from patchgen.checks import checkpatch, kept_costs
 from patchgen.errors import MachineError
-from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, cached
 from patchgen.pipeline import Measured
 from patchgen.submission.patches import PatchFile
 from patchgen.testing import results, suite
@@ -73,5 +74,5 @@ def _passed(tests: Suite, known: Mapping[str, str]) -> str:
 
 def _testbed(project: Project, tree: str, origin: Source) -> Testbed | None:
     """Return what guests of a tree's kernel are made of, None if that was not built."""
-    found = kernel.cached(kernel.load_config(CONFIG, origin.base.name), tree, origin, project.cache)
+    found = cached(BuildRequest(configs.load(CONFIG, origin.base.name), tree, origin, project.cache))
     return pipeline.testbed_of(project, Path(found.image)) if found else None

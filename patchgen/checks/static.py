@@ -21,7 +21,9 @@ from patchgen.base import worktree
 from patchgen.cache import digest, file_digest, prune, write_text
 from patchgen.errors import CommandError, OverLimitError, TimeoutExpiredError, UsageError
 from patchgen.findings import Finding, Severity
-from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, compile_some
+from patchgen.kernel.warnings import tree_path
 from patchgen.sandbox import with_files
 
 if TYPE_CHECKING:
@@ -62,11 +64,15 @@ class Target:
     sandbox: Sandbox | None = None
     chain: Chain | None = None
 
-    def before(self) -> tuple[str, ...] | None:
-        """Return the trees whose builds may have left something in what is looked at; None if it is trusted."""
-        if self.sandbox is None:
-            return None
-        return self.chain.before(SANDBOXED) if self.chain else ()
+    def request(self, cache: Cache, jobs: int = 1) -> BuildRequest:
+        """Return the build in which objects of the tree are compiled once more.
+
+        Args:
+            cache: where it is built.
+            jobs: parallel compilers.
+        """
+        config = configs.load(SANDBOXED if self.sandbox else CONFIG, self.source.base.name)
+        return BuildRequest(config, self.tree, self.source, cache, self.slot, jobs, self.sandbox, self.chain)
 
     def vanilla(self) -> Target:
         """Return the same for the base."""
@@ -202,7 +208,7 @@ def _names(target: Target) -> list[str]:
     The latter have the inline functions of an edited header in them.
     """
     names = {path.removesuffix(".c") for path in target.paths if _SOURCE.search(path)}
-    names |= {name.removesuffix(".o") for name in kernel.load_config("gcov", target.source.base.name).profile}
+    names |= {name.removesuffix(".o") for name in configs.load("gcov", target.source.base.name).profile}
     return sorted(name for name in names if name.startswith("arch/x86/") or not name.startswith("arch/"))
 
 
@@ -219,25 +225,14 @@ def _make(
     version: str = "",
 ) -> Seen:
     """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
-    config = kernel.load_config(SANDBOXED if target.sandbox else CONFIG, target.source.base.name)
-    way = (kernel.key_of(config, target.tree, target.source, target.before()), _names(target), list(arguments))
+    request = target.request(cache, jobs)
+    way = (request.key(), _names(target), list(arguments))
     kept = cache.directory("static") / f"{digest(2, *way, version)}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
         return Seen({"": {Said(*one) for one in data["said"]}}, data["what"])
-    log, count = kernel.compile_some(
-        config,
-        target.tree,
-        target.source,
-        cache,
-        slot=target.slot,
-        jobs=jobs,
-        objects=lambda there: _objects(target, there),
-        arguments=tuple(arguments),
-        sandbox=target.sandbox,
-        chain=target.chain,
-    )
-    said, what = parse(log, kernel.tree_path), f"{count} files"
+    log, count = compile_some(request, lambda there: _objects(target, there), tuple(arguments))
+    said, what = parse(log, tree_path), f"{count} files"
     listed = sorted((one.path, one.line, one.text) for one in said)
     write_text(kept, json.dumps({"said": listed, "what": what}))
     prune(kept.parent, _KEPT)
@@ -246,7 +241,7 @@ def _make(
 
 def _sparse(target: Target, cache: Cache, jobs: int) -> Seen:
     sparse = process.find("sparse")
-    version = process.run([sparse, "--version"], cwd=cache.root, timeout=_SCRIPT_SECONDS, merge=True).stdout
+    version = process.run([sparse, "--version"], cwd=cache.root, timeout=_SCRIPT_SECONDS).stdout
     return _make(target, cache, jobs, arguments=("C=2", f"CHECK={sparse}"), version=version)
 
 
@@ -273,7 +268,7 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
             except (CommandError, TimeoutExpiredError, OverLimitError) as error:
                 silent[script.name] = (error.evidence.strip() or error.message).splitlines()[-1]
             else:
-                said[script.name] = parse(text, kernel.tree_path, all_lines=True)
+                said[script.name] = parse(text, tree_path, all_lines=True)
 
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, scripts))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchgen import host
-from patchgen.base import bases, resolve
+from patchgen.base import bases, origins, resolve
 from patchgen.base.bases import Base, Package
-from patchgen.base.importing import Stored
+from patchgen.base.store import Stored
 from patchgen.cache import Cache
 from patchgen.errors import PatchgenError
 from patchgen.settings import Settings
@@ -71,7 +71,7 @@ def _room_item(settings: Settings) -> Item:
 def _source_item(base: Base, settings: Settings) -> Item:
     """Look whether a base is at hand; only the one that is to be worked on may be called missing."""
     name = f"{base.title} source"
-    named, variable = resolve.place(base, settings), resolve.variable(base)
+    named, variable = resolve.place(base, settings), base.variable
     make = "make patch" if base.submission else f"BASE={base.name} make patch"
     if named:
         return Item(name, named.exists(), base.name != settings.base, str(named), f"correct {variable}")
@@ -89,6 +89,6 @@ def _kept(base: Base, settings: Settings) -> Stored | None:
     if not settings.cache.is_dir():
         return None
     try:
-        return resolve.known(base, Cache(settings.cache))
+        return origins.known(base, Cache(settings.cache))
     except PatchgenError:
         return None

@@ -114,14 +114,14 @@ class UnderTest:
         """
         from patchgen import pipeline, progress
         from patchgen.kernel import build as kernel
-        from patchgen.kernel import questions
+        from patchgen.kernel import configs, questions
 
-        chosen, box = kernel.load_config(config, project.base.name), self.handling().sandbox
+        chosen, box = configs.load(config, project.base.name), self.handling().sandbox
         origin = project.source()
         tree, slot = self.tree(project, origin)
         whole = pipeline.patched_for(chosen, tree, origin, project)
         jobs = project.settings.jobs
-        built = kernel.build(chosen, whole, origin, project.cache, slot=slot, jobs=jobs, sandbox=box)
+        built = kernel.build(kernel.BuildRequest(chosen, whole, origin, project.cache, slot, jobs, box))
         if not self.vanilla and (said := questions.asked(tree, origin, project.cache, slot=slot, sandbox=box)):
             message = f"make asks for {', '.join(questions.options(said)) or 'something'} on a tree that has a .config"
             if not self.submission:
@@ -161,14 +161,15 @@ class UnderTest:
             UsageError: there is no such file.
             PatchgenError: the base is missing, or the patches do not apply.
         """
-        from patchgen.kernel import build as kernel
+        from patchgen.kernel import configs
+        from patchgen.kernel.build import BuildRequest, cached
 
         if self.kernel:
             return self._named()
-        chosen = kernel.load_config("small", project.base.name)
+        chosen = configs.load("small", project.base.name)
         origin = project.source()
-        before = () if self.handling().sandbox else None
-        found = kernel.cached(chosen, self.tree(project, origin)[0], origin, project.cache, before)
+        tree, slot = self.tree(project, origin)
+        found = cached(BuildRequest(chosen, tree, origin, project.cache, slot, sandbox=self.handling().sandbox))
         return found.image if found else None
 
     def again(self, command: str, words: Sequence[str], base: str = DEFAULT) -> str:

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from patchgen import pipeline, sandbox
 from patchgen.cache import machine_faults
 from patchgen.checks import static
-from patchgen.kernel import build as kernel
-from patchgen.kernel import questions
+from patchgen.kernel import configs, questions
+from patchgen.kernel.build import BuildRequest, build
 from patchgen.kernel.sandboxed import Chain
 
 if TYPE_CHECKING:
@@ -97,14 +97,13 @@ class Workshop:
         return self._build(config, tree, self.chain)
 
     def _build(self, config: str, tree: str, chain: Chain | None) -> Kernel:
-        chosen = kernel.load_config(config)
+        chosen = configs.load(config)
         ours = tree == self.origin.tree
         slot, box = ("vanilla", None) if ours else (self.slot, self.box())
         jobs = self.project.settings.jobs
         cache = self.project.cache
         chain = chain if box else None
-        built = kernel.build(chosen, tree, self.origin, cache, slot=slot, jobs=jobs, sandbox=box, chain=chain)
-        return self._held(built)
+        return self._held(build(BuildRequest(chosen, tree, self.origin, cache, slot, jobs, box, chain)))
 
     def _held(self, built: Kernel) -> Kernel:
         """Return a kernel whose files stay: the cache keeps only the newest, and other verdicts build meanwhile."""

@@ -61,9 +61,9 @@ def _assemble(directory: Path) -> Path:
     """Return the boot sector, made in `directory`."""
     compiler, linker = (process.find(toolchain.tool(name)) for name in ("gcc", "ld"))
     sector = directory / "sector"
-    process.run([compiler, "-m32", "-c", _SOURCE, "-o", "sector.o"], cwd=directory, timeout=60, merge=True)
+    process.run([compiler, "-m32", "-c", _SOURCE, "-o", "sector.o"], cwd=directory, timeout=60)
     link = [linker, "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "sector.o", "-o", "sector"]
-    process.run(link, cwd=directory, timeout=60, merge=True)
+    process.run(link, cwd=directory, timeout=60)
     if sector.stat().st_size != 512:
         raise MachineError(f"{_SOURCE} does not fit a boot sector")
     return sector

@@ -88,7 +88,7 @@ def build(cache: Cache, recipe: Recipe, defines: Mapping[str, str] | None = None
 def _compile(argv: list[str], recipe: Recipe) -> None:
     process.find(argv[0])
     try:
-        process.run(argv, cwd=recipe.source.parent, timeout=_SECONDS, merge=True)
+        process.run(argv, cwd=recipe.source.parent, timeout=_SECONDS)
     except CommandError as error:
         # "bits/..." headers or "-lgcc" missing: the compiler has no 32-bit side.
         if any(mark in error.output for mark in ("bits/libc-header-start.h", "cannot find -lgcc", "sys/cdefs.h")):

@@ -23,7 +23,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from patchgen import process
 from patchgen.errors import MachineError
@@ -52,13 +52,12 @@ class Qemu:
         machine: what it emulates.
         arguments: what else it is started with (kernel, initramfs, -incoming).
         files: those that they name.
-        monitor: also open a QMP line.
-        state: an empty file that it may write.
+        state: an empty file into which it may be saved; a QMP line is opened for that.
 
     Attributes:
         directory: a private directory, its working directory.
         control: the socket of the second serial line.
-        monitor: the socket of QMP, if asked for.
+        monitor: the socket of QMP, if there is a line.
     """
 
     def __init__(
@@ -67,13 +66,12 @@ class Qemu:
         arguments: list[str],
         files: Sequence[Path],
         *,
-        monitor: bool = False,
         state: Path | None = None,
     ) -> None:
         self._machine = machine
         self._arguments = arguments
         self._files, self._state = files, state
-        self._lines = ["control", *(["monitor"] if monitor else [])]
+        self._lines = ["control", *(["monitor"] if state else [])]
         self._process: subprocess.Popen[bytes] | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._console = ""
@@ -157,7 +155,7 @@ class Qemu:
         """Return what QEMU itself printed. Only after its end."""
         if self._said is None:
             assert self._running.stdout is not None, "it was started with a pipe"
-            self._said = process.drain(self._running.stdout, GUEST.output, 2).decode(errors="replace").strip()
+            self._said = _drain(self._running.stdout, GUEST.output, 2).decode(errors="replace").strip()
         return self._said
 
     def stop(self) -> None:
@@ -225,6 +223,16 @@ def _guard() -> list[str]:
     """Return what QEMU is started by: something that ends it with us, and limits on files."""
     guard = [process.find("setpriv"), "--pdeathsig", "KILL", process.find("prlimit")]
     return [*guard, f"--fsize={_FILE_MAX}", "--core=0"]
+
+
+def _drain(stream: IO[bytes], most: int, seconds: float) -> bytes:
+    """Return what a program has printed until its end, at most so many bytes, waiting at most so many seconds."""
+    data, deadline = b"", time.monotonic() + seconds
+    while len(data) < most and select.select([stream], [], [], max(deadline - time.monotonic(), 0))[0]:
+        if not (piece := os.read(stream.fileno(), most - len(data))):
+            break
+        data += piece
+    return data
 
 
 def _how(status: int) -> str:

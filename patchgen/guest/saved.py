@@ -19,7 +19,7 @@ from patchgen import cache as caching
 from patchgen import progress
 from patchgen.errors import GuestError, MachineError
 from patchgen.guest.machine import qemu_version
-from patchgen.guest.session import Guest
+from patchgen.guest.session import Guest, Saved
 from patchgen.sandbox import open_to
 
 if TYPE_CHECKING:
@@ -84,9 +84,8 @@ def _restore(
                     return None
         try:
             console = _check(directory)
-            state = directory / "state"
-            guest = Guest(kernel, image, machine, saved=state, boot_console=console, pace=pace)
-            return stack.enter_context(guest)
+            saved = Saved(directory / "state", console)
+            return stack.enter_context(Guest(kernel, image, machine, saved=saved, pace=pace))
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
             shutil.rmtree(directory, ignore_errors=True)
@@ -112,7 +111,7 @@ def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Ma
         state = scratch / "state"
         state.touch()
         open_to(state)
-        with Guest(kernel, image, machine, monitor=True, state=state, pace=pace) as guest:
+        with Guest(kernel, image, machine, state=state, pace=pace) as guest:
             try:
                 _migrate(guest.qemu.monitor, state)
             except MachineError as error:

@@ -72,6 +72,19 @@ class CommandResult:
         return tuple(line.text for line in self.log if line.level == level)
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A guest that was saved, of one kernel, initramfs and machine.
+
+    Attributes:
+        state: the file that QEMU wrote.
+        console: what the kernel had printed until then.
+    """
+
+    state: Path
+    console: str
+
+
 class Guest:
     """A guest, from start to end of a `with` block: `run()` runs commands in it.
 
@@ -79,10 +92,8 @@ class Guest:
         kernel: a bzImage.
         image: its initramfs.
         machine: what it runs on.
-        saved: a saved state of the same three, to be continued instead of booting.
-        boot_console: what the kernel printed before it was saved.
-        monitor: open a QMP line (saved.py needs it).
-        state: an empty file into which the monitor may save the machine.
+        saved: one of the same three, to be continued instead of booting.
+        state: an empty file into which the machine may be saved; a QMP line is opened for that.
         pace: what all time limits are multiplied by, for a machine that is slower at this time.
     """
 
@@ -92,9 +103,7 @@ class Guest:
         image: Image,
         machine: Machine,
         *,
-        saved: Path | None = None,
-        boot_console: str = "",
-        monitor: bool = False,
+        saved: Saved | None = None,
         state: Path | None = None,
         pace: float = 1.0,
     ) -> None:
@@ -102,13 +111,13 @@ class Guest:
         self._pace = pace
         self.machine = machine
         self._restored = saved is not None
-        self._boot_console = boot_console
-        files = [kernel.absolute(), image.path.absolute(), *([saved.absolute()] if saved else [])]
+        self._boot_console = saved.console if saved else ""
+        files = [kernel.absolute(), image.path.absolute(), *([saved.state.absolute()] if saved else [])]
         arguments = ["-kernel", str(kernel.absolute()), "-initrd", str(image.path.absolute())]
         arguments += ["-append", " ".join(machine.cmdline)]
         if saved is not None:
-            arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.absolute()))}"]
-        self.qemu = Qemu(machine, arguments, files, monitor=monitor, state=state)
+            arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.state.absolute()))}"]
+        self.qemu = Qemu(machine, arguments, files, state=state)
         self._channel: Channel | None = None
         self._answered = False
 

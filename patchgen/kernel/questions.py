@@ -12,15 +12,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchgen import process
+from patchgen import process, toolchain
 from patchgen.base import worktree
 from patchgen.base.resolve import Source
 from patchgen.base.worktree import Workspace
 from patchgen.cache import Cache, digest, prune, write_text
 from patchgen.errors import BuildError
-from patchgen.kernel import build as kernel
-from patchgen.kernel import sandboxed
-from patchgen.kernel.sandboxed import Box
+from patchgen.kernel import configs, sandboxed
+from patchgen.kernel.sandboxed import Box, Call
+from patchgen.kernel.start import start_config
 from patchgen.sandbox import Sandbox
 
 # What a platform's kernel most likely has: most options that another one depends on are on in it.
@@ -54,9 +54,9 @@ def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: San
     changes = worktree.changes(source, tree_id)
     if not any(_configures(path) for path in changes):
         return ""
-    config = kernel.load_config(CONFIG, source.base.name)
-    start = kernel.start_config(config, source, cache)
-    made_from = [_RECIPE, start, sorted(source.missing), kernel.compiler(), sandbox is not None]
+    config = configs.load(CONFIG, source.base.name)
+    start = start_config(config, source, cache)
+    made_from = [_RECIPE, start, sorted(source.missing), toolchain.compiler(), sandbox is not None]
     # An untrusted Kconfig may read any file of its tree, ours reads no code.
     changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
@@ -94,7 +94,7 @@ def _shown(said: str) -> Iterator[str]:
 def _plain(space: Workspace, arch: str, start: str, cache: Cache) -> process.Result:
     with cache.scratch("questions") as output:
         (output / ".config").write_text(start)
-        return process.run(_make(output, arch), cwd=space.files, timeout=_SECONDS, check=False, merge=True)
+        return process.follow(_make(output, arch), cwd=space.files, timeout=_SECONDS)
 
 
 def _boxed(space: Workspace, seen: Workspace, arch: str, start: str, cache: Cache, sandbox: Sandbox) -> process.Result:
@@ -102,7 +102,7 @@ def _boxed(space: Workspace, seen: Workspace, arch: str, start: str, cache: Cach
         (output / ".config").write_text(start)
         box = Box(sandbox, space.files, seen, CONFIG, None, output, cache)
         command = _make(seen.output(CONFIG), arch)
-        return box.follow(command, env={}, before=(), results={}, on_line=lambda _: None)
+        return box.follow(Call(command))
 
 
 def _make(output: Path, arch: str) -> list[str]:

@@ -110,6 +110,27 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call of make.
+
+    Attributes:
+        words: the command.
+        env: its variables.
+        before: a command that is run first.
+        remove: files that are removed from the build directory first.
+        results: files of the build directory that are wanted from a box, with the bytes that each may have.
+        keep: where a box's build directory goes as a tar after a success, unless it is too large for the sandbox.
+    """
+
+    words: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    before: Sequence[str] = ()
+    remove: Sequence[str] = ()
+    results: Mapping[str, int] = field(default_factory=dict)
+    keep: Path | None = None
+
+
+@dataclass(frozen=True)
 class Box:
     """Where make runs for one stranger's tree and one configuration.
 
@@ -131,60 +152,44 @@ class Box:
     output: Path
     cache: Cache
 
-    def follow(
-        self,
-        command: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        before: Sequence[str],
-        results: Mapping[str, int],
-        on_line: Callable[[str], None],
-        remove: Sequence[str] = (),
-        keep: Path | None = None,
-    ) -> process.Result:
-        """Run make in the sandbox.
+    def follow(self, call: Call, on_line: Callable[[str], None] = lambda _: None) -> process.Result:
+        """Run make in the sandbox. What the command before it prints does not count.
 
         Args:
-            command: it and its arguments.
-            env: variables.
-            before: a command that is run first, whose output does not count.
-            results: files of the build directory that are wanted, with the bytes that each may have.
+            call: what is run.
             on_line: called with each line of output.
-            remove: files that are removed from the build directory first.
-            keep: where the build directory goes as a tar after a success, unless it is too large for the sandbox.
 
         Raises:
             BuildError: it did not keep to its limits, or a result is larger than it may be.
         """
         with ExitStack() as stack:
             room = stack.enter_context(self.cache.scratch("box"))
-            files = [room / str(number) for number in range(len(results))]
-            files += [room / _OBJECTS] if keep else []
+            files = [room / str(number) for number in range(len(call.results))]
+            files += [room / _OBJECTS] if call.keep else []
             for file in files:
                 file.touch()
                 open_to(file)
-            words = ["sh", "-c", _SCRIPT, "sh", str(len(results)), *results, *command]
+            words = ["sh", "-c", _SCRIPT, "sh", str(len(call.results)), *call.results, *call.words]
+            ours = {
+                "BEFORE": shlex.join(call.before),
+                "REMOVE": shlex.join(call.remove),
+                "SOURCE": str(self.seen.files),
+            }
             try:
                 result = process.follow(
                     words,
                     cwd=self.seen.output(self.name),
                     timeout=self.sandbox.limits.seconds,
-                    env={
-                        **env,
-                        "BEFORE": shlex.join(before),
-                        "REMOVE": shlex.join(remove),
-                        "SOURCE": str(self.seen.files),
-                    },
-                    feed=self.seed,
+                    env={**call.env, **ours},
                     on_line=on_line,
                     sandbox=self._sandbox(files),
                 )
             except OverLimitError as error:
                 raise BuildError(f"the build was stopped: {error.message}", evidence=error.evidence) from error
-            for (name, limit), file in zip(results.items(), files, strict=False):
+            for (name, limit), file in zip(call.results.items(), files, strict=False):
                 self._take(name, limit, file)
-            if keep and (room / _OBJECTS).stat().st_size:
-                shutil.move(room / _OBJECTS, keep)
+            if call.keep and (room / _OBJECTS).stat().st_size:
+                shutil.move(room / _OBJECTS, call.keep)
         return result
 
     def _sandbox(self, files: Sequence[Path]) -> Sandbox:
@@ -194,6 +199,7 @@ class Box:
             readable=((self.files, self.seen.files), (ccache, ccache), (self.output, _GIVEN)),
             private=(self.seen.output(self.name),),
             writable=tuple((file, _RESULTS / file.name) for file in files),
+            feed=self.seed,
         )
 
     def _take(self, name: str, limit: int, file: Path) -> None:

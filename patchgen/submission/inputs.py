@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from patchgen.base import importing
-from patchgen.base.git import git_errors
+from patchgen.base import views
+from patchgen.base.git import Repository, git_errors
 from patchgen.cache import Cache, digest
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.series import compose
@@ -95,10 +95,10 @@ def _from_range(given: Path, cache: Cache, box: Sandbox | None) -> Submission:
     """
     wanted = git_range(given)
     assert wanted is not None, "it is a range"
-    directory = importing.git_directory(wanted.repository.absolute())
+    directory = views.git_directory(wanted.repository.absolute())
     if directory is None:
         raise UsageError(f"{wanted.repository} is not a git repository")
-    with importing.borrowed(cache, directory) as view, cache.scratch("range") as scratch:
+    with views.borrowed(cache, directory) as view, cache.scratch("range") as scratch:
         for name in (wanted.first, wanted.last):
             if not _commit(view, name):
                 raise UsageError(f"{wanted.repository} has no commit {name}")
@@ -112,7 +112,7 @@ def _from_range(given: Path, cache: Cache, box: Sandbox | None) -> Submission:
         return dataclasses.replace(archive.load(scratch, cache, box), origin=given)
 
 
-def _commit(view: importing.Repository, name: str) -> bool:
+def _commit(view: Repository, name: str) -> bool:
     words = ("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     status, _, _ = view.git.rev_parse(*words, with_extended_output=True, with_exceptions=False)
     return bool(status == 0)

@@ -107,13 +107,11 @@ class Toolroom:
             box = self._box(given, result)
             seen = (_GIVEN, _RESULT) if box else (given, result)
             try:
-                done = process.run(
+                done = process.follow(
                     ["sh", "-c", _SCRIPT, "sh", *seen, str(self.cpu) if box else "unlimited", program, *words],
                     cwd=Path("/tmp") if box else place,  # noqa: S108 - the sandbox's own
                     timeout=self.limits.seconds if box else _TRUSTED_SECONDS,
                     env=env,
-                    check=False,
-                    merge=True,
                     sandbox=box,
                 )
             except OverLimitError as error:

@@ -6,6 +6,7 @@ something of theirs in a build directory.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from patchgen.grading import build_stage, rubric
 from patchgen.grading.builder import Workshop
 from patchgen.grading.context import Case, Request
 from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
 from patchgen.kernel.build import Kernel
 from patchgen.kernel.sandboxed import Chain
 from patchgen.sandbox import Sandbox
@@ -85,7 +87,7 @@ def on_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def built(tree: str, origin: Source, cache: Cache, chain: Chain, box: Sandbox = BOX) -> Kernel:
-    return kernel.build(toybuild.CONFIG, tree, origin, cache, slot="submission", jobs=2, sandbox=box, chain=chain)
+    return kernel.build(toybuild.request(tree, origin, cache, box, chain))
 
 
 def log(of: Kernel) -> str:
@@ -197,14 +199,14 @@ def test_a_victim_does_not_get_an_attackers_kernel(cache: Cache, origin: Source,
 
 
 def test_trusted_work_does_not_get_an_attackers_kernel(cache: Cache, origin: Source, forged: str) -> None:
-    assert kernel.cached(toybuild.CONFIG, forged, origin, cache) is None
-    found = kernel.build(toybuild.CONFIG, forged, origin, cache, slot="series", jobs=2)
+    assert kernel.cached(toybuild.request(forged, origin, cache)) is None
+    found = kernel.build(toybuild.request(forged, origin, cache))
     assert found.image.read_text() == HONEST
 
 
 def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """Return a submission that has come as far as the stage that builds, which builds the toy kernel."""
-    monkeypatch.setattr(kernel, "load_config", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
+    monkeypatch.setattr(configs, "load", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
     monkeypatch.setattr(build_stage, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
     monkeypatch.setattr(build_stage, "_questions", lambda case, patches: iter(()))  # noqa: ARG005 - the toy has no Kconfig
     project: Any = SimpleNamespace(cache=cache, settings=Settings(cache=cache.root, jobs=2))
@@ -262,7 +264,9 @@ def test_results_of_static_analysis_are_keyed_as_kernels_are(cache: Cache, origi
     chain.note(static.SANDBOXED, first)
     after = static.Target(origin, second, "submission", frozenset(), BOX, chain)
     trusted = static.Target(origin, second, "series", frozenset())
-    keys = {kernel.key_of(toybuild.CONFIG, one.tree, origin, one.before()) for one in (alone, after, trusted)}
+    requests = [one.request(cache) for one in (alone, after, trusted)]
+    # The configuration alone would tell the trusted one.
+    keys = {dataclasses.replace(one, config=requests[0].config).key() for one in requests}
     assert len(keys) == 3
 
 

@@ -17,7 +17,9 @@ from patchgen.base.bases import Base
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.kernel import build as kernel
-from patchgen.kernel.build import Config, Kernel
+from patchgen.kernel.build import BuildRequest, Kernel
+from patchgen.kernel.configs import Config
+from patchgen.kernel.sandboxed import Chain
 from patchgen.sandbox import Sandbox
 from patchgen.settings import Settings
 from patchgen.submission import apply, patches
@@ -58,7 +60,14 @@ def patch(path: str, text: str) -> bytes:
 def build(mails: list[bytes], where: Source, cache: Cache, box: Sandbox | None) -> Kernel:
     """Apply patches and build what comes out, as a submission is."""
     tree = trees(mails, where, cache)[-1] if mails else where.tree
-    return kernel.build(CONFIG, tree, where, cache, slot="submission", jobs=2, sandbox=box)
+    return kernel.build(request(tree, where, cache, box))
+
+
+def request(
+    tree: str, where: Source, cache: Cache, box: Sandbox | None = None, chain: Chain | None = None
+) -> BuildRequest:
+    """Return a build of the toy kernel, in the workspace of submissions or of our own series."""
+    return BuildRequest(CONFIG, tree, where, cache, "submission" if box else "series", 2, box, chain)
 
 
 def trees(mails: list[bytes], where: Source, cache: Cache) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from patchgen.base.resolve import Source
 from patchgen.checks import stress
 from patchgen.guest.testbed import Testbed
 from patchgen.kernel import build as kernel
-from patchgen.kernel.build import Kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, Kernel
 from patchgen.pipeline import Project
 from patchgen.settings import Settings
 
@@ -30,7 +31,8 @@ def build(project: Project, origin: Source, *, vanilla: bool, config: str = CONF
     """Return the kernel with the series, or without."""
     tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
     slot, jobs = "vanilla" if vanilla else "series", project.settings.jobs
-    return kernel.build(kernel.load_config(config, origin.base.name), tree, origin, project.cache, slot=slot, jobs=jobs)
+    chosen = configs.load(config, origin.base.name)
+    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, slot, jobs))
 
 
 BUILD_TABLE = pytest.StashKey[dict[str, dict[str, str]]]()

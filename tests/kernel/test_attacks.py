@@ -20,10 +20,11 @@ from patchgen.base import worktree
 from patchgen.base.resolve import Source
 from patchgen.errors import BuildError, GuestError
 from patchgen.guest.testbed import Testbed
-from patchgen.kernel import build as kernel
-from patchgen.kernel.build import Kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, Kernel, build, cached
 from patchgen.kernel.sandboxed import Chain
 from patchgen.pipeline import Project
+from patchgen.sandbox import Sandbox
 from patchgen.submission import apply, patches
 
 pytestmark = [needs_sandbox, pytest.mark.only_linux_4_15("a submission is made on no other base")]
@@ -33,10 +34,14 @@ def built(mail: bytes, project: Project, origin: Source) -> Kernel:
     """Apply a patch to linux-4.15 and build it as a stranger's."""
     found = apply.apply(origin, [patches.read("0001-a.patch", mail, project.cache)], project.cache).trees[-1]
     box = sandbox.sandbox_for_untrusted(trust=False)
-    config = kernel.load_config("small")
-    return kernel.build(
-        config, found, origin, project.cache, slot="submission", jobs=project.settings.jobs, sandbox=box
-    )
+    return build(wanted(found, project, origin, box))
+
+
+def wanted(
+    tree: str, project: Project, origin: Source, box: Sandbox | None, chain: Chain | None = None
+) -> BuildRequest:
+    config, jobs = configs.load("small"), project.settings.jobs
+    return BuildRequest(config, tree, origin, project.cache, "submission", jobs, box, chain)
 
 
 def text_of(path: str, project: Project, origin: Source) -> str:
@@ -99,11 +104,9 @@ def test_a_victim_does_not_get_an_attackers_kernel(
     read = [patches.read(f"{number:04}-a.patch", mail, project.cache) for number, mail in enumerate(attacker, 1)]
     first, second = apply.apply(origin, read, project.cache).trees
     monkeypatch.setattr(worktree, "distance", lambda where, one, _: (int(one == where.tree), 0), raising=False)
-    config, chain, box = kernel.load_config("small"), Chain(tmp_path), sandbox.sandbox_for_untrusted(trust=False)
+    chain, box = Chain(tmp_path), sandbox.sandbox_for_untrusted(trust=False)
     for one in (first, second):
-        made = kernel.build(
-            config, one, origin, project.cache, slot="submission", jobs=project.settings.jobs, sandbox=box, chain=chain
-        )
+        made = build(wanted(one, project, origin, box, chain))
     assert VICTIM.said in made.image.with_name("System.map").read_text(), "the attack works up to here"
     found = built(victim, project, origin)
     assert found.tree == second
@@ -111,7 +114,7 @@ def test_a_victim_does_not_get_an_attackers_kernel(
     bed = pipeline.testbed_of(project, found.image, box)
     with bed.ready() as guest:
         assert guest.run("uname -r").text == "4.15.0\n"
-    assert kernel.cached(config, second, origin, project.cache) is None, "nothing trusted takes either of them"
+    assert cached(wanted(second, project, origin, None)) is None, "nothing trusted takes either of them"
 
 
 def _cwd(pid: Path) -> str:

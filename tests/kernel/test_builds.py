@@ -11,7 +11,8 @@ from patchgen import pipeline
 from patchgen.base.git import bare_repository
 from patchgen.base.resolve import Source
 from patchgen.kernel import build as kernel
-from patchgen.kernel.build import Kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, Kernel
 from patchgen.pipeline import Project
 from patchgen.series.model import load
 from patchgen.testing import runner
@@ -34,7 +35,8 @@ ENOSYS = -38
 
 def build(project: Project, origin: Source, tree: str, config: str, slot: str) -> Kernel:
     jobs = project.settings.jobs
-    return kernel.build(kernel.load_config(config, origin.base.name), tree, origin, project.cache, slot=slot, jobs=jobs)
+    chosen = configs.load(config, origin.base.name)
+    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, slot, jobs))
 
 
 def matrix() -> Iterator[object]:

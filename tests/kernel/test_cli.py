@@ -12,10 +12,10 @@ import pytest
 from command import offline, patchgen
 from kernels import Kernels
 
-from patchgen import measured, resources, toolchain
 from patchgen.base import bases
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
+from patchgen.checks import measured
 from patchgen.kernel.build import Kernel
 from patchgen.settings import Settings
 

@@ -11,8 +11,8 @@ from patchgen import pipeline
 from patchgen.base import worktree
 from patchgen.base.resolve import Source
 from patchgen.checks import shape
-from patchgen.kernel import build as kernel
 from patchgen.kernel.build import Kernel
+from patchgen.kernel.start import configuration
 from patchgen.pipeline import Project
 from patchgen.series import compose
 from patchgen.submission import allowed, apply, archive, patches
@@ -116,9 +116,9 @@ def test_a_plain_defconfig_has_it(project: Project, origin: Source) -> None:
     with project.cache.lock(worktree.workspace_lock(origin, "series")):
         space = worktree.workspace(origin, "series", project.cache)
         worktree.switch(space, origin, composed.tree)
-        have = kernel.configuration(space, "i386", "i386_defconfig")
+        have = configuration(space, "i386", "i386_defconfig")
         assert have["CONFIG_PF_STAT"] == "y"
-        assert "CONFIG_PF_STAT" not in kernel.configuration(space, "x86_64", "x86_64_defconfig")
+        assert "CONFIG_PF_STAT" not in configuration(space, "x86_64", "x86_64_defconfig")
 
 
 @pytest.mark.only_linux_4_15("nothing is packed for a base that is none of submissions")

@@ -10,14 +10,15 @@ import pytest
 from patchgen import process
 from patchgen.base import worktree
 from patchgen.cache import Cache
-from patchgen.kernel import build as kernel
+from patchgen.kernel import configs, warnings
+from patchgen.kernel.make import Maker
 
 SPACE = Path("/c/v1/work/abc-1/series")
 
 
 def test_parse_config() -> None:
     text = '# x\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C="a b"\nCONFIG_D=0x10\n#CONFIG_E=y\n'
-    assert kernel.parse_config(text) == {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_C": '"a b"', "CONFIG_D": "0x10"}
+    assert configs.parse(text) == {"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_C": '"a b"', "CONFIG_D": "0x10"}
 
 
 def test_warnings_compare_across_builds() -> None:
@@ -28,14 +29,14 @@ def test_warnings_compare_across_builds() -> None:
         "/c/v1/work/other/vanilla/src/arch/x86/rm/../../../mm/a.c:3:9: warning: odd [-Wodd]",
     ]
     for line in same:
-        assert kernel.warnings([line], SPACE / "src", SPACE / "out-small") == {"mm/a.c": ["odd [-Wodd]"]}
-    assert kernel.warnings(["  CC      mm/a.o", "no warning here"], SPACE / "src", SPACE / "out-small") == {}
+        assert warnings.parse([line], SPACE / "src", SPACE / "out-small") == {"mm/a.c": ["odd [-Wodd]"]}
+    assert warnings.parse(["  CC      mm/a.o", "no warning here"], SPACE / "src", SPACE / "out-small") == {}
 
 
 @pytest.mark.skipif(shutil.which("ccache") is None, reason="ccache is not installed")
 def test_ccache_never_sees_what_incbin_reads(tmp_path: Path) -> None:
     """The compressed kernel comes into the bzImage by .incbin; kernels of the same size must not be taken for equal."""
-    maker = kernel._Maker(worktree.Workspace(tmp_path), kernel.load_config("small"), Cache(tmp_path / "cache"), 1)
+    maker = Maker(worktree.Workspace(tmp_path), configs.load("small"), Cache(tmp_path / "cache"), 1)
     (tmp_path / "Makefile").write_text("%.o: %.S\n\t$(CC) -Wp,-MD,$@.d -c -o $@ $<\n%.o: %.c\n\t$(CC) -c -o $@ $<\n")
     (tmp_path / "piggy.S").write_text('.section .data\n.incbin "blob"\n')
     (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
@@ -51,20 +52,20 @@ def test_ccache_never_sees_what_incbin_reads(tmp_path: Path) -> None:
 
 def test_every_configuration_loads() -> None:
     for name in ("small", "defconfig", "x86_64"):
-        assert kernel.load_config(name).settings()
+        assert configs.load(name).settings()
 
 
 def test_a_base_puts_its_own_on_top() -> None:
-    own = kernel.load_config("debug", "debian-6.12")
+    own = configs.load("debug", "debian-6.12")
     assert own.fragments == ("small.config", "debian-6.12/small.config", "debug.config", "debian-6.12/debug.config")
     settings = own.settings()
     # Of small.config, and of the base; what debug.config asks for has another name there.
     assert (settings["CONFIG_SMP"], settings["CONFIG_COMPAT_32BIT_TIME"]) == ("y", "y")
     assert settings["CONFIG_DEBUG_KMEMLEAK_EARLY_LOG_SIZE"] == "n"
-    assert kernel.load_config("debug").settings()["CONFIG_DEBUG_KMEMLEAK_EARLY_LOG_SIZE"] == "4000"
-    assert (kernel.load_config("gcov").patches, kernel.load_config("gcov", "debian-6.12").patches) == ("gcov", "")
+    assert configs.load("debug").settings()["CONFIG_DEBUG_KMEMLEAK_EARLY_LOG_SIZE"] == "4000"
+    assert (configs.load("gcov").patches, configs.load("gcov", "debian-6.12").patches) == ("gcov", "")
 
 
 def test_the_release_has_the_plain_configurations() -> None:
     for name in ("small", "debug", "gcov"):
-        assert not [one for one in kernel.load_config(name).fragments if "/" in one]
+        assert not [one for one in configs.load(name).fragments if "/" in one]

@@ -75,6 +75,38 @@ def test_follow_hands_over_lines_as_they_come() -> None:
     assert (seen, result.status) == (["a", "b"], 2)
 
 
+def test_ctrl_c_ends_what_is_just_being_started(tmp_path: Path) -> None:
+    """Popen is interrupted when the program runs already, before anybody has its process id."""
+    code = f"""
+import os, signal, subprocess, time
+from pathlib import Path
+from patchgen import process
+signal.signal(signal.SIGINT, signal.default_int_handler)
+pid, start = Path({str(tmp_path)!r}) / "pid", subprocess.Popen._execute_child
+def interrupted(*words):
+    start(*words)
+    while not (pid.is_file() and pid.read_text().strip()):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+subprocess.Popen._execute_child = interrupted
+try:
+    process.run(["sh", "-c", f"sleep 1000 & echo $! > {{pid}}; wait"], cwd=Path("/"), timeout=60)
+except KeyboardInterrupt:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    print("interrupted")
+"""
+    done = process.run([sys.executable, "-c", code], cwd=tmp_path, timeout=60)
+    assert done.stdout == "interrupted\n"
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_program_that_cannot_be_started_leaves_ctrl_c_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ToolMissingError):
+        process.run(["no-such-program"], cwd=HERE, timeout=10)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     code = (
         # A shell that starts us in the background has SIGINT ignored, and children inherit that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from patchgen.checks import static
 from patchgen.checks.static import Said, Seen
-from patchgen.kernel import build as kernel
+from patchgen.kernel.warnings import tree_path
 
 LOG = """\
   CHECK   ../src/fs/exec.c
@@ -18,7 +18,7 @@ LOG = """\
 
 
 def test_warnings_and_errors_of_a_log() -> None:
-    assert static.parse(LOG, kernel.tree_path) == {
+    assert static.parse(LOG, tree_path) == {
         Said("fs/exec.c", 62, "warning: symbol 'x' was not declared. Should it be static?"),
         Said("arch/x86/mm/pf_stat.c", 94, "warning: context imbalance in 'f' - wrong count at exit"),
         Said("include/linux/rcu.h", 9, "error: undefined identifier"),
@@ -27,9 +27,7 @@ def test_warnings_and_errors_of_a_log() -> None:
 
 def test_reports_of_semantic_patches_have_no_level() -> None:
     line = "fs/exec.c:12:1-10: WARNING: opportunity for kmemdup"
-    assert static.parse(line, kernel.tree_path, all_lines=True) == {
-        Said("fs/exec.c", 12, "WARNING: opportunity for kmemdup")
-    }
+    assert static.parse(line, tree_path, all_lines=True) == {Said("fs/exec.c", 12, "WARNING: opportunity for kmemdup")}
 
 
 def test_only_what_the_base_does_not_have_is_new() -> None:

@@ -11,7 +11,6 @@ import pytest
 from patchgen import host, toolchain
 from patchgen.errors import ToolMissingError
 from patchgen.guest import programs
-from patchgen.kernel import build as kernel
 
 WHOLE = 'case "$*" in *-print-file-name=*) echo "/nowhere/${2#*=}" ;; esac'
 HALF = 'case "$*" in *-print-file-name=libgcc.a) echo libgcc.a ;; *) echo "/nowhere/${2#*=}" ;; esac'
@@ -22,7 +21,7 @@ CROSS_GCC = f"{toolchain.CROSS}gcc"
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the directory of all programs that there are; what is known of the host's is forgotten."""
-    forget = (toolchain.prefix.cache_clear, programs.compiler_file.cache_clear, kernel.compiler.cache_clear)
+    forget = (toolchain.prefix.cache_clear, programs.compiler_file.cache_clear, toolchain.compiler.cache_clear)
     for clear in forget:
         clear()
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -50,7 +49,7 @@ def test_a_cross_compiler_where_gcc_cannot(tools: Path, text: str) -> None:
     assert toolchain.tool("gcov") == "i686-linux-gnu-gcov"
     assert toolchain.cross_compile("i386") == ["CROSS_COMPILE=i686-linux-gnu-"]
     assert programs.compiler_file("libc.so.6") == Path("/nowhere/libc.so.6")
-    assert kernel.compiler() == "cross 1.0"
+    assert toolchain.compiler() == "cross 1.0"
 
 
 def test_where_nothing_can_gcc_is_what_is_asked_for(tools: Path) -> None:
