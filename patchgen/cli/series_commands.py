@@ -66,7 +66,7 @@ def patch(
 ) -> None:
     """Generate the patch series.
 
-    Write DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.* and DIR/patch.tar.gz. A port that
+    Write DIR/patch/*.patch and, for a base of submissions, DIR/patch/report.pdf and DIR/patch.tar.gz. A port that
     stands in for linux-4.15 (--or-port) is also checked.
     """
     from patchgen import pipeline
