@@ -48,6 +48,7 @@ def run_scenarios(
     Each has a freshly booted guest of its own.
     """
     from patchgen import pipeline, progress
+    from patchgen.testing import junit as writing
     from patchgen.testing import results, runner
 
     chosen = _chosen(only, sentences or [])
@@ -64,7 +65,11 @@ def run_scenarios(
     outcomes = runner.run_all(chosen, bed, prefix, jobs or runner.at_once(project.settings.jobs))
     results.keep(outcomes, bed, project.cache)
     if junit:
-        runner.write_junit(outcomes, junit, str(bed.kernel))
+        cases = (
+            writing.case(one.scenario.name, one.scenario.demands[0], one.seconds, one.result, one.message, one.evidence)
+            for one in outcomes
+        )
+        writing.write(junit, {str(bed.kernel): cases})
     counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
     if json:
         common.emit(
