@@ -11,6 +11,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from patchgen import progress
+from patchgen.cache import Cache
 
 _CALLERS = ("GIT_", "XDG_", "PATCHGEN_", "LINUX_", "BASE")
 
@@ -25,6 +26,12 @@ def isolation(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("PATCHGEN_CACHE", str(home / "cache"))
     monkeypatch.setattr(progress, "_quiet", True)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """Return a cache of the test's own."""
+    return Cache(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -238,11 +238,6 @@ ATTACKS = (
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     return toytree.obtain(tmp_path / "linux", cache, ["Makefile"])
 

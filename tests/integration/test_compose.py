@@ -30,11 +30,6 @@ SUBMISSION = Submission(authors=["Ada Lovelace <ada@example.org>", "Åsa Öst <a
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     return toytree.obtain(tmp_path / "linux", cache, ["fs/exec.c"])
 

@@ -30,11 +30,6 @@ BASE = toytree.base()
 BIG = "drivers/big.h"
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
 def obtain(
     cache: Cache, path: Path | None, linux_base: str | None = None, touched: tuple[str, ...] = ()
 ) -> resolve.Source:

@@ -35,11 +35,6 @@ index 0000000000000000000000000000000000000000..975fbec8256d3e8a3797e7a3611380f2
 """
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
 def archive(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
     with tarfile.open(path, "w:gz") as tar:
         for info, data in members:
