@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 from platformdirs import user_cache_path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from patchgen import resources
 from patchgen.errors import UsageError
-from patchgen.validation import first_problem
+from patchgen.validation import Model, first_problem
 
 FILE_NAME = "patchgen.toml"
 DEFAULT_BASE = "linux-4.15"  # the only base of a submission
 _IDENTITY = re.compile(r"^(?P<name>[^<>\n]*\S) <(?P<email>[^<>@\s]+@[^<>@\s]+)>$")
 PLACEHOLDER = "Your Name <you@example.com>"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _identity(text: str) -> str:
@@ -41,7 +37,7 @@ Identity = Annotated[str, AfterValidator(_identity)]
 Moment = Annotated[datetime, AfterValidator(_with_zone)]
 
 
-class Submission(_Model):
+class Submission(Model):
     """Who hands in, and what the report says of the work.
 
     Attributes:
@@ -58,7 +54,7 @@ class Submission(_Model):
     difficulties: list[str] = Field(default_factory=list)
 
 
-class SeriesChoice(_Model):
+class SeriesChoice(Model):
     """Which series to make, and with which parameters.
 
     Attributes:
@@ -70,7 +66,7 @@ class SeriesChoice(_Model):
     parameters: dict[str, str | int] = Field(default_factory=dict)
 
 
-class Settings(_Model):
+class Settings(Model):
     """Everything that can be set, with its default.
 
     Attributes:

@@ -14,17 +14,17 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mutant_catalogue import BOOTED, Mutant
-from pydantic import BaseModel, ConfigDict
 
 from patchgen.cache import write_text
 from patchgen.scenarios import SCENARIOS
+from patchgen.validation import Model
 
 FILE = Path(__file__).parent / "kill_matrix.json"
 TABLE = FILE.parents[1] / "docs" / "mutants.md"
 _WORKSPACE = re.compile(r"/\S*/work/[^/\s]+/[^/\s]+/src/")
 
 
-class Row(BaseModel):
+class Row(Model):
     """What came of a mutant.
 
     Attributes:
@@ -33,8 +33,6 @@ class Row(BaseModel):
         by: what found it: a scenario, a part of torture, the compiler's words; "" if nothing did.
         kills: the scenarios that kill it; those of a mutant whose kernel does not boot are not run.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mutant: str
     caught: bool

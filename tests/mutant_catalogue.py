@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from patchgen import resources
 from patchgen.base.resolve import Source
@@ -20,6 +20,7 @@ from patchgen.pipeline import Project
 from patchgen.series import compose
 from patchgen.series import model as series
 from patchgen.testing.requirements import demands
+from patchgen.validation import Model
 
 FILE = Path(__file__).parent / "mutants.toml"
 SERIES = "pf_stat"
@@ -40,11 +41,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 BOOTED = ("test", "torture", "cost")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Change(_Model):
+class Change(Model):
     """A replacement in one template; `old` must be there exactly once.
 
     Attributes:
@@ -58,7 +55,7 @@ class Change(_Model):
     new: str
 
 
-class Mutant(_Model):
+class Mutant(Model):
     """A mistake, as data.
 
     Attributes:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from patchgen import resources
 from patchgen.errors import UsageError
 from patchgen.settings import DEFAULT_BASE
+from patchgen.validation import Model, read_toml
 
 DEFAULT = DEFAULT_BASE
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Release(_Model):
+class Release(Model):
     """A release tarball, and how it is known to be the right one.
 
     Attributes:
@@ -36,7 +32,7 @@ class Release(_Model):
         return self.urls[0]
 
 
-class Package(_Model):
+class Package(Model):
     """A tarball in a Debian package. Its publisher updates it, so what is in it is known by apt's signatures.
 
     Attributes:
@@ -54,7 +50,7 @@ class Package(_Model):
         return f"Debian's package {self.package}"
 
 
-class Local(_Model):
+class Local(Model):
     """A git repository, directory or tarball on this machine.
 
     Attributes:
@@ -71,7 +67,7 @@ class Local(_Model):
 Origin = Annotated[Release | Package | Local, Field(discriminator="kind")]
 
 
-class Numbers(_Model):
+class Numbers(Model):
     """Other system call numbers than the assignment's.
 
     Attributes:
@@ -83,7 +79,7 @@ class Numbers(_Model):
     why: str
 
 
-class Differs(_Model):
+class Differs(Model):
     """What the kernel itself does otherwise than linux-4.15, as far as scenarios and the model of pages can tell.
 
     Attributes:
@@ -98,7 +94,7 @@ class Differs(_Model):
     mremap: str = ""
 
 
-class Base(_Model):
+class Base(Model):
     """One kernel release that series are made for.
 
     Attributes:
@@ -124,7 +120,7 @@ class Base(_Model):
     tags: tuple[str, ...] = ()
     makefile: dict[str, str]
     origin: Origin
-    blobs: dict[str, str] = {}
+    blobs: dict[str, str] = Field(default_factory=dict)
     differs: Differs = Differs()
     unused: re.Pattern[str] | None = None
 
@@ -156,7 +152,4 @@ def load(name: str = DEFAULT, directory: Path = resources.BASES) -> Base:
     path = directory / f"{name}.toml"
     if not path.is_file():
         raise UsageError(f"there is no base called {name}", hint=f"known bases: {', '.join(names(directory))}")
-    try:
-        return Base.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise UsageError(f"{path} is wrong: {error}") from error
+    return read_toml(path, Base, UsageError)

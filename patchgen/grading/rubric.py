@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from patchgen import resources
 from patchgen.checks import cost
 from patchgen.errors import UsageError
 from patchgen.findings import Severity
 from patchgen.testing.requirements import demands
-from patchgen.validation import first_problem
+from patchgen.validation import Model, read_toml
 
 DEFAULT = resources.TEMPLATES / "rubrics" / "default.toml"
 StageName = Literal["archive", "patches", "style", "build", "behaviour", "robustness", "cost"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Item(_Model):
+class Item(Model):
     """Something that there are points for.
 
     Attributes:
@@ -69,7 +64,7 @@ class Item(_Model):
         return self
 
 
-class Limit(_Model):
+class Limit(Model):
     """How many instructions more than the vanilla kernel's something may take before that is a finding.
 
     Attributes:
@@ -90,7 +85,7 @@ class Limit(_Model):
         return self
 
 
-class Rubric(_Model):
+class Rubric(Model):
     """All of it.
 
     Attributes:
@@ -119,12 +114,4 @@ def load(path: Path = DEFAULT) -> Rubric:
     Raises:
         UsageError: it cannot be read, or is wrong; says where.
     """
-    try:
-        return Rubric.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(f"cannot read the rubric {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    except ValidationError as error:
-        where, what = first_problem(error)
-        raise UsageError(f"{path}: {where}: {what}") from error
+    return read_toml(path, Rubric, UsageError)

@@ -6,12 +6,11 @@ not depend on a compressor's version.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from patchgen import cache as caching
 from patchgen import resources
@@ -19,15 +18,12 @@ from patchgen.cache import Cache
 from patchgen.errors import MachineError, UsageError
 from patchgen.guest import busybox, programs
 from patchgen.guest.cpio import Archive
+from patchgen.validation import Model, read_toml
 
 LIST = resources.QEMU / "initramfs.toml"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Node(_Model):
+class Node(Model):
     """A character device node."""
 
     path: str
@@ -35,7 +31,7 @@ class Node(_Model):
     minor: int
 
 
-class Program(_Model):
+class Program(Model):
     """A program that is compiled into the guest.
 
     Attributes:
@@ -53,14 +49,14 @@ class Program(_Model):
     names: tuple[str, ...] = ()
 
 
-class Busybox(_Model):
+class Busybox(Model):
     """Where busybox is in the guest, and the commands that it stands in for, links beside it."""
 
     path: str
     applets: tuple[str, ...]
 
 
-class Contents(_Model):
+class Contents(Model):
     """The list of everything in the guest's file system."""
 
     directories: tuple[str, ...]
@@ -101,10 +97,7 @@ def contents(path: Path = LIST) -> Contents:
     Raises:
         MachineError: it is wrong (it comes with patchgen).
     """
-    try:
-        return Contents.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise MachineError(f"{path} is wrong: {error}") from error
+    return read_toml(path, Contents, MachineError)
 
 
 def build(cache: Cache, choice: Choice | None = None) -> Image:

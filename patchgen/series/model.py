@@ -12,17 +12,16 @@ Nothing here knows what a series is about.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from patchgen import resources
 from patchgen.errors import SeriesError, UsageError
-from patchgen.validation import first_problem
+from patchgen.validation import Model, read_toml
 
 Parameter = str | int
 _IDIOMS = "idioms.j2"
@@ -45,11 +44,7 @@ TreePath = Annotated[str, AfterValidator(_tree_path)]
 Anchor = Annotated[str, AfterValidator(_anchor)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Edit(_Model):
+class Edit(Model):
     """One change to a file of the base.
 
     Attributes:
@@ -65,13 +60,13 @@ class Edit(_Model):
     text: str
 
 
-class EditFile(_Model):
+class EditFile(Model):
     """All edits of one file, in the order in which they are made."""
 
     edit: list[Edit] = Field(min_length=1)
 
 
-class Patch(_Model):
+class Patch(Model):
     """One patch of a series.
 
     Attributes:
@@ -83,14 +78,14 @@ class Patch(_Model):
     paths: list[TreePath] = Field(min_length=1)
 
 
-class _SeriesFile(_Model):
+class _SeriesFile(Model):
     name: str = Field(pattern="^[a-z][a-z0-9_-]*$")
     title: str
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     patch: list[Patch] = Field(min_length=1)
 
 
-class BaseFile(_Model):
+class BaseFile(Model):
     """What of a series is otherwise on a base than on the one it was written for: `bases/BASE/base.toml`.
 
     Attributes:
@@ -152,21 +147,6 @@ class Series:
         return self.directory / "messages" / f"{patch.id}.txt.j2"
 
 
-_M = TypeVar("_M", bound=BaseModel)
-
-
-def _read(path: Path, model: type[_M]) -> _M:
-    try:
-        return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise SeriesError(f"{path} does not exist") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SeriesError(f"{path}: {error}") from error
-    except ValidationError as error:
-        where, what = first_problem(error)
-        raise SeriesError(f"{path}: {where}: {what}") from error
-
-
 def find(name: str) -> Path:
     """Return the directory of a series: one that comes with the program, or a path to one's own.
 
@@ -192,9 +172,9 @@ def load(directory: Path, overrides: Mapping[str, Parameter] | None = None, base
         SeriesError: its data is wrong.
         UsageError: an override has an unknown name or the wrong kind.
     """
-    data = _read(directory / "series.toml", _SeriesFile)
+    data = read_toml(directory / "series.toml", _SeriesFile, SeriesError)
     own = directory / "bases" / base if base else None
-    differs = _read(own / "base.toml", BaseFile) if own and own.is_dir() else BaseFile()
+    differs = read_toml(own / "base.toml", BaseFile, SeriesError) if own and own.is_dir() else BaseFile()
     defaults = _override(data.parameters, differs.parameters)
     parameters = _override(defaults, overrides or {})
     places = [own / _IDIOMS] if own else []
@@ -210,7 +190,7 @@ def load(directory: Path, overrides: Mapping[str, Parameter] | None = None, base
                 f"{directory / 'series.toml'}: {path} has {what} of files/{path}.j2 and edits/{path}.toml"
             )
         if is_edited:
-            edits[path] = tuple(_read(blank.edit_file(path), EditFile).edit)
+            edits[path] = tuple(read_toml(blank.edit_file(path), EditFile, SeriesError).edit)
     for path, anchors in differs.anchors.items():
         edits[path] = _anchored(edits.get(path, ()), anchors, f"bases/{base}/base.toml: {path}")
     _check(blank)

@@ -11,7 +11,6 @@ on the lines around it.
 from __future__ import annotations
 
 import re
-import tomllib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,13 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import field_validator
 
 from patchgen import resources
 from patchgen.errors import SeriesError, SubmissionError
 from patchgen.submission.apply import Applied
 from patchgen.submission.patches import PatchFile
-from patchgen.validation import first_problem
+from patchgen.validation import Model, read_toml
 
 FILE = "allowed.toml"
 _DEFAULT = resources.TEMPLATES / "pf_stat" / FILE
@@ -36,11 +35,7 @@ _BLANK = re.compile(r"\\\n[ \t]*|[ \t]+")
 _COMMENT = re.compile(r"[ \t]*#[^$`\\\r]*$")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Lines(_Model):
+class Lines(Model):
     """What lines of some files may be.
 
     Attributes:
@@ -76,7 +71,7 @@ class Lines(_Model):
         return not any(_compiled(one).search(line) for one in self.forbidden)
 
 
-class Allowed(_Model):
+class Allowed(Model):
     """What a submission may change.
 
     Attributes:
@@ -124,13 +119,7 @@ def load(directory: Path) -> Allowed:
         SeriesError: they are wrong; says where.
     """
     path = directory / FILE if (directory / FILE).is_file() else _DEFAULT
-    try:
-        return Allowed.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SeriesError(f"{path} is not valid TOML: {error}") from error
-    except ValidationError as error:
-        where, what = first_problem(error)
-        raise SeriesError(f"{path}: {where}: {what}") from error
+    return read_toml(path, Allowed, SeriesError)
 
 
 def require(rules: Allowed, patches: Sequence[PatchFile], applied: Applied) -> None:

@@ -6,12 +6,12 @@ import functools
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from patchgen.validation import Model
 
 _DATA = Path(__file__).with_suffix(".toml")
 
 
-class Demand(BaseModel):
+class Demand(Model):
     """One sentence.
 
     Attributes:
@@ -19,8 +19,6 @@ class Demand(BaseModel):
         text: the sentence, in short.
         check: the test (a pytest node) that stands for it where no scenario can; "" otherwise.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     text: str

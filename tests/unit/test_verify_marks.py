@@ -173,5 +173,5 @@ def test_two_items_of_one_id(tmp_path: Path) -> None:
     path.write_text('title = "x"\n' + 2 * '[[item]]\nid = "a"\ntitle = "A"\nstage = "style"\npoints = 1\n')
     with pytest.raises(UsageError, match="same id"):
         rubric.load(path)
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="does not exist"):
         rubric.load(tmp_path / "none.toml")
