@@ -144,72 +144,55 @@ class Costs:
         return max(added.values()) - added[SIZES[0]]
 
 
-def measure(vanilla: Testbed, patched: Testbed) -> Costs:
+def measure(vanilla: Testbed, patched: Testbed, *, kinds_only: bool = False) -> Costs:
     """Measure everything, on two guests that are booted for it.
+
+    Args:
+        vanilla: the kernel without the change.
+        patched: the kernel with it.
+        kinds_only: measure each kind in each state, but not how the costs grow, nor memory: a tenth of the time.
 
     Raises:
         GuestError: a kernel does not boot or dies, or the program fails on it.
         MachineError: QEMU failed.
     """
     with ThreadPoolExecutor(2) as pool:
-        plain, changed = pool.submit(_vanilla, vanilla), pool.submit(_patched, patched)
+        plain, changed = pool.submit(_vanilla, vanilla, kinds_only), pool.submit(_patched, patched, kinds_only)
         one, two = plain.result(), changed.result()
     return Costs(one.samples | two.samples, one.scaling | two.scaling, two.memory)
 
 
-def measure_kinds(vanilla: Testbed, patched: Testbed) -> Costs:
-    """Measure each kind in each state, but not how the costs grow, nor memory: a tenth of the time of `measure`.
-
-    Raises:
-        GuestError: a kernel does not boot or dies, or the program fails on it.
-        MachineError: QEMU failed.
-    """
-
-    def plain() -> Costs:
-        with guest(vanilla) as running:
-            return Costs({VANILLA.name: _all_kinds(running)})
-
-    def changed() -> Costs:
-        costs = Costs()
-        with guest(patched) as running:
-            for state in PATCHED:
-                enter(running, state)
-                costs.samples[state.name] = _all_kinds(running)
-        return costs
-
-    with ThreadPoolExecutor(2) as pool:
-        one, two = pool.submit(plain), pool.submit(changed)
-        return Costs(one.result().samples | two.result().samples)
-
-
-def _vanilla(bed: Testbed) -> Costs:
+def _vanilla(bed: Testbed, kinds_only: bool) -> Costs:
     costs = Costs()
     with guest(bed) as running:
         costs.samples[VANILLA.name] = _all_kinds(running)
-        costs.scaling[VANILLA.name] = dict(_per_process(running))
-        costs.scaling[VANILLA.name] |= _crowd(running, {VANILLA.name: ()})[VANILLA.name]
+        if not kinds_only:
+            costs.scaling[VANILLA.name] = dict(_per_process(running))
+            costs.scaling[VANILLA.name] |= _crowd(running, {VANILLA.name: ()})[VANILLA.name]
     return costs
 
 
-def _patched(bed: Testbed) -> Costs:
+def _patched(bed: Testbed, kinds_only: bool) -> Costs:
     """Measure the kernel with the change: each step goes on from the state that the one before has left."""
     costs = Costs()
     with guest(bed) as running:
-        # First, while the allocator keeps no memory that was freed.
-        costs.memory = _memory(running)
-        _run(running, "pfcall cleanup")
+        if not kinds_only:
+            # First, while the allocator keeps no memory that was freed.
+            costs.memory = _memory(running)
+            _run(running, "pfcall cleanup")
         for state in PATCHED:
             enter(running, state)
             costs.samples[state.name] = _all_kinds(running)
-            if state.name in ("idle", "tracked"):
+            if state.name in ("idle", "tracked") and not kinds_only:
                 costs.scaling[state.name] = dict(_per_process(running))
-        costs.scaling["tracked"] |= _names(running)
-        _run(running, "pfcall cleanup")
-        costs.scaling["idle"] |= _names(running)
-        _run(running, "pfcall cleanup")
-        states = {"idle": (), "tracked": (f"pfcall set {_SELF} -",)}
-        for name, found in _crowd(running, states, "pfcall cleanup").items():
-            costs.scaling[name] |= found
+        if not kinds_only:
+            costs.scaling["tracked"] |= _names(running)
+            _run(running, "pfcall cleanup")
+            costs.scaling["idle"] |= _names(running)
+            _run(running, "pfcall cleanup")
+            states = {"idle": (), "tracked": (f"pfcall set {_SELF} -",)}
+            for name, found in _crowd(running, states, "pfcall cleanup").items():
+                costs.scaling[name] |= found
     return costs
 
 

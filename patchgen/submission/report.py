@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from patchgen import settings
 from patchgen.errors import SeriesError, SubmissionError
+from patchgen.text import everywhere
 
 if TYPE_CHECKING:
     import pypdf
@@ -98,16 +99,14 @@ def render(directory: Path, submission: settings.Submission, facts: Facts) -> Re
         "submission.hours": submission.hours is None,
         "submission.difficulties": not submission.difficulties,
     }
-    data = _printable(
-        {
-            **asdict(facts),
-            "authors": [*authors, TO_FILL_IN] if is_open else authors,
-            "hours": _hours(submission.hours),
-            "difficulties": submission.difficulties,
-            "to_fill_in": TO_FILL_IN,
-        }
-    )
-    given = json.dumps(data, ensure_ascii=False)
+    data = {
+        **asdict(facts),
+        "authors": [*authors, TO_FILL_IN] if is_open else authors,
+        "hours": _hours(submission.hours),
+        "difficulties": submission.difficulties,
+        "to_fill_in": TO_FILL_IN,
+    }
+    given = json.dumps(everywhere(data, _printable), ensure_ascii=False)
     date = submission.date if submission.date.tzinfo else submission.date.replace(tzinfo=UTC)
     pdf = _pdf(directory / TEMPLATE_NAME, given, int(date.timestamp()))
     pages = len(_pages(pdf))
@@ -127,16 +126,9 @@ def _hours(hours: float | None) -> str | None:
     return "1 hour" if hours == 1 else f"{round(hours, 1):.12g} hours"
 
 
-def _printable(value: object) -> object:
-    """Return the value with each text in it on one line: a line end or a control character would break the layout."""
-    match value:
-        case str():
-            return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in value).split())
-        case Mapping():
-            return {_printable(key): _printable(one) for key, one in value.items()}
-        case list() | tuple():
-            return [_printable(one) for one in value]
-    return value
+def _printable(text: str) -> str:
+    """Return the text on one line: a line end or a control character would break the layout."""
+    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in text).split())
 
 
 def _pdf(template: Path, given: str, timestamp: int) -> bytes:
