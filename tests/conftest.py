@@ -34,13 +34,6 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-@pytest.fixture
-def project_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty directory that is also the current one."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say loudly how many kernel tests were skipped, and why: a green run without them proves much less."""
     skipped = [report for report in terminalreporter.stats.get("skipped", []) if "kernel" in report.keywords]
