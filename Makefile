@@ -30,7 +30,7 @@ export ASSIGNMENT BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM P
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
-patch: host-patch $(VENV)/.made ## write dist/patch/*.patch, dist/patch/report.*, dist/patch.tar.gz
+patch: host-patch $(VENV)/.made ## write dist/patch/*.patch, dist/patch/report.pdf, dist/patch.tar.gz
 	@$(PATCHGEN) patch --or-port
 
 check: patch ## check dist/patch.tar.gz: git am, white space, checkpatch --strict, the report

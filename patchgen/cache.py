@@ -140,10 +140,10 @@ def require_room(cache: Cache, megabytes: int, doing: str) -> None:
 
 
 def prune(parent: Path, keep: int) -> None:
-    """Remove all but the `keep` youngest entries of a directory of the cache."""
+    """Remove all but the `keep` youngest entries of a directory of the cache; what is being written counts for none."""
     with contextlib.suppress(OSError):
-        entries = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in entries[keep:]:
+        entries = [path for path in parent.iterdir() if not path.name.startswith(".")]
+        for path in sorted(entries, key=lambda path: path.stat().st_mtime, reverse=True)[keep:]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -220,7 +220,7 @@ def generate(project: Project, known: Known = _nothing) -> Generated:
         applying.result()
     files = {patch.name: patch.data for patch in made}
     if written:
-        files["report.pdf"], files["report.txt"] = written.pdf, written.text.encode()
+        files["report.pdf"] = written.pdf
     return Generated(origin, composed, made, files, written)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Mapping
 
 # Control and format characters (bidirectional overrides are of the latter), lone surrogates, unassigned ones.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -47,3 +48,15 @@ def _escaped(char: str) -> str:
 def one_line(text: str) -> str:
     """Return the same on one line."""
     return visible(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def everywhere(value: object, change: Callable[[str], str]) -> object:
+    """Return nested data with each text in it changed, the names of what it has too."""
+    match value:
+        case str():
+            return change(str(value))
+        case Mapping():
+            return {everywhere(key, change): everywhere(inner, change) for key, inner in value.items()}
+        case list() | tuple():
+            return [everywhere(inner, change) for inner in value]
+    return value

@@ -24,12 +24,10 @@ from rich.table import Table
 from patchgen import pipeline, process, progress, toolchain
 from patchgen.base import bases, resolve
 from patchgen.base import worktree as tree
-from patchgen.base.git import environment
 from patchgen.cache import Cache
 from patchgen.kernel import build as kernel
 from patchgen.kernel import configs
 from patchgen.kernel.build import BuildRequest
-from patchgen.kernel.start import start_config
 from patchgen.series import compose
 from patchgen.settings import Settings, load
 
@@ -72,7 +70,7 @@ class Bench:
         self.rows.append((what, shown, bar))
 
     def patch(self, scratch: Path) -> None:
-        """`patchgen patch` with a template changed each time, against the usual way in the same run."""
+        """`patchgen patch` with a template changed each time."""
         count = 0
 
         def changed() -> None:
@@ -82,10 +80,6 @@ class Bench:
 
         ours = timed(changed)
         self.row("patchgen patch, whole process, templates changed", ours, "at most 1 s")
-        usual = timed(lambda: self.usual_way(scratch), 2)
-        self.row("worktree, edit, commit, format-patch", usual, "")
-        ratio = statistics.median(usual) / statistics.median(ours)
-        self.rows.append(("ratio of the two", f"{ratio:.1f}", "at least 5"))
         alone = timed(self.series_only)
         self.row("rendering, commits and format-patch alone", alone, "")
 
@@ -93,39 +87,6 @@ class Bench:
         """Render, commit and format, within this process."""
         with tempfile.TemporaryDirectory() as out:
             compose.format_patch(pipeline.commit(self.project, self.origin), Path(out))
-
-    def usual_way(self, scratch: Path) -> None:
-        """Do what one does by hand: a worktree, the files written, git add, commit, format-patch."""
-        steps = compose.render_series(self.project.series, self.origin, self.settings.submission)
-        start = pipeline.commit(self.project, self.origin).base
-        worktree = scratch / "worktree"
-
-        def git(*words: str) -> str:
-            env = {**environment(), "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a"}
-            done = process.run(["git", *words], cwd=worktree, env={**env, "GIT_COMMITTER_EMAIL": "a@b"}, timeout=600)
-            return done.stdout.strip()
-
-        worktree.mkdir()
-        git("init", "-q")
-        (worktree / ".git/objects/info/alternates").write_text(f"{self.origin.repository}/objects\n")
-        git("update-ref", "HEAD", start)
-        git("read-tree", start)
-        if self.origin.missing:
-            git("update-index", "--skip-worktree", *sorted(self.origin.missing))
-        git("checkout-index", "-a", "-q")
-        for step in steps:
-            for path, data in step.files.items():
-                (worktree / path).parent.mkdir(parents=True, exist_ok=True)
-                (worktree / path).write_bytes(data)
-            git("add", *step.files)
-            # What `git commit` does; but it would not commit a tree of which some files' content is missing.
-            git(
-                "update-ref",
-                "HEAD",
-                git("commit-tree", "-p", "HEAD", "-m", step.message, git("write-tree", "--missing-ok")),
-            )
-        git("format-patch", "-q", "-o", "out", start)
-        process.run(["rm", "-rf", str(worktree)], cwd=scratch, timeout=600)
 
     def guest(self) -> None:
         """A ready guest restored and its first command answered."""
@@ -177,17 +138,6 @@ class Bench:
         first = timed(lambda: build(4), 1)
         self.row("first kernel build, with the tree laid out", first, "at most 90 s")
         self.row("kernel build after an edit of a template", timed(lambda: build(5), 1), "at most 20 s")
-        plain = timed(lambda: self.plain_make(config, scratch / "plain"), 1)
-        self.row("make alone: the same configuration, the tree there, no ccache", plain, "")
-        self.rows.append(("first kernel build, as a multiple of make alone", f"{first[0] / plain[0]:.2f}", ""))
-
-    def plain_make(self, config: configs.Config, output: Path) -> None:
-        """Build the unpatched kernel as one does by hand."""
-        output.mkdir()
-        (output / ".config").write_text(start_config(config, self.origin, self.project.cache))
-        make = ["make", f"O={output}", f"ARCH={config.arch}", f"KCFLAGS={' '.join(config.cflags)}"]
-        for words in (["olddefconfig"], [f"-j{self.settings.jobs}", "bzImage"]):
-            process.run([*make, *words], cwd=tree.pristine(self.origin, self.project.cache), timeout=3600)
 
 
 def main() -> None:

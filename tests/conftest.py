@@ -11,6 +11,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from patchgen import progress
+from patchgen.cache import Cache
 
 _CALLERS = ("GIT_", "XDG_", "PATCHGEN_", "LINUX_", "BASE")
 
@@ -28,10 +29,9 @@ def isolation(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def project_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty directory that is also the current one."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def cache(tmp_path: Path) -> Cache:
+    """Return a cache of the test's own."""
+    return Cache(tmp_path / "cache")
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -126,6 +126,15 @@ def members(files: Mapping[str, File] = UPSTREAM, top: str = "linux-4.15") -> li
     return made
 
 
+def member(name: str, data: bytes = b"", **what: object) -> tuple[tarfile.TarInfo, bytes]:
+    """Return a member of a tarball, with attributes of its own, such as a type."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    for attribute, value in what.items():
+        setattr(info, attribute, value)
+    return info, data
+
+
 def tarball(path: Path, content: Iterable[tuple[tarfile.TarInfo, bytes]] | None = None) -> Path:
     """Write a tarball, compressed as its name says, and return its path."""
     kind = path.suffix.removeprefix(".")

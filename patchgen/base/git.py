@@ -19,7 +19,7 @@ from typing import IO, Any
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from git import Git, Repo
-from git.exc import GitCommandError, GitCommandNotFound, InvalidGitRepositoryError, NoSuchPathError
+from git.exc import GitCommandError, GitCommandNotFound
 
 from patchgen import process
 from patchgen.cache import NO_ROOM, machine_faults
@@ -121,14 +121,6 @@ def git_errors(doing: str) -> Iterator[None]:
         raise failed(f"{doing}: git failed with status {error.status}", said) from error
 
 
-def open_repository(path: Path) -> Repository | None:
-    """Return the repository at `path` (a checkout's top or a bare repository), or None if there is none."""
-    try:
-        return Repository(path, search_parent_directories=False)
-    except (InvalidGitRepositoryError, NoSuchPathError):
-        return None
-
-
 def bare_repository(path: Path) -> Repository:
     """Return the bare repository at `path`, made if it is not there.
 
@@ -206,3 +198,39 @@ def answer(repo: Repository, command: str, *args: str, data: bytes, env: Mapping
     if process.proc.returncode:
         raise failed(f"git {command.replace('_', '-')} failed", err.decode(errors="replace"))
     return bytes(out)
+
+
+def objects(out: bytes) -> Iterator[tuple[str, bytes | None]]:
+    """Yield what `git cat-file --batch` has printed: each object's id and content; None if it is no blob or missing.
+
+    Raises:
+        ValueError: that is not what git prints.
+    """
+    at = 0
+    while at < len(out):
+        end = out.index(b"\n", at)
+        head, at = out[at:end].decode(errors="surrogateescape"), end + 1
+        if head.endswith(" missing"):
+            yield head.removesuffix(" missing"), None
+            continue
+        name, kind, size = head.split()
+        if not size.isdecimal():
+            raise ValueError(f"an object of {size} bytes")
+        yield name, out[at : at + int(size)] if kind == "blob" else None
+        at += int(size) + 1
+
+
+def contents(repo: Repository, tree: str, paths: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    """Return mode and content of those of some paths that are files of a tree.
+
+    Raises:
+        MachineError: git failed.
+    """
+    if not paths:
+        return {}
+    out = answer(repo, "cat_file", "--batch", data="".join(f"{tree}:{path}\n" for path in paths).encode())
+    with git_errors("cannot list a tree"):
+        listed = str(repo.git.ls_tree(tree, "--", *paths)).splitlines()
+    modes = {line.partition("\t")[2]: line.split(maxsplit=1)[0] for line in listed}
+    found = zip(paths, objects(out), strict=True)
+    return {path: (modes[path], data) for path, (_, data) in found if data is not None}

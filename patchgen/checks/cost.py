@@ -82,24 +82,23 @@ class Costs:
         return max(added.values()) - added[min(added)]
 
 
-def measure(plan: Plan, vanilla: Testbed, patched: Testbed) -> Costs:
+def measure(plan: Plan, vanilla: Testbed, patched: Testbed, *, kinds_only: bool = False) -> Costs:
     """Measure everything, on two guests that are booted for it.
 
-    Raises:
-        GuestError: a kernel does not boot or dies, or the program fails on it.
-        MachineError: QEMU failed.
-    """
-    return _both(plan, vanilla, patched, whole=True)
-
-
-def measure_kinds(plan: Plan, vanilla: Testbed, patched: Testbed) -> Costs:
-    """Measure each kind in each state, but not how the costs grow, nor memory: a tenth of the time of `measure`.
+    Args:
+        vanilla: the kernel without the change.
+        patched: the kernel with it.
+        kinds_only: measure each kind in each state, but not how the costs grow, nor memory: a tenth of the time.
 
     Raises:
         GuestError: a kernel does not boot or dies, or the program fails on it.
         MachineError: QEMU failed.
     """
-    return _both(plan, vanilla, patched, whole=False)
+    with ThreadPoolExecutor(2) as pool:
+        plain = pool.submit(_one, plan, vanilla, [VANILLA], not kinds_only)
+        changed = pool.submit(_one, plan, patched, plan.state, not kinds_only)
+        one, two = plain.result(), changed.result()
+    return Costs(plan, one.samples | two.samples, one.scaling | two.scaling, two.memory)
 
 
 def measure_instead(plan: Plan, traced: Testbed) -> dict[str, dict[str, Sample]]:
@@ -124,14 +123,6 @@ def measure_instead(plan: Plan, traced: Testbed) -> dict[str, dict[str, Sample]]
                 _run(running, command)
             found[state.name] = {kind.name: sample(running, plan, kind) for kind in plan.instead_kinds}
     return found
-
-
-def _both(plan: Plan, vanilla: Testbed, patched: Testbed, *, whole: bool) -> Costs:
-    with ThreadPoolExecutor(2) as pool:
-        plain = pool.submit(_one, plan, vanilla, [VANILLA], whole)
-        changed = pool.submit(_one, plan, patched, plan.state, whole)
-        one, two = plain.result(), changed.result()
-    return Costs(plan, one.samples | two.samples, one.scaling | two.scaling, two.memory)
 
 
 def _one(plan: Plan, bed: Testbed, states: Iterable[State], whole: bool) -> Costs:

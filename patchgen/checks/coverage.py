@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import unidiff
 
 from patchgen import process, toolchain
-from patchgen.base.git import answer, bare_repository, git_errors
+from patchgen.base.git import bare_repository, contents, git_errors
 from patchgen.base.resolve import Source
 from patchgen.errors import GuestError, MachineError
 from patchgen.sandbox import with_files
@@ -282,12 +282,8 @@ def texts(source: Source, tree: str, paths: Iterable[str]) -> dict[str, list[str
     Raises:
         MachineError: git failed.
     """
-    repo = bare_repository(source.repository)
-    with git_errors("cannot read the tree"):
-        return {
-            path: answer(repo, "cat_file", "blob", f"{tree}:{path}", data=b"").decode(errors="replace").splitlines()
-            for path in paths
-        }
+    found = contents(bare_repository(source.repository), tree, list(paths))
+    return {path: data.decode(errors="replace").splitlines() for path, (_, data) in found.items()}
 
 
 def function_at(text: Sequence[str], number: int) -> str:

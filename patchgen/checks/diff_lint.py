@@ -35,6 +35,14 @@ _CODE = re.compile(
     rf"(?:const\s+|static\s+|unsigned\s+)*(?:struct\s+\w+|int|long|char|void|bool|size_t|u(?:8|16|32|64))\s+"
     rf"\*?\w+(?:\[\w*\])?\s*(?:=.*)?;|#\s*(?:define|include|ifdef|endif)\b.*)$"
 )
+# What C is made of, as far as it matters here. pygments has a lexer for C, but lines of blanks keep it busy for hours.
+_PART = re.compile(
+    r"(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|"
+    r"(?P<quote>[\"'])(?P<rest>(?:\\.|(?!(?P=quote))[^\\\n])*(?P=quote)?)|"
+    r"(?P<code>[^/\"']+|.)",
+    re.DOTALL,
+)
+_WITHIN_LINE = re.compile(r"[^\n]+")
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Line:
         number: in that file.
         text: the whole line.
         added: whether the patch adds it.
-        code: what of it is neither comment nor in quotes; these are blanks, quotes stay.
+        code: what of it is neither comment nor in quotes; the opening quotes stay.
         comment: what of it is comment, without its marks.
     """
 
@@ -127,38 +135,16 @@ def read(hunk: Hunk) -> list[Line]:
     whole = "\n".join(texts)
     # A hunk may begin inside a comment.
     close, begin = whole.find("*/"), whole.find("/*")
-    inside = close >= 0 and (begin < 0 or close < begin)
-    found = []
-    for line, text in zip(after, texts, strict=True):
-        code, comment, inside = _split(text, inside)
-        found.append(Line(line.target_line_no or 0, text, line.is_added, code, comment))
-    return found
+    whole = f"/*{whole}" if close >= 0 and (begin < 0 or close < begin) else whole
+    code = _PART.sub(
+        lambda part: part["code"] or f"{part['quote'] or ''}{_line_ends(part['rest'] or part['comment'] or '')}", whole
+    )
+    comments = _PART.sub(lambda part: part["comment"] or _line_ends(part[0]), whole)
+    return [
+        Line(line.target_line_no or 0, text, line.is_added, of_code, of_comment.removesuffix("*/").lstrip("*/ \t"))
+        for line, text, of_code, of_comment in zip(after, texts, code.split("\n"), comments.split("\n"), strict=True)
+    ]
 
 
-def _split(text: str, inside: bool) -> tuple[str, str, bool]:
-    """Return a line's code and comment, and whether a comment is open at its end."""
-    code, comment = [], []
-    place = 0
-    quote = ""
-    while place < len(text):
-        char, two = text[place], text[place : place + 2]
-        if inside:
-            inside = two != "*/"
-            if inside:
-                comment.append(char)
-            place += 1 if inside else 2
-        elif quote:
-            quote = "" if char == quote else quote
-            code.append(char if not quote else " ")
-            place += 2 if char == "\\" else 1
-        elif two == "//":
-            comment.append(text[place + 2 :])
-            break
-        elif two == "/*":
-            inside = True
-            place += 2
-        else:
-            quote = char if char in "\"'" else ""
-            code.append(char)
-            place += 1
-    return "".join(code), "".join(comment).lstrip("* \t"), inside
+def _line_ends(text: str) -> str:
+    return _WITHIN_LINE.sub("", text)

@@ -161,7 +161,7 @@ def report(submission: Submission, form: Form, cache: Cache) -> list[Finding]:
         return []
     if not submission.reports:
         return [Finding("report", Severity.WARNING, "there is no report, .pdf or .txt")]
-    # Beside a PDF, a text is the same report once more, as `patchgen patch` writes it.
+    # Beside a PDF, a text is taken for the same report once more.
     printed = {name: data for name, data in submission.reports.items() if name.endswith(".pdf")}
     chosen = printed or submission.reports
     return [found for name, data in chosen.items() for found in _one_report(name, data, form.report.pages, cache)]

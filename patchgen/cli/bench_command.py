@@ -11,6 +11,8 @@ from patchgen.cli import common, under_test
 from patchgen.cli.under_test import UnderTest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.table import Table
 
     from patchgen.checks.cost import Costs, Sample
@@ -83,20 +85,22 @@ def _show(costs: Costs, judged: list[Judged], instead: Instead) -> None:
         console.print(table)
 
 
-def _costs(costs: Costs) -> Table:
+def _table(title: str, *heads: str, right: Iterable[int]) -> Table:
+    """Return a table of which some columns are numbers, which stand on the right."""
     from rich.table import Table
 
+    table = Table(*heads, title=title)
+    for number in right:
+        table.columns[number].justify = "right"
+    return table
+
+
+def _costs(costs: Costs) -> Table:
     from patchgen.checks.cost_plan import VANILLA
 
     plan = costs.plan
-    table = Table(
-        "",
-        VANILLA.title,
-        *(state.title for state in plan.state),
-        title="Instructions, and how many more than vanilla",
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    heads = ["", VANILLA.title, *(state.title for state in plan.state)]
+    table = _table("Instructions, and how many more than vanilla", *heads, right=range(1, len(heads)))
     last = ""
     for kind in plan.kind:
         if last and kind.group != last:
@@ -108,15 +112,12 @@ def _costs(costs: Costs) -> Table:
 
 
 def _instead(plan: Plan, instead: Instead) -> Table:
-    from rich.table import Table
-
     assert plan.instead is not None, "it was measured"
     none, *others = plan.instead.states
     off = instead[none.name]
-    table = Table("", none.title, *(state.title for state in others))
-    table.title = "What the kernel has of its own: instructions, and how many more than with nothing traced"
-    for column in table.columns[1:]:
-        column.justify = "right"
+    heads = ["", none.title, *(state.title for state in others)]
+    title = "What the kernel has of its own: instructions, and how many more than with nothing traced"
+    table = _table(title, *heads, right=range(1, len(heads)))
     for kind in plan.instead_kinds:
         plain = off[kind.name].typical
         more = (f"{instead[state.name][kind.name].typical - plain:+,}" for state in others)
@@ -125,13 +126,9 @@ def _instead(plan: Plan, instead: Instead) -> Table:
 
 
 def _scaling(costs: Costs) -> Table:
-    from rich.table import Table
-
     plan = costs.plan
-    sizes = [f"{size:,}" for size in plan.growth.sizes] if plan.growth else []
-    table = Table("number of", "fault", "", *sizes, title="Instructions, by how many there are of something")
-    for column in table.columns[3:]:
-        column.justify = "right"
+    heads = ["number of", "fault", "", *(f"{size:,}" for size in (plan.growth.sizes if plan.growth else ()))]
+    table = _table("Instructions, by how many there are of something", *heads, right=range(3, len(heads)))
     kinds = {kind.name: kind.title for kind in plan.kind}
     for what, kind in costs.scaling.get(plan.shown[-1], {}):
         for state in plan.scaled:
@@ -143,21 +140,14 @@ def _scaling(costs: Costs) -> Table:
 
 
 def _memory(costs: Costs) -> Table:
-    from rich.table import Table
-
-    table = Table("", "bytes", title="Memory, from /proc/slabinfo")
-    table.columns[1].justify = "right"
+    table = _table("Memory, from /proc/slabinfo", "", "bytes", right=[1])
     for what, size in costs.memory.items():
         table.add_row(what, f"{size:,.1f}")
     return table
 
 
 def _bars(judged: list[Judged]) -> Table:
-    from rich.table import Table
-
-    table = Table("", "at most", "worst", "", title="Bars: instructions more than vanilla")
-    for column in table.columns[1:3]:
-        column.justify = "right"
+    table = _table("Bars: instructions more than vanilla", "", "at most", "worst", "", right=[1, 2])
     for one in judged:
         table.add_row(one.what, f"+{one.limit}", f"{one.measured:+}", "ok" if one.met else "MISSED")
     return table

@@ -11,6 +11,8 @@ from patchgen.cli.under_test import UnderTest
 from patchgen.errors import BaseError, MachineError, UsageError
 
 if TYPE_CHECKING:
+    from junitparser import TestCase
+
     from patchgen.pipeline import Project
     from patchgen.testing.lab import Scenario
     from patchgen.testing.results import Row
@@ -49,6 +51,7 @@ def run_scenarios(
     Each has a freshly booted guest of its own.
     """
     from patchgen import pipeline, progress
+    from patchgen.testing import junit as writing
     from patchgen.testing import results, runner, suite
 
     settings = common.load_settings(target.base, target.assignment)
@@ -67,7 +70,7 @@ def run_scenarios(
     outcomes = runner.run_all(chosen, bed, tests, jobs or runner.at_once(project.settings.jobs))
     results.keep(outcomes, bed, tests, project.cache)
     if junit:
-        runner.write_junit(outcomes, junit, str(bed.kernel))
+        writing.write(junit, {str(bed.kernel): [_case(one) for one in outcomes]})
     counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
     if json:
         common.emit(
@@ -89,6 +92,13 @@ def run_scenarios(
     if port:
         progress.note(port)
     raise typer.Exit(1 if counts["FAILED"] else 0)
+
+
+def _case(one: Outcome) -> TestCase:
+    from patchgen.testing import junit
+
+    test = one.scenario
+    return junit.case(test.name, test.requirements[0], one.seconds, one.result, one.message, one.evidence)
 
 
 def _chosen(tests: Suite, only: str, parts: list[str]) -> list[Scenario]:

@@ -9,19 +9,14 @@ import json
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from patchgen.data import Model
 from patchgen.findings import Finding, Severity
 from patchgen.testing.picture import Picture
 
 SCHEMA: Literal[1] = 1
 Result = Literal["ok", "FAILED", "skipped", "not judged", "not run"]
-
-
-class Model(BaseModel):
-    """What all parts of a verdict are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Status(StrEnum):
@@ -51,8 +46,8 @@ class Stage(Model):
     name: str
     status: Status
     why: str = ""
-    facts: dict[str, str] = {}
-    not_judged: dict[str, str] = {}
+    facts: dict[str, str] = Field(default={})
+    not_judged: dict[str, str] = Field(default={})
     seconds: float = 0.0
 
 

@@ -149,7 +149,7 @@ def costs(case: Case) -> Iterator[Finding]:
     plan = cost_plan.load(case.assignment)
     beds = [case.shop.testbed(kernel.image) for kernel in (case.shop.vanilla(), case.kernel)]
     try:
-        measured = cost.measure_kinds(plan, *beds)
+        measured = cost.measure(plan, *beds, kinds_only=True)
     except GuestError as error:
         again = case.again("bench")
         yield Finding("cost-failed", Severity.WARNING, error.message, "", error.evidence, again=again)

@@ -6,13 +6,13 @@ Variants (another accelerator, one CPU, an instruction-counting clock) are `data
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from patchgen import cache as caching
-from patchgen import process, resources
+from patchgen import data, process, resources
 from patchgen.cache import Cache
+from patchgen.data import Model
 from patchgen.errors import MachineError
 from patchgen.sandbox import Sandbox
 
@@ -60,19 +60,33 @@ class Machine:
         return caching.digest("machine", dataclasses.asdict(self), self.argv())
 
 
+class _Counting(Model):
+    cpus: int
+    accelerator: str
+    arguments: tuple[str, ...]
+    cmdline: tuple[str, ...]
+
+
+class _Described(Model):
+    binary: str
+    cpu: str
+    cpus: int
+    memory: int
+    arguments: tuple[str, ...]
+    cmdline: tuple[str, ...]
+    directory: str
+    environment: dict[str, str]
+
+
 def load(path: Path = DESCRIPTION) -> Machine:
     """Read the description.
 
     Raises:
         MachineError: it is wrong (it comes with patchgen).
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        environment = tuple(sorted(data.pop("environment").items()))
-        arguments, cmdline = tuple(data.pop("arguments")), tuple(data.pop("cmdline"))
-        return Machine(**data, arguments=arguments, cmdline=cmdline, environment=environment)
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise MachineError(f"{path} is wrong: {error}") from error
+    own = data.load(path, _Described, MachineError)
+    environment = tuple(sorted(own.environment.items()))
+    return Machine(own.binary, own.cpu, own.cpus, own.memory, own.arguments, own.cmdline, own.directory, environment)
 
 
 def counting(described: Machine, path: Path = COUNTING) -> Machine:
@@ -83,16 +97,14 @@ def counting(described: Machine, path: Path = COUNTING) -> Machine:
     Raises:
         MachineError: the description of what it differs in is wrong (it comes with patchgen).
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return dataclasses.replace(
-            described,
-            arguments=(*described.arguments, *data.pop("arguments")),
-            cmdline=(*described.cmdline, *data.pop("cmdline")),
-            **data,
-        )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise MachineError(f"{path} is wrong: {error}") from error
+    own = data.load(path, _Counting, MachineError)
+    return dataclasses.replace(
+        described,
+        cpus=own.cpus,
+        accelerator=own.accelerator,
+        arguments=(*described.arguments, *own.arguments),
+        cmdline=(*described.cmdline, *own.cmdline),
+    )
 
 
 def qemu_version(cache: Cache, binary: str) -> str:

@@ -124,7 +124,8 @@ def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Ma
             shutil.copyfile(state, fresh / "state")
             (fresh / "console").write_text(console, encoding="utf-8")
             (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
-    _prune(directory.parent)
+    # One that is being restored just then is booted instead.
+    caching.prune(directory.parent, _KEPT)
     return True
 
 
@@ -154,10 +155,3 @@ def _migrate(monitor: socket.socket, file: Path) -> None:
 
 def _status(answer: object) -> str:
     return str(answer.get("status", "none")) if isinstance(answer, dict) else "none"
-
-
-def _prune(parent: Path) -> None:
-    """Remove all but the newest saved guests. One that is being restored just then is booted instead."""
-    found = [path for path in parent.iterdir() if not path.name.startswith(".")]
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
-        shutil.rmtree(path, ignore_errors=True)

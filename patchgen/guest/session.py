@@ -119,7 +119,6 @@ class Guest:
             arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.state.absolute()))}"]
         self.qemu = Qemu(machine, arguments, files, state=state)
         self._channel: Channel | None = None
-        self._answered = False
 
     def __enter__(self) -> Guest:
         """Start it and wait until it answers.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from patchgen import resources
+from patchgen import data, resources
 from patchgen.base.bases import DEFAULT
+from patchgen.data import Model
 from patchgen.errors import UsageError
 
 RECIPE = 8  # Part of every key: a change of how kernels are made here starts them afresh.
@@ -17,7 +18,7 @@ KERNELS = resources.QEMU / "kernel"
 _SETTING = re.compile(r"^(?:(CONFIG_\w+)=(.*)|# (CONFIG_\w+) is not set)$")
 
 
-class Config(BaseModel):
+class Config(Model):
     """A way to configure a kernel, from `qemu/kernel/kernels.toml`.
 
     Attributes:
@@ -31,8 +32,6 @@ class Config(BaseModel):
         profile: objects that are compiled with gcov's counters, where the tree has them.
         steps: about how many steps a first build has.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str
@@ -72,17 +71,17 @@ def load(name: str, base: str = DEFAULT) -> Config:
         UsageError: there is none, or the file is wrong.
     """
     path, own = KERNELS / "kernels.toml", KERNELS / base
-    data = tomllib.loads(path.read_text())
-    if name not in data:
-        raise UsageError(f"there is no kernel configuration {name}", hint=f"known: {', '.join(data)}")
-    differs = tomllib.loads((own / path.name).read_text()).get(name, {}) if (own / path.name).is_file() else {}
-    fields = {**data[name], **differs}
+    known = _tables(path)
+    if name not in known:
+        raise UsageError(f"there is no kernel configuration {name}", hint=f"known: {', '.join(known)}")
+    fields = {**known[name], **_tables(own / path.name).get(name, {})}
     wanted = [name for one in fields.get("fragments", ()) for name in (one, f"{base}/{one}")]
     fields["fragments"] = [one for one in wanted if "/" not in one or (KERNELS / one).is_file()]
-    try:
-        return Config(name=name, **fields)
-    except ValidationError as error:
-        raise UsageError(f"{path} is wrong: {error}") from error
+    return data.validate(path, {"name": name, **fields}, Config, UsageError)
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    return data.read(path, UsageError) if path.is_file() else {}
 
 
 def parse(text: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from git.exc import GitCommandError
 
-from patchgen.base.git import Repository, answer, bare_repository, feeding, git_errors
+from patchgen.base.git import Repository, bare_repository, contents, feeding, git_errors
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache, digest
 from patchgen.errors import SeriesError
@@ -130,22 +130,11 @@ def _render_file(series: Series, patch_id: str, path: str, before: str | None, n
 
 def _base_files(source: Source, paths: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Read the files that a series edits from the base; return content and mode by path."""
-    repo = bare_repository(source.repository)
-    request = "".join(f"{source.tree}:{path}\n" for path in paths).encode()
-    out = answer(repo, "cat_file", "--batch", data=request)
-    files, at = {}, 0
-    for path in paths:
-        end = out.index(b"\n", at)
-        header = out[at:end].split()
-        if header[-1] == b"missing":
-            raise SeriesError(f"{path} is not in {source.base.title}, so it cannot be edited")
-        size = int(header[2])
-        files[path] = out[end + 1 : end + 1 + size].decode("utf-8", errors="surrogateescape")
-        at = end + 1 + size + 1
-    with git_errors("cannot read the base"):
-        listed = str(repo.git.ls_tree(source.tree, "--", *paths)) if paths else ""
-    modes = {line.split("\t", 1)[1]: line.split(maxsplit=1)[0] for line in listed.splitlines()}
-    return files, modes
+    found = contents(bare_repository(source.repository), source.tree, paths)
+    if lacking := [path for path in paths if path not in found]:
+        raise SeriesError(f"{lacking[0]} is not in {source.base.title}, so it cannot be edited")
+    files = {path: data.decode("utf-8", errors="surrogateescape") for path, (_, data) in found.items()}
+    return files, {path: mode for path, (mode, _) in found.items()}
 
 
 def base_commit(tree: str, name: str, submission: Submission) -> bytes:

@@ -16,7 +16,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from patchgen import process
-from patchgen.base.git import Repository, answer, bare_repository, feeding, git_errors, variables
+from patchgen.base.git import (
+    Repository,
+    answer,
+    bare_repository,
+    contents,
+    feeding,
+    git_errors,
+    objects,
+    variables,
+)
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.errors import ApplyError, MachineError, OverLimitError
@@ -202,19 +211,10 @@ def _base(repo: Repository, source: Source, paths: Sequence[str]) -> dict[str, R
     with git_errors("cannot read the base"):
         out = answer(repo, "cat_file", "--batch-check=%(objectname) %(objecttype) %(objectsize)", data=request)
     there = zip(sorted(wanted), (line.split() for line in out.decode().splitlines()), strict=True)
-    blobs = {path: words[0] for path, words in there if words[-2] == "blob"}
-    if (
-        sum(int(line.split()[-1]) for line in out.decode().splitlines() if line.split()[-2] == "blob")
-        > growth.MAX_WRITTEN
-    ):
+    sizes = {path: int(words[-1]) for path, words in there if words[-2] == "blob"}
+    if sum(sizes.values()) > growth.MAX_WRITTEN:
         raise ApplyError(f"the files that the patches touch have more than {growth.MAX_WRITTEN} bytes")
-    if not blobs:
-        return {}
-    with git_errors("cannot read the base"):
-        listed = str(repo.git.ls_tree(source.tree, "--", *blobs))
-        data = _batch(answer(repo, "cat_file", "--batch", data="".join(f"{one}\n" for one in blobs.values()).encode()))
-    modes = {line.partition("\t")[2]: line.split()[0] for line in listed.splitlines()}
-    return {path: Row("A", modes[path], data[blob]) for path, blob in blobs.items()}
+    return {path: Row("A", *found) for path, found in contents(repo, source.tree, list(sizes)).items()}
 
 
 def _commit(base: Mapping[str, Row]) -> bytes:
@@ -230,19 +230,6 @@ def _file(path: str, row: Row) -> bytes:
     return f"M {row.mode} inline {path}\ndata {len(row.data)}\n".encode() + row.data + b"\n"
 
 
-def _batch(out: bytes) -> dict[str, bytes]:
-    """Return the contents that git cat-file --batch prints, by their ids."""
-    found, at = {}, 0
-    while at < len(out):
-        end = out.index(b"\n", at)
-        name, kind, *size = out[at:end].decode().split()
-        at = end + 1
-        if kind == "blob":
-            found[name] = out[at : at + int(size[0])]
-            at += int(size[0]) + 1
-    return found
-
-
 def _steps(found: Answer) -> Iterator[dict[str, Row]]:
     """Yield what each commit of git am has made, as the sandbox says.
 
@@ -250,7 +237,7 @@ def _steps(found: Answer) -> Iterator[dict[str, Row]]:
         ApplyError: there is something else than plain files, or what is said makes no sense.
     """
     try:
-        blobs = _batch(found.files.get("blobs", b""))
+        blobs = {name: data for name, data in objects(found.files.get("blobs", b"")) if data is not None}
         step: dict[str, Row] | None = None
         for line in found.files.get("raw", b"").decode(errors="surrogateescape").splitlines():
             if not line.startswith(":"):

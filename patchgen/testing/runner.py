@@ -6,14 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from junitparser import Failure, JUnitXml, TestCase, TestSuite
-from junitparser import Skipped as JUnitSkipped
-
 from patchgen import progress
-from patchgen.cache import write_text
 from patchgen.errors import GuestError
 from patchgen.guest import kernel_log
 from patchgen.guest.testbed import Testbed
@@ -178,29 +173,3 @@ def run_all(
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-
-
-def write_junit(outcomes: Sequence[Outcome], path: Path, kernel: str) -> None:
-    """Write the outcomes as a JUnit file.
-
-    Args:
-        outcomes: what came of the scenarios.
-        path: the file.
-        kernel: what was tested, the suite's name.
-    """
-    suite = TestSuite(kernel)
-    for outcome in outcomes:
-        case = TestCase(
-            outcome.scenario.name, classname=f"patchgen.{outcome.scenario.requirements[0]}", time=outcome.seconds
-        )
-        if outcome.skipped:
-            case.result = [JUnitSkipped(outcome.message)]
-        elif not outcome.passed:
-            failure = Failure(outcome.message.partition("\n")[0])
-            failure.text = f"{outcome.message}\n{outcome.evidence}"
-            case.result = [failure]
-        suite.add_testcase(case)
-    xml = JUnitXml()
-    xml.add_testsuite(suite)
-    xml.update_statistics()  # type: ignore[no-untyped-call]
-    write_text(path, xml.tostring().decode())  # type: ignore[no-untyped-call]

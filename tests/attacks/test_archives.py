@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import resource
 import tarfile
@@ -12,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import toytree
 from attacks.catalogue import Attack, named
+from toytree import member
 
 from patchgen import sandbox
 from patchgen.cache import Cache
@@ -24,19 +25,8 @@ BOX = None if sandbox.why_not() else sandbox.Sandbox()
 Member = tuple[tarfile.TarInfo, bytes]
 
 
-def member(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> Member:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.size = kind, link, len(data) if kind == tarfile.REGTYPE else 0
-    return info, data
-
-
-def archive(*members: Member) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        with tarfile.open(path, "w:gz", compresslevel=1) as tar:
-            for info, data in members:
-                tar.addfile(info, io.BytesIO(data))
-
-    return write
+def archive(*members: Member) -> Callable[[Path], object]:
+    return lambda path: toytree.tarball(path, members)
 
 
 def raw(*chunks: tuple[bytes, int]) -> Callable[[Path], None]:
@@ -131,25 +121,25 @@ ATTACKS = (
     Attack(
         "a symbolic link to /etc/passwd as a patch",
         "plain files only",
-        archive(member("patch/0001-a.patch", kind=tarfile.SYMTYPE, link="/etc/passwd")),
+        archive(member("patch/0001-a.patch", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
         "not a plain file",
     ),
     Attack(
         "a hard link to /etc/shadow as the report",
         "plain files only",
-        archive(member("patch/report.txt", kind=tarfile.LNKTYPE, link="/etc/shadow")),
+        archive(member("patch/report.txt", type=tarfile.LNKTYPE, linkname="/etc/shadow")),
         "not a plain file",
     ),
     Attack(
         "a device node: the disk",
         "plain files only",
-        archive(member("patch/sda", kind=tarfile.BLKTYPE)),
+        archive(member("patch/sda", type=tarfile.BLKTYPE)),
         "not a plain file",
     ),
     Attack(
         "a named pipe, to wait at for ever",
         "plain files only",
-        archive(member("patch/pipe", kind=tarfile.FIFOTYPE)),
+        archive(member("patch/pipe", type=tarfile.FIFOTYPE)),
         "not a plain file",
     ),
     Attack(

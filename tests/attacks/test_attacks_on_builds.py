@@ -315,11 +315,6 @@ ABSTRACT = (
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     where = toybuild.origin(tmp_path, cache)
     toybuild.build([toybuild.patch("fs/harmless.c", "\n")], where, cache, BOX)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
+import toytree
 from attacks import toybuild
 from attacks.catalogue import Attack, named
 from attacks.mails import addition
@@ -138,11 +137,6 @@ ATTACKS = (
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     return toybuild.origin(tmp_path, cache)
 
@@ -203,18 +197,13 @@ def test_rules_that_make_no_sense(tmp_path: Path) -> None:
         allowed.load(dataclasses.replace(ASSIGNMENT, directory=tmp_path))
 
 
-def archive(path: Path, change: tuple[str, str, str]) -> Path:
-    data = addition(*change)
-    with tarfile.open(path, "w:gz") as tar:
-        info = tarfile.TarInfo("patch/0001-a.patch")
-        info.size = len(data)
-        tar.addfile(info, io.BytesIO(data))
-    return path
+def handed_in(place: Path) -> Path:
+    return toytree.tarball(place / "patch.tar.gz", [toytree.member("patch/0001-a.patch", addition(*ATTACKS[0].means))])
 
 
 def test_it_is_built_only_if_the_user_has_looked(tmp_path: Path, cache: Cache, origin: Source) -> None:
     project = pipeline.open_project(Settings(cache=cache.root), {})
-    given = archive(tmp_path / "patch.tar.gz", ATTACKS[0].means)
+    given = handed_in(tmp_path)
     with pytest.raises(SubmissionError, match="changes how the kernel is built") as caught:
         pipeline.tree_under_test(project, origin, given, Handling(None, may_change_build=False))
     assert "xxd" in caught.value.evidence
@@ -226,7 +215,7 @@ def test_it_is_built_only_if_the_user_has_looked(tmp_path: Path, cache: Cache, o
 @pytest.mark.parametrize("allow", [False, True])
 def test_a_verdict_stops_before_the_build(tmp_path: Path, cache: Cache, origin: Source, allow: bool) -> None:
     project = pipeline.open_project(Settings(cache=cache.root), {})
-    given = archive(tmp_path / "patch.tar.gz", ATTACKS[0].means)
+    given = handed_in(tmp_path)
     request = Request(given, rubric.load(ASSIGNMENT), frozenset({4} if not allow else {2}), allow_build_changes=allow)
     found = grader.judge(request, Workshop(project, origin, "submission"))
     changes = [one for one in found.findings if one.check == "build-changes"]

@@ -65,11 +65,6 @@ COMPILES = "  CC      kernel/fork.o"
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     return toybuild.origin(tmp_path, cache)
 

@@ -90,6 +90,12 @@ ATTACKS = (
         "not allowed",
     ),
     Attack(
+        "a diff --git line in a commit message, with a command",
+        "the whole mail is looked at",
+        mail(new_file("y"), message="diff --git a/x b/$(id>owned)"),
+        "not allowed",
+    ),
+    Attack(
         "the same in a diff that the mail has in base64",
         "the decoded diff is looked at too",
         encoded(new_file("x`id>owned`.c")),
@@ -235,11 +241,6 @@ ATTACKS = (
         "does not apply",
     ),
 )
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,55 +109,39 @@ def test_wrong_settings(tmp_path: Path) -> None:
     assert "patchgen.toml: submission.nope" in done.stderr
 
 
-def source(tmp_path: Path, given: Path) -> tuple[int, str]:
+NOT_LINUX = {"README": File(b"hello\n")}
+ANOTHER = {**toytree.RELEASE, "Makefile": File(toytree.MAKEFILE.replace(b"VERSION = 4", b"VERSION = 5", 1))}
+
+
+def cut_off(path: Path) -> Path:
+    whole = toytree.tarball(path.with_suffix(".tar.xz"))
+    whole.write_bytes(whole.read_bytes()[:-1000])
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: toytree.write(path, NOT_LINUX), "not Linux"),
+        (lambda path: toytree.write(path, ANOTHER), "5.15"),
+        (toytree.write, "is not as released"),
+        (lambda path: path, "does not exist"),
+        (cut_off, "given.tar.xz"),
+    ],
+    ids=["not Linux", "another version", "tampered", "nothing there", "cut off"],
+)
+def test_a_source_that_is_none(tmp_path: Path, make: Callable[[Path], Path], said: str) -> None:
+    given = make(tmp_path / "given")
     done = patchgen("source", cwd=tmp_path, LINUX_SRC=str(given))
-    return done.returncode, done.stderr
-
-
-def test_not_linux(tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other/README").write_text("hello\n")
-    status, said = source(tmp_path, tmp_path / "other")
-    assert status == 2
-    assert "Linux" in said
-    assert str(tmp_path / "other") in said
-
-
-def test_another_version(tmp_path: Path) -> None:
-    makefile = toytree.MAKEFILE.replace(b"VERSION = 4", b"VERSION = 5", 1)
-    given = toytree.write(tmp_path / "linux", {**toytree.RELEASE, "Makefile": File(makefile)})
-    status, said = source(tmp_path, given)
-    assert status == 2
-    assert "5.15" in said
-
-
-def test_a_tampered_file(tmp_path: Path) -> None:
-    status, said = source(tmp_path, toytree.write(tmp_path / "linux"))
-    assert status == 2
-    assert "arch/x86/Kconfig" in said or "MAINTAINERS" in said
-
-
-def test_nothing_there(tmp_path: Path) -> None:
-    status, said = source(tmp_path, tmp_path / "nothing")
-    assert status == 2
-    assert "nothing" in said
-
-
-def test_a_truncated_tarball(tmp_path: Path) -> None:
-    whole = toytree.tarball(tmp_path / "whole.tar.xz").read_bytes()
-    (tmp_path / "cut.tar.xz").write_bytes(whole[: len(whole) * 2 // 3])
-    status, said = source(tmp_path, tmp_path / "cut.tar.xz")
-    assert status == 2
-    assert "cut.tar.xz" in said
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert given.name in done.stderr
 
 
 def test_no_network(tmp_path: Path) -> None:
     done = offline("source", cwd=tmp_path)
     assert done.returncode == 3
     assert "LINUX_SRC" in done.stderr
-
-
-def test_errors_as_json(tmp_path: Path) -> None:
     done = offline("source", "--json", cwd=tmp_path)
     assert done.returncode == 3
     error = json.loads(done.stdout)["error"]

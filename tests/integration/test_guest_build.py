@@ -78,11 +78,6 @@ def unpack(archive: bytes) -> dict[str, Entry]:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def shell(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand a program of ours in for busybox, which would have to be fetched."""
     path = programs.build(cache, programs.Recipe(SOURCES / "pfcall.c", "bare"))

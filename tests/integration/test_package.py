@@ -42,11 +42,6 @@ TOOLS = ("git", "dpkg-deb", "tar", "sh", "cp", "touch", "env")
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the directory of the mirror and of all tools."""
     place = tmp_path / "place"

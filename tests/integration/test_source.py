@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import toytree
-from toytree import RELEASE, UPSTREAM, File
+from toytree import RELEASE, UPSTREAM, File, member
 
 from patchgen import process
 from patchgen.base import from_directory, from_tarball, resolve, wanted
@@ -28,11 +28,6 @@ from patchgen.settings import Settings
 
 BASE = toytree.base()
 BIG = "drivers/big.h"
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
 
 
 def obtain(
@@ -475,22 +470,14 @@ def test_tarball(kind: str, tmp_path: Path, cache: Cache, monkeypatch: pytest.Mo
     assert obtain(cache, path) == found
 
 
-def _member(name: str, data: bytes = b"", **what: object) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    for attribute, value in what.items():
-        setattr(info, attribute, value)
-    return info, data
-
-
 def test_tarball_of_a_checkout(tmp_path: Path, cache: Cache) -> None:
     """Directories, a repository, a hard link, "./" before the names, and a file not of the release."""
-    top = _member("./linux-4.15/", type=tarfile.DIRTYPE, mode=0o755)
+    top = member("./linux-4.15/", type=tarfile.DIRTYPE, mode=0o755)
     below = [
-        _member("./linux-4.15/.git/config", b"[core]\n"),
-        _member("./linux-4.15/fs", type=tarfile.DIRTYPE, mode=0o755),
-        _member("./linux-4.15/fs/copy.c", type=tarfile.LNKTYPE, linkname="./linux-4.15/fs/exec.c"),
-        _member("./linux-4.15/" + "deep/" * 40 + "file", b"x"),
+        member("./linux-4.15/.git/config", b"[core]\n"),
+        member("./linux-4.15/fs", type=tarfile.DIRTYPE, mode=0o755),
+        member("./linux-4.15/fs/copy.c", type=tarfile.LNKTYPE, linkname="./linux-4.15/fs/exec.c"),
+        member("./linux-4.15/" + "deep/" * 40 + "file", b"x"),
     ]
     path = toytree.tarball(tmp_path / "linux.tar.gz", [top, *toytree.members(top="./linux-4.15"), *below])
     files = {**RELEASE, "fs/copy.c": RELEASE["fs/exec.c"], "deep/" * 40 + "file": File(b"x")}
@@ -500,24 +487,23 @@ def test_tarball_of_a_checkout(tmp_path: Path, cache: Cache) -> None:
 
 
 ODD = {
-    "absolute": _member("/etc/passwd", b"x"),
-    "leads out": _member("linux-4.15/../../etc/passwd", b"x"),
-    "device": _member("linux-4.15/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
-    "pipe": _member("linux-4.15/pipe", type=tarfile.FIFOTYPE),
-    "second top": _member("other/a", b"x"),
-    "file at the top": _member("a", b"x"),
-    "file as the top": _member("linux-4.15", b"x"),
+    "absolute": member("/etc/passwd", b"x"),
+    "leads out": member("linux-4.15/../../etc/passwd", b"x"),
+    "device": member("linux-4.15/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
+    "pipe": member("linux-4.15/pipe", type=tarfile.FIFOTYPE),
+    "second top": member("other/a", b"x"),
+    "file at the top": member("a", b"x"),
+    "file as the top": member("linux-4.15", b"x"),
 }
 
 
-@pytest.mark.parametrize("member", ODD.values(), ids=ODD)
-def test_odd_tarball(member: tuple[tarfile.TarInfo, bytes], tmp_path: Path, cache: Cache) -> None:
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_odd_tarball(odd: tuple[tarfile.TarInfo, bytes], tmp_path: Path, cache: Cache) -> None:
     path = tmp_path / "linux.tar"
-    content = [*toytree.members(), member]
     with tarfile.open(path, "w") as archive:
-        for info, data in content[:-1]:
+        for info, data in toytree.members():
             archive.addfile(info, io.BytesIO(data))
-        archive.fileobj.write(member[0].tobuf(tarfile.GNU_FORMAT) + member[1].ljust(512, b"\0"))
+        archive.fileobj.write(odd[0].tobuf(tarfile.GNU_FORMAT) + odd[1].ljust(512, b"\0"))
     with pytest.raises(BaseError, match=r"linux\.tar is not a usable tarball: "):
         obtain(cache, path)
     assert not list(cache.root.glob("objects.git/objects/pack/*"))

@@ -18,11 +18,6 @@ Edits = Mapping[str, bytes | None]
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     return toytree.obtain(tmp_path / "linux", cache, toytree.TOUCHED)
 

@@ -8,10 +8,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pypdf
 import pytest
 from command import offline, patchgen
 from kernels import Kernels
 
+from patchgen import resources, toolchain
 from patchgen.base import bases
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache
@@ -62,7 +64,6 @@ def test_patch_check_bundle(here: Path) -> None:
     assert sorted(path.name for path in (here / "dist/patch").iterdir()) == [
         *(patch["name"] for patch in made["patches"]),
         "report.pdf",
-        "report.txt",
     ]
     tar = gzip.decompress((here / "dist/patch.tar.gz").read_bytes())
     assert hashlib.sha256(tar).hexdigest() == made["tar_sha256"]
@@ -133,7 +134,8 @@ def test_the_report_has_what_was_run_on_exactly_this_tree(here: Path) -> None:
     reports = []
     for words in ((), ("--set", "max_size_pf=77")):
         assert patchgen("patch", *words, cwd=here).returncode == 0
-        reports.append((here / "dist/patch/report.txt").read_text())
+        pages = pypdf.PdfReader(here / "dist/patch/report.pdf").pages
+        reports.append(" ".join(page.extract_text() for page in pages))
     assert measured.SCENARIOS in reports[0]
     assert measured.SCENARIOS not in reports[1]
 
@@ -174,7 +176,7 @@ def test_bundle_refuses_what_does_not_apply(here: Path) -> None:
         ("edits/fs/exec.c.toml", "#include <linux/vmalloc.h>", "return retval;", "times in fs/exec.c"),
         ("series.toml", '"kernel/fork.c"', '"kernel/fork.x"', "series.toml"),
         ("messages/wire.txt.j2", "@{ cleanup_nr }", "@{ cleanup }", "wire.txt.j2:7"),
-        pytest.param("report/report.md.j2", "@{ log_prefix }", "@{ log_profix }", "report.md.j2:", marks=REPORT),
+        pytest.param("report/report.typ", "parameter.log_prefix", "parameter.log_profix", "report.typ:", marks=REPORT),
     ],
 )
 def test_spoiled_templates(here: Path, own_series: Path, file: str, old: str, new: str, said: str) -> None:

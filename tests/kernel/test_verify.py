@@ -173,14 +173,15 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
     assert verdict.exit_status == (1 if SPARSE else 3)
 
 
-def test_a_patch_of_another_tree_does_not_apply(project: Project, origin: Source, foreign: Path) -> None:
-    begin = time.monotonic()
+def test_a_patch_of_another_tree_does_not_apply(
+    project: Project, origin: Source, foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workshop, "_build", lambda *_: pytest.fail("a refusal needs no build"))
     verdict = judged(project, origin, foreign)
     assert (verdict.marks.mark, verdict.status) == (0, Status.WRONG)
     assert "0001-x86-Change-it.patch does not apply" in verdict.marks.zero
     assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_REACHED] * 2
     assert verdict.findings[0].requirements == ("6-7", "6-2")
-    assert time.monotonic() - begin < 20, "a refusal needs no build"
 
 
 def test_one_that_applies_leniently_only(project: Project, origin: Source, idle: Path, tmp_path: Path) -> None:
@@ -393,11 +394,9 @@ def test_many(pile: list[str], tmp_path: Path) -> None:
     assert {name: found[name]["status"] for name in WANTED if WANTED[name]} == {k: v for k, v in WANTED.items() if v}
     assert len(list((tmp_path / "out/verdicts").iterdir())) == 4, "two have the same content"
     assert len(list((tmp_path / "out/pages").iterdir())) == 5
-    begin = time.monotonic()
     again = patchgen(*words, cwd=tmp_path)
     assert again.stdout == done.stdout
     assert "5 of 5 were judged before" in again.stderr
-    assert time.monotonic() - begin < 30
 
 
 @contextlib.contextmanager

@@ -32,11 +32,6 @@ BARS = {name: number for number, name in enumerate(ASSIGNMENT.measured, 30)}
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
 def origin(tmp_path: Path, cache: Cache) -> Source:
     return toytree.obtain(tmp_path / "linux", cache, ())
 

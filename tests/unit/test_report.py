@@ -1,6 +1,5 @@
 import hashlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -12,12 +11,11 @@ from pathlib import Path
 
 import pypdf
 import pytest
-from rich.cells import cell_len
 
 from patchgen import resources
 from patchgen.errors import SeriesError, SubmissionError
 from patchgen.settings import PLACEHOLDER, Submission
-from patchgen.submission import report, report_text
+from patchgen.submission import report
 from patchgen.submission.report import Facts, PatchFact, Report
 
 DIRECTORY = resources.TEMPLATES / "pf_stat" / "report"
@@ -70,22 +68,18 @@ HOSTILE = [
     "=",
     "```",
 ]
-MINIMAL = "#for part in json(bytes(sys.inputs.report)).blocks { par(repr(part)) }\n"
 
 
 def pdf_text(made: Report) -> str:
-    pages = pypdf.PdfReader(io.BytesIO(made.pdf)).pages
-    return " ".join(" ".join(page.extract_text() for page in pages).split())
+    return " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(made.pdf)).pages).split())
 
 
-def unwrapped(made: Report) -> str:
-    return " ".join(made.text.split())
-
-
-def directory_with(tmp_path: Path, source: str, style: str = MINIMAL) -> Path:
-    (tmp_path / report.SOURCE_NAME).write_text(source, encoding="utf-8")
-    (tmp_path / report.STYLE_NAME).write_text(style, encoding="utf-8")
-    return tmp_path
+def shown(template: str, directory: Path, submission: Submission | None = None) -> str:
+    """Return what the PDF of a template of one's own shows."""
+    (directory / report.TEMPLATE_NAME).write_text(
+        f"#let given = json(bytes(sys.inputs.report))\n{template}", encoding="utf-8"
+    )
+    return pdf_text(report.render(directory, submission or FILLED, FACTS))
 
 
 @pytest.fixture(scope="module")
@@ -99,36 +93,31 @@ class TestTheReport:
         assert filled.pages == len(pages) == 2
         assert {(round(p.mediabox.width), round(p.mediabox.height)) for p in pages} == {(595, 842)}
 
-    def test_everything_it_tells_is_in_both_forms(self, filled: Report) -> None:
-        for shown in (unwrapped(filled), pdf_text(filled)):
-            for told in ("Ada Lovelace", "Łukasz Größe", "INFO0940-1", "42.5 hours", "385", "386", "387"):
-                assert told in shown
-            for told in (
-                "checkpatch --strict",
-                "0 errors, 0 warnings, 0 checks",
-                "66 instructions",
-                "[INFO940][ERROR]",
-            ):
-                assert told in shown
-            assert "Patch number 5 of the" in shown
-            assert shown.count("It took long to see") == 8
-            for line in ("__do_page_fault()", "VM_FAULT_WRITE", "setup_new_exec()", "copy_process()", "do_wp_page()"):
-                assert line in shown
+    def test_everything_it_tells_is_there(self, filled: Report) -> None:
+        shown = pdf_text(filled)
+        for told in (
+            *("Ada Lovelace", "Łukasz Größe", "INFO0940-1", "42.5 hours", "385", "386", "387", "[INFO940][ERROR];"),
+            *("checkpatch --strict", "0 errors, 0 warnings, 0 checks", "66 instructions"),
+            *("__do_page_fault()", "VM_FAULT_WRITE", "setup_new_exec()", "copy_process()", "do_wp_page()"),
+            *("Patch number 5 of the", "No. Patch", "user space"),
+        ):
+            assert told in shown
+        assert shown.count("It took long to see") == 8
 
     def test_reads_well_without_any_facts_but_parameters(self) -> None:
-        made = report.render(DIRECTORY, FILLED, Facts(parameters=FACTS.parameters))
-        assert "Result" not in made.text
-        assert "No. | Patch" not in made.text
+        shown = pdf_text(report.render(DIRECTORY, FILLED, Facts(parameters=FACTS.parameters)))
+        assert "Result" not in shown
+        assert "No. Patch" not in shown
 
     def test_what_was_not_run_is_left_out(self) -> None:
-        made = report.render(DIRECTORY, FILLED, replace(FACTS, checks={}))
-        assert "Measured" in made.text
-        assert "66 instructions" in made.text
-        assert "checkpatch" not in made.text
+        shown = pdf_text(report.render(DIRECTORY, FILLED, replace(FACTS, checks={})))
+        assert "Measured" in shown
+        assert "66 instructions" in shown
+        assert "checkpatch" not in shown
 
     def test_nothing_is_open_when_all_is_filled_in(self, filled: Report) -> None:
         assert filled.placeholders == ()
-        assert report.TO_FILL_IN not in filled.text
+        assert report.TO_FILL_IN not in pdf_text(filled)
         assert filled.missing_glyphs == ""
 
     def test_too_long_is_an_error_that_says_by_how_much_and_what_to_do(self) -> None:
@@ -148,8 +137,8 @@ class TestPlaceholders:
     def test_all_open(self) -> None:
         made = report.render(DIRECTORY, Submission(), FACTS)
         assert made.placeholders == ("submission.authors", "submission.hours", "submission.difficulties")
-        assert made.text.count(report.TO_FILL_IN) == pdf_text(made).count(report.TO_FILL_IN) == 3
-        assert "Your Name" not in made.text
+        assert pdf_text(made).count(report.TO_FILL_IN) == 3
+        assert "Your Name" not in pdf_text(made)
 
     @pytest.mark.parametrize(
         ("change", "name"),
@@ -162,15 +151,16 @@ class TestPlaceholders:
     def test_one_open(self, change: dict[str, object], name: str) -> None:
         made = report.render(DIRECTORY, FILLED.model_copy(update=change), FACTS)
         assert made.placeholders == (name,)
-        assert unwrapped(made).count(report.TO_FILL_IN) == 1
-        assert "Ada Lovelace" in made.text
+        assert pdf_text(made).count(report.TO_FILL_IN) == 1
+        assert "Ada Lovelace" in pdf_text(made)
 
     @pytest.mark.parametrize(
         ("hours", "shown"),
         [(1.0, "1 hour on"), (0.0, "0 hours"), (30.0, "30 hours"), (1e6, "1000000 hours"), (7.25, "7.2 hours")],
     )
     def test_hours(self, hours: float, shown: str) -> None:
-        assert f"about {shown}" in report.render(DIRECTORY, FILLED.model_copy(update={"hours": hours}), FACTS).text
+        made = report.render(DIRECTORY, FILLED.model_copy(update={"hours": hours}), FACTS)
+        assert f"about {shown}" in pdf_text(made)
 
 
 class TestValuesAreNeverMarkup:
@@ -178,8 +168,7 @@ class TestValuesAreNeverMarkup:
         made = report.render(DIRECTORY, FILLED.model_copy(update={"difficulties": HOSTILE}), replace(FACTS, patches=()))
         shown = pdf_text(made)
         for text in HOSTILE:
-            assert f"- {text}\n" in made.text
-            assert text in shown
+            assert f"• {text} " in f"{shown} "
 
     def test_in_names_tables_and_code_too(self) -> None:
         submission = FILLED.model_copy(update={"authors": ["*A* #panic() $B$ | `C` <a@example.com>"]})
@@ -189,41 +178,44 @@ class TestValuesAreNeverMarkup:
             checks={'#panic("x")|': "<y>"},
             parameters={**FACTS.parameters, "log_prefix": "`#x`"},
         )
-        made = report.render(DIRECTORY, submission, facts)
-        for shown in (made.text, pdf_text(made)):
-            assert "*A* #panic() $B$ | `C`" in shown
-            assert "mm: a | b `c` #d \\ *e*" in shown
-            assert '#panic("x")|' in shown
-            assert "<y>" in shown
-            assert "`#x`" in shown
+        shown = pdf_text(report.render(DIRECTORY, submission, facts))
+        for text in ("*A* #panic() $B$ | `C`", "mm: a | b `c` #d \\ *e*", '#panic("x")|', "<y>", "`#x`"):
+            assert text in shown
 
     def test_line_ends_and_control_characters_become_blanks(self) -> None:
-        made = report.render(
-            DIRECTORY, FILLED.model_copy(update={"difficulties": ["a\n\n# b\n\x1b[31mc\td\r\n"]}), FACTS
+        difficulties = {"difficulties": ["a\n\n# b\n\x1b[31mc\td\r\n"]}
+        assert pdf_text(report.render(DIRECTORY, FILLED.model_copy(update=difficulties), FACTS)).endswith(
+            "• a # b [31mc d 2 / 2"
         )
-        assert "- a # b [31mc d\n" in made.text
 
     @pytest.mark.parametrize("name", ["Дмитрий Менделеев", "Νίκος Καζαντζάκης", "Nguyễn Văn Ánh", "Đorđe Šćepanović"])
     def test_names_in_other_scripts(self, name: str) -> None:
         made = report.render(DIRECTORY, FILLED.model_copy(update={"authors": [f"{name} <a@example.com>"]}), FACTS)
-        assert name in made.text
         assert name in pdf_text(made)
         assert made.missing_glyphs == ""
 
     def test_characters_that_no_font_has_are_told(self) -> None:
         made = report.render(DIRECTORY, FILLED.model_copy(update={"authors": ["山田 Ωmega <a@example.com>"]}), FACTS)
-        assert "山田 Ωmega" in made.text
+        assert "Ωmega" in pdf_text(made)
         assert set(made.missing_glyphs) == set("山田")
+
+    def test_words_that_fit_no_line(self) -> None:
+        difficulties = ["x" * 500, "内存" * 100, "long " + "y" * 77]
+        shown = report.render(DIRECTORY, FILLED.model_copy(update={"difficulties": difficulties}), FACTS)
+        lines = [
+            line for page in pypdf.PdfReader(io.BytesIO(shown.pdf)).pages for line in page.extract_text().splitlines()
+        ]
+        assert sum(line.count("x") for line in lines) >= 500
+        assert max(line.count("x") for line in lines) < 120
 
 
 class TestSameBytesEverywhere:
     PROGRAM = """
-import hashlib, json, sys
-from pathlib import Path
+import hashlib
 from tests.unit.test_report import DIRECTORY, FACTS, FILLED
 from patchgen.submission import report
 made = report.render(DIRECTORY, FILLED, FACTS)
-print(json.dumps([hashlib.sha256(made.pdf).hexdigest(), hashlib.sha256(made.text.encode()).hexdigest()]))
+print(hashlib.sha256(made.pdf).hexdigest())
 """
 
     @pytest.mark.parametrize(
@@ -249,8 +241,7 @@ print(json.dumps([hashlib.sha256(made.pdf).hexdigest(), hashlib.sha256(made.text
             text=True,
             check=True,
         )
-        here = [hashlib.sha256(data).hexdigest() for data in (filled.pdf, filled.text.encode())]
-        assert json.loads(done.stdout) == here
+        assert done.stdout.strip() == hashlib.sha256(filled.pdf).hexdigest()
 
     def test_wherever_the_source_lies(self, tmp_path: Path, filled: Report) -> None:
         shutil.copytree(DIRECTORY, tmp_path / "elsewhere")
@@ -266,139 +257,34 @@ print(json.dumps([hashlib.sha256(made.pdf).hexdigest(), hashlib.sha256(made.text
         assert made.pdf == filled.pdf
 
 
-class TestErrorsInTheSource:
-    def test_undefined_name(self, tmp_path: Path) -> None:
-        directory = directory_with(tmp_path, "# Title\n\nauthors\n\n@{ nobody }\n")
-        with pytest.raises(SeriesError, match=r"report\.md\.j2:5: 'nobody' is undefined"):
-            report.render(directory, FILLED, FACTS)
+class TestErrorsInTheTemplate:
+    def test_undefined_parameter(self) -> None:
+        parameters = {name: value for name, value in FACTS.parameters.items() if name != "cleanup_nr"}
+        with pytest.raises(SeriesError, match=r"report\.typ: typst: .*\"cleanup_nr\"") as caught:
+            report.render(DIRECTORY, FILLED, replace(FACTS, parameters=parameters))
+        assert "parameter.cleanup_nr" in caught.value.evidence
 
-    def test_undefined_parameter_of_the_real_one(self) -> None:
-        with pytest.raises(SeriesError, match=r"report\.md\.j2:\d+: 'cleanup_nr' is undefined"):
-            report.render(DIRECTORY, FILLED, replace(FACTS, parameters={"set_param_nr": 1, "get_info_nr": 2}))
-
-    def test_expression_that_fails(self, tmp_path: Path) -> None:
-        directory = directory_with(tmp_path, "# Title\n\n@{ 1 / (patches | length - 5) }\n")
-        with pytest.raises(SeriesError, match=r"report\.md\.j2:3: .*zero"):
-            report.render(directory, FILLED, FACTS)
-
-    def test_syntax(self, tmp_path: Path) -> None:
-        directory = directory_with(tmp_path, "# Title\n\n@% for x in %@\n")
-        with pytest.raises(SeriesError, match=r"report\.md\.j2:3: "):
-            report.render(directory, FILLED, FACTS)
-
-    @pytest.mark.parametrize("name", [report.SOURCE_NAME, report.STYLE_NAME])
-    def test_missing_file(self, tmp_path: Path, name: str) -> None:
-        (directory_with(tmp_path, "# Title\n") / name).unlink()
-        with pytest.raises(SeriesError, match=name):
+    def test_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(SeriesError, match=r"report\.typ does not exist"):
             report.render(tmp_path, FILLED, FACTS)
 
     def test_typst_s_own_words(self, tmp_path: Path) -> None:
-        directory = directory_with(tmp_path, "# Title\n", "\n#let x = sorry\n")
         with pytest.raises(SeriesError, match=r"report\.typ: typst: unknown variable: sorry") as caught:
-            report.render(directory, FILLED, FACTS)
+            shown("#let x = sorry", tmp_path)
         assert "report.typ:2" in caught.value.evidence
 
-    @pytest.mark.parametrize(
-        "source",
-        ["![x](y)", "[x](y)", "> quote", "1. one", "```c\nint x;\n```", "- a\n\n  b", "- a\n  - b", "***", "<b>"],
-    )
-    def test_markdown_that_would_get_lost(self, tmp_path: Path, source: str) -> None:
-        directory = directory_with(tmp_path, f"# Title\n\n{source}\n")
-        if source == "<b>":  # Not HTML, just text.
-            assert "<b>" in report.render(directory, FILLED, FACTS).text
-            return
-        with pytest.raises(SeriesError, match=r"report\.md\.j2: a report cannot have ") as caught:
-            report.render(directory, FILLED, FACTS)
-        assert source.splitlines()[0] in caught.value.evidence
-
-    @pytest.mark.parametrize(
-        ("diagram", "message"),
-        [
-            ("columns = [", "not valid TOML"),
-            ("columns = [10]", "row: Field required"),
-            ("columns = [70, 70]\n[[row]]\nboxes = ['a', 'b']", "more than 78 characters"),
-            ("columns = [10, 10]\n[[row]]\nboxes = ['a']", "row 1 must have either boxes or arrows, for 2 columns"),
-            ("columns = [10]\n[[row]]\nboxes = ['a']\narrows = ['down: b']", "row 1 must have either"),
-            ("columns = [10]\n[[row]]\narrows = ['left: b']", "'none', 'down', 'up' or 'both'"),
-        ],
-    )
-    def test_diagram_that_makes_no_sense(self, tmp_path: Path, diagram: str, message: str) -> None:
-        directory = directory_with(tmp_path, f"# Title\n\n```diagram\n{diagram}\n```\n")
-        with pytest.raises(SeriesError) as caught:
-            report.render(directory, FILLED, FACTS)
-        assert message in caught.value.message
+    def test_nothing_outside_of_the_directory_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("secret")
+        (tmp_path / "report").mkdir()
+        with pytest.raises(SeriesError, match=r"report\.typ: typst: "):
+            shown('#read("../secret")', tmp_path / "report")
 
 
-class TestText:
-    def test_no_line_is_too_long_or_ends_in_blanks(self, filled: Report) -> None:
-        lines = filled.text.splitlines()
-        assert max(map(cell_len, lines)) <= report_text.WIDTH
-        assert all(line == line.rstrip() for line in lines)
-        assert filled.text.endswith(".\n")
-
-    def test_words_that_fit_no_line_and_wide_characters(self) -> None:
-        difficulties = ["x" * 500, "内存" * 100, "long " + "y" * 77]
-        made = report.render(DIRECTORY, FILLED.model_copy(update={"difficulties": difficulties}), FACTS)
-        assert max(map(cell_len, made.text.splitlines())) <= report_text.WIDTH
-        assert made.text.count("x") >= 500
-        pages = pypdf.PdfReader(io.BytesIO(made.pdf)).pages
-        assert max(line.count("x") for page in pages for line in page.extract_text().splitlines()) < 120
-
-    def test_a_small_document(self) -> None:
-        source = """# Title
-
-Some *words* of `code` and
-**more**.
-
-## Part
-
-- one
-- two
-
-| A | Number |
-| - | -----: |
-| b |      1 |
-
-```diagram
-columns = [20, 16]
-[[row]]
-boxes = ["over `x()`\\nboth"]
-spans = [2]
-[[row]]
-arrows = ["both: talk", ""]
-boundary = ["up", "down"]
-[[row]]
-boxes = ["left", "right"]
-```
-"""
-        assert report_text.to_text(report_text.parse(source, lambda text: text)).splitlines() == [
-            "Title",
-            "=====",
-            "",
-            "Some *words* of code and more.",
-            "",
-            "Part",
-            "----",
-            "",
-            "- one",
-            "",
-            "- two",
-            "",
-            "+------------+",
-            "| A | Number |",
-            "|---+--------|",
-            "| b |      1 |",
-            "+------------+",
-            "",
-            "+------------------------------------+",
-            "|              over x()              |",
-            "|                both                |",
-            "+------------------------------------+",
-            "     ^",
-            "- - -|- -  up / down  - - - - - - - -",
-            "     | talk",
-            "     v",
-            "+------------------+  +--------------+",
-            "|       left       |  |    right     |",
-            "+------------------+  +--------------+",
-        ]
+def test_what_a_template_is_given(tmp_path: Path) -> None:
+    """The names of docs/series.md."""
+    assert shown("#given.keys().sorted().join(sym.space)", tmp_path).split() == [
+        "authors", "checks", "difficulties", "hours", "measured", "parameters", "patches", "to_fill_in"
+    ]  # fmt: skip
+    assert shown("#given.patches.first().keys().join(sym.space)", tmp_path) == "number subject files added removed"
+    unknown = Submission(authors=[PLACEHOLDER])
+    assert shown("#repr(given.hours) #given.authors.join()", tmp_path, unknown) == f"none {report.TO_FILL_IN}"

@@ -222,6 +222,27 @@ def test_a_crash_touches_no_other(archives: list[Path], batch: Batch, stand_in: 
     assert [row.status for row in rows] == ["wrong", "wrong", "not judged", "wrong", "wrong"]
 
 
+WAITS = """
+import os, time
+place, end = {place!r}, time.monotonic() + 60
+os.mkdir(os.path.join(place, str(os.getpid())))
+while len(os.listdir(place)) < 2:
+    if time.monotonic() > end: raise SystemExit("alone")
+    time.sleep(0.01)
+print({answer!r}); raise SystemExit(1)
+"""
+
+
+def test_several_are_judged_at_once(
+    archives: list[Path], batch: Batch, stand_in: Callable[[str], None], tmp_path: Path
+) -> None:
+    """Each waits until another one is under way: one after the other, the first would wait in vain."""
+    (tmp_path / "under way").mkdir()
+    stand_in(WAITS.format(place=str(tmp_path / "under way"), answer=BAD.model_dump_json()))
+    rows = many.run(archives[:2], batch, many.here(2))
+    assert [row.status for row in rows] == ["wrong"] * 2, rows
+
+
 def test_the_name_is_the_users(archives: list[Path], batch: Batch, stand_in: Callable[[str], None]) -> None:
     stand_in(
         "import json\n"

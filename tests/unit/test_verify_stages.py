@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -44,12 +43,7 @@ def mail(added: str = "int pf_x;", *, number: str = "1/1", path: str = "mm/x.c",
 
 
 def archive(path: Path, files: Mapping[str, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
+    return toytree.tarball(path, [toytree.member(*one) for one in files.items()])
 
 
 def pdf(pages: int) -> bytes:
