@@ -181,7 +181,7 @@ def test_bundle_refuses_what_does_not_apply(here: Path) -> None:
 )
 def test_spoiled_templates(here: Path, own_series: Path, file: str, old: str, new: str, said: str) -> None:
     spoil(own_series / file, old, new)
-    done = patchgen("patch", "--series", "mine", cwd=here)
+    done = patchgen("patch", "--assignment", "mine", cwd=here)
     assert done.returncode == 1, done.stderr
     assert said in done.stderr
     assert not (here / "dist").exists()
@@ -193,7 +193,7 @@ def test_a_kernel_that_does_not_build(here: Path, own_series: Path) -> None:
         "static u32 pf_stat_hash(const char",
         "static u32 pf_stat_hash(const viod",
     )
-    (here / "patchgen.toml").write_text(AUTHORED + '[series]\nname = "mine"\n')
+    (here / "patchgen.toml").write_text('assignment = "mine"\n' + AUTHORED)
     done = patchgen("build", cwd=here)
     assert done.returncode == 1
     assert "does not build" in done.stderr
@@ -273,7 +273,7 @@ def test_scenarios_from_the_command_line(here: Path, series_kernel: Kernel) -> N
 
 
 def test_the_scenarios_of_a_sentence(here: Path, series_kernel: Kernel) -> None:
-    done = patchgen("test", "-s", "2.2-5", "-s", "2.4", "-k", "resets", "--json", cwd=here)
+    done = patchgen("test", "-r", "2.2-5", "-r", "2.4", "-k", "resets", "--json", cwd=here)
     assert done.returncode == 0, done.stdout
     seen = json.loads(done.stdout)["scenarios"]
     assert {one["scenario"] for one in seen} == {

@@ -311,7 +311,8 @@ def test_a_stage_that_fails_is_not_judged(
 
 
 def test_without_sparse(project: Project, origin: Source, idle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static.shutil, "which", lambda name: None if name == "sparse" else name)
+    which = shutil.which
+    monkeypatch.setattr(static.shutil, "which", lambda name, **how: None if name == "sparse" else which(name, **how))
     verdict = judged(project, origin, idle, "4")
     assert list(verdict.stages[3].not_judged) == ["sparse"]
     assert verdict.stages[3].status is Status.OK
