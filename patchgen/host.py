@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchgen import process, resources, syscalls, toolchain
+from patchgen import process, resources, toolchain
 from patchgen.errors import CommandError, MachineError, PatchgenError, ToolMissingError
+from patchgen.sandbox import syscalls
 
 _PROBE_SECONDS = 60.0
 _INSTALL_SECONDS = 1800.0

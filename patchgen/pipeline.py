@@ -27,8 +27,8 @@ from patchgen.submission.patches import PatchFile
 
 if TYPE_CHECKING:
     from patchgen.guest.testbed import Testbed
-    from patchgen.handling import Handling
     from patchgen.sandbox import Sandbox
+    from patchgen.sandbox.handling import Handling
 
 
 @dataclass(frozen=True)

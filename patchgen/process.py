@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from patchgen import syscalls
 from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
 
 # What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
@@ -89,6 +88,9 @@ class Confinement(Protocol):
     @property
     def feed(self) -> Path | None:
         """A file that it reads through a pipe as its standard input, if it is to read anything."""
+
+    def entered(self) -> contextlib.AbstractContextManager[int]:
+        """Give, while the block runs, a descriptor that has the filter of system calls."""
 
     def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
         """Return the command that runs a command confined, in a directory as it sees it; its filter is a descriptor."""
@@ -170,8 +172,7 @@ def launch(
     whole, command, descriptors = environment(env), [*words], list[int]()
     with ExitStack() as stack:
         if sandbox:
-            descriptors = [stack.enter_context(syscalls.handed_over())]
-            syscalls.leave_keyring()
+            descriptors = [stack.enter_context(sandbox.entered())]
             command, cwd, whole = sandbox.argv(words, cwd, descriptors[0]), Path("/"), sandbox.environment(env)
         try:
             return subprocess.Popen(

@@ -11,9 +11,9 @@ from patchgen import pipeline
 from patchgen.checks import coverage
 from patchgen.checks.coverage import Coverage
 from patchgen.errors import SubmissionError, UsageError
-from patchgen.handling import OURS, Handling
 from patchgen.kernel import configs
 from patchgen.kernel.build import BuildRequest, build
+from patchgen.sandbox.handling import OURS, Handling
 from patchgen.testing import runner, suite
 from patchgen.testing.lab import Scenario
 from patchgen.testing.runner import Outcome

@@ -19,9 +19,9 @@ from patchgen.errors import BuildError, UsageError
 if TYPE_CHECKING:
     from patchgen.base.resolve import Source
     from patchgen.guest.testbed import Testbed
-    from patchgen.handling import Handling
     from patchgen.kernel.build import Kernel
     from patchgen.pipeline import Project
+    from patchgen.sandbox.handling import Handling
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class UnderTest:
         Raises:
             MachineError: it must be shut in, and this machine has no sandbox.
         """
-        from patchgen import handling
+        from patchgen.sandbox import handling
 
         return handling.untrusted(self.trust, self.allow_build_changes) if self.submission else handling.OURS
 

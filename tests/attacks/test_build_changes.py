@@ -20,7 +20,7 @@ from patchgen.grading import grader, rubric
 from patchgen.grading.builder import Workshop
 from patchgen.grading.context import Request
 from patchgen.grading.model import Status
-from patchgen.handling import Handling
+from patchgen.sandbox.handling import Handling
 from patchgen.settings import Settings
 from patchgen.submission import allowed, apply, patches
 from patchgen.submission.allowed import Allowed

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from attacks.catalogue import Attack, needs_sandbox
 
-from patchgen import process, sandbox, syscalls
+from patchgen import process, sandbox
+from patchgen.sandbox import syscalls
 
 pytestmark = needs_sandbox
 

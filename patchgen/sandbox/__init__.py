@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from patchgen import process
 from patchgen.errors import MachineError, OverLimitError, PatchgenError
+from patchgen.sandbox import syscalls
 
 if TYPE_CHECKING:
     import subprocess
@@ -126,6 +127,17 @@ class Sandbox:
     private: tuple[Path, ...] = ()
     writable: tuple[tuple[Path, Path], ...] = ()
     feed: Path | None = None
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[int]:
+        """Give a descriptor that has the filter of system calls; this process has left its session keyring then.
+
+        Raises:
+            MachineError: there is no filter, or the keyring cannot be left.
+        """
+        with syscalls.handed_over() as descriptor:
+            syscalls.leave_keyring()
+            yield descriptor
 
     def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
         """Return the command that runs a command in the sandbox.
