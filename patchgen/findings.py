@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,31 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
+
+
+class Result(StrEnum):
+    """What came of something that was tried, in the words of KTAP and JUnit.
+
+    PASS and FAIL speak of what was tried. ERROR: the machine could not try it, which says nothing of it. BLOCKED:
+    something before it failed, so it could not be tried. SKIP: nobody asked for it, or it does not apply. NOT_RUN:
+    nothing is known.
+    """
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    ERROR = "error"
+    BLOCKED = "blocked"
+    SKIP = "skip"
+    NOT_RUN = "not run"
+
+
+# From the worst on: what several things come to is the first that is among them.
+ORDER = (Result.FAIL, Result.ERROR, Result.BLOCKED, Result.NOT_RUN, Result.SKIP, Result.PASS)
+
+
+def worst(found: Collection[Result]) -> Result:
+    """Return what several things come to; PASS if there are none."""
+    return next((one for one in ORDER if one in found), Result.PASS)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from _pytest.terminal import TerminalReporter
 
 from patchgen import progress
 from patchgen.cache import Cache
+from patchgen.findings import Result
 
 _CALLERS = ("GIT_", "XDG_", "PATCHGEN_", "LINUX_", "BASE")
 
@@ -36,7 +37,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say loudly how many kernel tests were skipped, and why: a green run without them proves much less."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "kernel" in report.keywords]
+    skipped = [report for report in terminalreporter.stats.get(Result.SKIP, []) if "kernel" in report.keywords]
     if skipped:
         reasons = Counter(str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple))
         terminalreporter.section("KERNEL TESTS SKIPPED", red=True)
@@ -50,5 +51,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     chosen = kernels.decided()
     if reporter and chosen and not hasattr(config, "workerinput"):
-        skipped = [report for report in reporter.stats.get("skipped", []) if "kernel" in report.keywords]
+        skipped = [report for report in reporter.stats.get(Result.SKIP, []) if "kernel" in report.keywords]
         reporter.line(chosen.sentence() + (f"; {len(skipped)} of them skipped" if skipped else ""))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from patchgen.findings import Finding, Severity
 from patchgen.grading import scoring
 from patchgen.grading.grader import NAMES
-from patchgen.grading.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.grading.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Verdict
 from patchgen.grading.rubric import Rubric
 from patchgen.testing.picture import Picture, Vma
 
@@ -31,22 +31,22 @@ def finding(check: str, stage: str, severity: Severity = Severity.WARNING, **mor
     return Finding(check, severity, more.get("message", "something"), stage=stage, where=more.get("where", ""))
 
 
-def stages(statuses: Mapping[str, Status], unmade: Mapping[str, str] | None = None) -> list[Stage]:
+def stages(statuses: Mapping[str, Result], unmade: Mapping[str, str] | None = None) -> list[Stage]:
     """Return all seven stages; OK but for those named, `unmade` are checks of the archive that could not be made."""
     return [
         Stage(
             number=number,
             name=name,
-            status=statuses.get(name, Status.OK),
-            not_judged=dict(unmade or {}) if name == "archive" else {},
+            status=statuses.get(name, Result.PASS),
+            errors=dict(unmade or {}) if name == "archive" else {},
         )
         for number, name in enumerate(NAMES, 1)
     ]
 
 
-def verdict(*findings: Finding, status: Status = Status.OK, text: str = "plain", **statuses: Status) -> Verdict:
+def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain", **statuses: Result) -> Verdict:
     """Return a verdict in which `text` stands wherever a submission can put one."""
-    results: dict[str, Result] = {text: "FAILED", "b": "ok"}
+    results: dict[str, Result] = {text: Result.FAIL, "b": Result.PASS}
     made = stages(statuses)
     space = Picture((Vma(0x1000, 0x3000, 4),), 4, (Vma(0x1000, 0x3000, 7),), ())
     return Verdict(
@@ -64,20 +64,20 @@ def verdict(*findings: Finding, status: Status = Status.OK, text: str = "plain",
                 name=text,
                 requirements=("2.1-1",),
                 summary=text,
-                result="FAILED",
+                result=Result.FAIL,
                 message=text,
                 evidence=text,
                 again=text,
                 picture=space,
             ),
         ),
-        sentences=(Sentence(id="2.1-1", text="A sentence.", result="FAILED", scenarios=results, findings=1),),
+        sentences=(Sentence(id="2.1-1", text="A sentence.", result=Result.FAIL, scenarios=results, findings=1),),
         costs=CostTable(
             states={"idle": "idle", "tracked": "tracked"},
             rows=(CostRow(kind="copy", title="copy", group="cow", vanilla=100, added={"idle": 2, "tracked": 66}),),
             charts={"cow": "Page faults"},
             shown=("idle", "tracked"),
         ),
-        marks=scoring.mark(MARKS_RUBRIC, made, findings, {"2.1-1": results, "2.1-2": {"b": "ok"}}),
+        marks=scoring.mark(MARKS_RUBRIC, made, findings, {"2.1-1": results, "2.1-2": {"b": Result.PASS}}),
         seconds=1,
     )

@@ -14,6 +14,7 @@ from patchgen import pipeline
 from patchgen.base.resolve import Source
 from patchgen.checks import checkpatch, kept_costs
 from patchgen.errors import MachineError
+from patchgen.findings import Result
 from patchgen.kernel import configs
 from patchgen.kernel.build import BuildRequest, cached
 from patchgen.pipeline import Measured
@@ -65,11 +66,11 @@ def known(project: Project, tree: str, made: Sequence[PatchFile], origin: Source
 def _passed(tests: Suite, known: Mapping[str, str]) -> str:
     """Return how many of the scenarios that were run have passed, and how many there are; "" if none was run."""
     names = [scenario.name for scenario in tests.scenarios]
-    run = [known[name] for name in names if known.get(name) in ("ok", "FAILED")]
+    run = [known[name] for name in names if known.get(name) in (Result.PASS, Result.FAIL)]
     if not run:
         return ""
     more = f" that were run, {len(names)} in all" if len(run) < len(names) else ""
-    return f"{run.count('ok')} of {len(run)}{more}"
+    return f"{run.count(Result.PASS)} of {len(run)}{more}"
 
 
 def _testbed(project: Project, tree: str, origin: Source) -> Testbed | None:

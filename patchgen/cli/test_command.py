@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from patchgen.cli import common, under_test
 from patchgen.cli.under_test import UnderTest
 from patchgen.errors import BaseError, MachineError, UsageError
+from patchgen.findings import Result
 
 if TYPE_CHECKING:
     from junitparser import TestCase
@@ -71,15 +73,15 @@ def run_scenarios(
     results.keep(outcomes, bed, tests, project.cache)
     if junit:
         writing.write(junit, {str(bed.kernel): [_case(one) for one in outcomes]})
-    counts = {word: sum(outcome.result == word for outcome in outcomes) for word in ("ok", "FAILED", "skipped")}
+    counts = Counter(outcome.result for outcome in outcomes)
     if json:
         common.emit(
             {
                 "kernel": str(bed.kernel),
                 "accelerator": bed.machine.accelerator,
-                "passed": counts["ok"],
-                "failed": counts["FAILED"],
-                "skipped": counts["skipped"],
+                "passed": counts[Result.PASS],
+                "failed": counts[Result.FAIL],
+                "skipped": counts[Result.SKIP],
                 "scenarios": [outcome.as_dict() for outcome in outcomes],
             }
         )
@@ -87,11 +89,11 @@ def run_scenarios(
         for outcome in outcomes:
             again = target.again("test", ["--only", outcome.scenario.name], project.base.name)
             _show_outcome(outcome, again)
-        skipped = f", {counts['skipped']} SKIPPED" if counts["skipped"] else ""
-        typer.echo(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}")
+        skipped = f", {counts[Result.SKIP]} SKIPPED" if counts[Result.SKIP] else ""
+        typer.echo(f"{counts[Result.PASS]} passed, {counts[Result.FAIL]} failed{skipped}")
     if port:
         progress.note(port)
-    raise typer.Exit(1 if counts["FAILED"] else 0)
+    raise typer.Exit(1 if counts[Result.FAIL] else 0)
 
 
 def _case(one: Outcome) -> TestCase:
@@ -125,7 +127,7 @@ def _chosen(tests: Suite, only: str, parts: list[str]) -> list[Scenario]:
     return chosen
 
 
-def _known(project: Project, tests: Suite, target: UnderTest) -> dict[str, str]:
+def _known(project: Project, tests: Suite, target: UnderTest) -> dict[str, Result]:
     """Return what is known of the kernel under test; nothing if it was not built, or the base is not there.
 
     Raises:
@@ -175,5 +177,5 @@ def _show_outcome(outcome: Outcome, again: str) -> None:
         typer.echo(f"        | otherwise on this base: {note}")
     for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
         typer.echo(f"        | {line}")
-    if not outcome.passed and not outcome.skipped:
+    if outcome.result in (Result.FAIL, Result.ERROR):
         typer.echo(f"        again: {again}")

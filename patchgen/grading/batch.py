@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from patchgen import progress
 from patchgen.cache import digest, write_text
 from patchgen.errors import MachineError, SubmissionError, UsageError
+from patchgen.findings import Result
 from patchgen.grading import grader, page, scoring, table, worker
 from patchgen.grading import rubric as rubrics
 from patchgen.grading.clean import clean
@@ -103,7 +104,7 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
         try:
             tasks[path] = _task(path, batch)
         except (SubmissionError, MachineError) as error:
-            status = "wrong" if isinstance(error, SubmissionError) else "not judged"
+            status = Result.FAIL if isinstance(error, SubmissionError) else Result.ERROR
             rows[path] = Row(str(path), status, None, None, why=error.message)
     judged_with = grader.suite(batch.project)
     keys = {path: key_of(task, judged_with) for path, task in tasks.items()}
@@ -164,7 +165,7 @@ def _write_table(batch: Batch, rows: Mapping[Path, Row], order: Iterable[Path]) 
 def _row(path: Path, key: str, batch: Batch, verdict: Verdict | None, answer: Answer | None = None) -> Row:
     """Return the row of a submission, and write its page."""
     if verdict is None:
-        status = "wrong" if answer and answer.status == 1 else "not judged"
+        status = Result.FAIL if answer and answer.status == 1 else Result.ERROR
         return Row(str(path), status, None, None, why=answer.why if answer else "")
     marked = scoring.late(
         verdict.marks, rubrics.load(batch.project.assignment, batch.rubric), batch.submitted(path), batch.deadline
@@ -184,4 +185,4 @@ def page_name(path: Path, key: str) -> str:
 def exit_status(rows: Iterable[Row]) -> int:
     """Return 3 if something was not judged, else 1 if something is wrong, else 0."""
     found = {row.status for row in rows}
-    return 3 if "not judged" in found else 1 if "wrong" in found else 0
+    return 3 if Result.ERROR in found else 1 if Result.FAIL in found else 0

@@ -124,10 +124,10 @@ def _sparse(case: Case, paths: frozenset[str]) -> Iterator[Finding]:
         report = case.shop.sparse(case.kernel.tree, paths)
     except BuildError as error:
         # The kernel builds; with sparse in the way it does not, which is not the submission's fault.
-        case.not_judged["sparse"] = error.message
+        case.errors["sparse"] = error.message
         return
     if report.missing:
-        case.not_judged["sparse"] = f"{report.missing[0]} is not installed"
+        case.errors["sparse"] = f"{report.missing[0]} is not installed"
     case.facts |= dict(report.rows)
     for one in report.findings:
         yield Finding("sparse", Severity.WARNING, one.message, one.where, "")

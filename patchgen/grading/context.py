@@ -67,7 +67,7 @@ class Case:
         outcomes: of the scenarios.
         costs: what was measured.
         facts: of the stage under way.
-        not_judged: checks of the stage under way that the machine did not allow, with the reason.
+        errors: checks of the stage under way that the machine did not allow, with the reason.
     """
 
     request: Request
@@ -84,7 +84,7 @@ class Case:
     outcomes: list[Outcome] = field(default_factory=list)
     costs: CostTable | None = None
     facts: dict[str, str] = field(default_factory=dict)
-    not_judged: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def assignment(self) -> Assignment:

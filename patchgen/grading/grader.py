@@ -5,21 +5,21 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from patchgen import progress, resources
 from patchgen.cache import digest, file_digest
 from patchgen.errors import MachineError, SubmissionError
-from patchgen.findings import Finding, Severity
+from patchgen.findings import Finding, Result, Severity, worst
 from patchgen.grading import build_stage, patch_stages, runtime_stages, scoring
 from patchgen.grading.builder import Workshop
 from patchgen.grading.clean import clean
 from patchgen.grading.context import Case, Request
-from patchgen.grading.model import PatchRow, Result, ScenarioRow, Sentence, Stage, Status, Verdict
+from patchgen.grading.model import PatchRow, ScenarioRow, Sentence, Stage, Verdict
 from patchgen.guest import machine, programs
 from patchgen.guest.machine import qemu_version
 from patchgen.submission import inputs
@@ -109,15 +109,15 @@ def judge(request: Request, shop: Workshop) -> Verdict:
 def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:
     """Run one stage, unless it was not asked for or has nothing to look at."""
     if number not in needed(case.request.stages):
-        return Stage(number=number, name=step.name, status=Status.NOT_ASKED), []
+        return Stage(number=number, name=step.name, status=Result.SKIP), []
     if step.needs and getattr(case, step.needs) is None:
-        stopped = next((stage for stage in before if stage.status is Status.NOT_JUDGED), None)
+        stopped = next((stage for stage in before if stage.status is Result.ERROR), None)
         if stopped:
             why = f"stage {stopped.name} could not be judged"
-            return Stage(number=number, name=step.name, status=Status.NOT_JUDGED, why=why), []
+            return Stage(number=number, name=step.name, status=Result.ERROR, why=why), []
         why = next(why for name, why in _MISSING.items() if getattr(case, name) is None)
-        return Stage(number=number, name=step.name, status=Status.NOT_REACHED, why=why), []
-    case.facts, case.not_judged = {}, {}
+        return Stage(number=number, name=step.name, status=Result.BLOCKED, why=why), []
+    case.facts, case.errors = {}, {}
     begin = time.monotonic()
     found = _Findings(step.name, case.assignment)
     why = ""
@@ -131,14 +131,14 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
     except MachineError as error:
         why = error.message
         found.add(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence))
-    status = Status.NOT_JUDGED if why else Status.WRONG if found.wrong else Status.OK
+    status = Result.ERROR if why else Result.FAIL if found.wrong else Result.PASS
     stage = Stage(
         number=number,
         name=step.name,
         status=status,
         why=why,
         facts=case.facts,
-        not_judged=case.not_judged,
+        errors=case.errors,
         seconds=round(time.monotonic() - begin, 2),
     )
     return stage, found.all()
@@ -219,29 +219,25 @@ def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], s
     )
 
 
-def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: scoring.Marks) -> Status:
+def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: scoring.Marks) -> Result:
     """Return the verdict in a word. What is decided anyway (a mark of 0) needs nothing that was not judged."""
-    unknown = [stage for stage in stages if stage.status is Status.NOT_JUDGED]
-    unknown_items = [item for item in marked.items if item.status is Status.NOT_JUDGED]
+    unknown = [stage for stage in stages if stage.status is Result.ERROR]
+    unknown_items = [item for item in marked.items if item.status is Result.ERROR]
     if (unknown or unknown_items) and not marked.zero:
-        return Status.NOT_JUDGED
-    lost = any(item.status is Status.WRONG for item in marked.items)
-    return Status.WRONG if lost or any(one.severity is Severity.ERROR for one in findings) else Status.OK
-
-
-def _result(outcome: Outcome) -> Result:
-    return cast("Result", outcome.result)
+        return Result.ERROR
+    lost = any(item.status is Result.FAIL for item in marked.items)
+    return Result.FAIL if lost or any(one.severity is Severity.ERROR for one in findings) else Result.PASS
 
 
 def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
     scenario = outcome.scenario
-    failed = outcome.result == "FAILED"
+    failed = outcome.result is Result.FAIL
     return ScenarioRow(
         name=scenario.name,
         requirements=scenario.requirements,
         against=outcome.against,
         summary=scenario.summary,
-        result=_result(outcome),
+        result=outcome.result,
         message=outcome.message[:_MESSAGE],
         evidence=outcome.evidence[-_EVIDENCE:],
         again=case.again("test", "--only", scenario.name) if failed else "",
@@ -254,20 +250,15 @@ def _sentences(case: Case, findings: Sequence[Finding]) -> Iterator[Sentence]:
     """Yield how the submission stands to each sentence."""
     named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.requirements]
     for row in results.table(case.suite, {}):
-        scenarios: dict[str, Result] = dict.fromkeys(row.results, "not run")
+        scenarios: dict[str, Result] = dict.fromkeys(row.results, Result.NOT_RUN)
         for outcome in case.outcomes:
             if row.requirement.id in outcome.against:
-                scenarios[outcome.scenario.name] = "FAILED"
+                scenarios[outcome.scenario.name] = Result.FAIL
             elif outcome.scenario.name in scenarios:
                 # It has failed, but not against this sentence.
-                scenarios[outcome.scenario.name] = "ok" if outcome.result == "FAILED" else _result(outcome)
+                scenarios[outcome.scenario.name] = Result.PASS if outcome.result is Result.FAIL else outcome.result
         found = named.count(row.requirement.id)
-        worst = _worst(scenarios.values()) if scenarios else "FAILED" if found else "ok"
+        result = worst(scenarios.values()) if scenarios else Result.FAIL if found else Result.PASS
         yield Sentence(
-            id=row.requirement.id, text=row.requirement.text, result=worst, scenarios=scenarios, findings=found
+            id=row.requirement.id, text=row.requirement.text, result=result, scenarios=scenarios, findings=found
         )
-
-
-def _worst(found: Collection[Result]) -> Result:
-    order: tuple[Result, ...] = ("FAILED", "not judged", "not run", "skipped")
-    return next((word for word in order if word in found), "ok")

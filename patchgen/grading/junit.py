@@ -7,11 +7,9 @@ from pathlib import Path
 
 from junitparser import TestCase
 
-from patchgen.findings import Severity
-from patchgen.grading.model import Stage, Status, Verdict
+from patchgen.findings import Result, Severity
+from patchgen.grading.model import Stage, Verdict
 from patchgen.testing import junit
-
-_RESULTS = {Status.NOT_JUDGED: "not judged", Status.NOT_ASKED: "skipped", Status.NOT_REACHED: "skipped"}
 
 
 def write(verdict: Verdict, path: Path) -> None:
@@ -24,14 +22,19 @@ def write(verdict: Verdict, path: Path) -> None:
     junit.write(path, suites, verdict.submission)
 
 
+def _of(stage: Stage) -> Result:
+    """A stage that failed has a case for each of its errors, which says more."""
+    return Result.PASS if stage.status is Result.FAIL else stage.status
+
+
 def _cases(stage: Stage, verdict: Verdict) -> Iterator[TestCase]:
     """Yield a case for the stage itself, and one for each error and each scenario; warnings are no failures."""
-    yield junit.case(stage.name, "stage", stage.seconds, _RESULTS.get(stage.status, "ok"), stage.why or stage.status)
-    for check, why in stage.not_judged.items():
-        yield junit.case(check, stage.name, 0, "not judged", why)
+    yield junit.case(stage.name, "stage", stage.seconds, _of(stage), stage.why or stage.status)
+    for check, why in stage.errors.items():
+        yield junit.case(check, stage.name, 0, Result.ERROR, why)
     for one in verdict.findings:
         if one.stage == stage.name and one.severity is Severity.ERROR and one.check != "scenario":
             details = one.message or one.check, one.evidence, one.again
-            yield junit.case(one.where or one.check, one.check, 0, "FAILED", *details)
+            yield junit.case(one.where or one.check, one.check, 0, Result.FAIL, *details)
     for row in verdict.scenarios if stage.name == "behaviour" else ():
         yield junit.case(row.name, row.requirements[0], row.seconds, row.result, row.message, row.evidence, row.again)

@@ -6,27 +6,15 @@ Its JSON schema is published as docs/verdict.schema.json. A change that a reader
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from patchgen.data import Model
-from patchgen.findings import Finding, Severity
+from patchgen.findings import Finding, Result, Severity
 from patchgen.testing.picture import Picture
 
-SCHEMA: Literal[1] = 1
-Result = Literal["ok", "FAILED", "skipped", "not judged", "not run"]
-
-
-class Status(StrEnum):
-    """What came of a stage, or of an item of the rubric."""
-
-    OK = "ok"
-    WRONG = "wrong"
-    NOT_JUDGED = "not judged"
-    NOT_REACHED = "not reached"
-    NOT_ASKED = "not asked for"
+SCHEMA: Literal[2] = 2
 
 
 class Stage(Model):
@@ -38,16 +26,16 @@ class Stage(Model):
         status: NOT_JUDGED if the machine failed; NOT_REACHED if an earlier stage left nothing to look at.
         why: the reason of such a status, "" otherwise.
         facts: short measured facts by name.
-        not_judged: checks of the stage that could not be made for the machine's fault, with the reason.
+        errors: checks of the stage that could not be made for the machine's fault, with the reason.
         seconds: wall time.
     """
 
     number: int
     name: str
-    status: Status
+    status: Result
     why: str = ""
     facts: dict[str, str] = Field(default={})
-    not_judged: dict[str, str] = Field(default={})
+    errors: dict[str, str] = Field(default={})
     seconds: float = 0.0
 
 
@@ -105,7 +93,7 @@ class Sentence(Model):
     Attributes:
         id: its id (requirements.toml).
         text: the sentence.
-        result: "ok", "FAILED", "skipped", "not judged" or "not run": the worst of its scenarios; for one that no
+        result: the worst of its scenarios'; for one that no
             scenario stands for, whether a finding names it.
         scenarios: result of each of its scenarios.
         findings: how many findings that are errors or warnings name it.
@@ -169,7 +157,7 @@ class ItemMark(Model):
     title: str
     points: float
     earned: float | None
-    status: Status
+    status: Result
     mandatory: bool = False
     why: str = ""
 
@@ -212,7 +200,7 @@ class Verdict(Model):
         base: the kernel release.
         accelerator: what the guests ran on, "" if none did.
         pace: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
-        status: in a word: "not judged" if the machine kept something from being judged.
+        status: in a word: ERROR if the machine kept something from being judged.
         stages: all seven.
         findings: everything that there is to say, in the order of the stages.
         patches: the patches.
@@ -223,7 +211,7 @@ class Verdict(Model):
         seconds: wall time.
     """
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[2] = SCHEMA
     patchgen: str
     suite: str
     submission: str
@@ -231,7 +219,7 @@ class Verdict(Model):
     base: str
     accelerator: str = ""
     pace: float = 0.0
-    status: Literal[Status.OK, Status.WRONG, Status.NOT_JUDGED]
+    status: Literal[Result.PASS, Result.FAIL, Result.ERROR]
     stages: tuple[Stage, ...]
     findings: tuple[Finding, ...]
     patches: tuple[PatchRow, ...] = ()
@@ -244,7 +232,7 @@ class Verdict(Model):
     @property
     def exit_status(self) -> int:
         """0 all good, 1 something is wrong, 3 the machine kept something from being judged."""
-        return {Status.OK: 0, Status.WRONG: 1, Status.NOT_JUDGED: 3}[self.status]
+        return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self.status]
 
     def count(self, severity: Severity) -> int:
         """Return how many findings have that severity."""

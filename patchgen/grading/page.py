@@ -12,8 +12,9 @@ from pathlib import Path
 import jinja2
 
 from patchgen.assignment import Page
+from patchgen.findings import Result, Severity
 from patchgen.grading import picture, text
-from patchgen.grading.model import CostTable, Sentence, Status, Verdict
+from patchgen.grading.model import CostTable, Sentence, Verdict
 
 _TEMPLATE = Path(__file__).with_suffix(".html.j2")
 _OPEN = 3  # findings whose evidence is shown without a click
@@ -28,14 +29,12 @@ _TITLES = {
     "robustness": "Robustness",
     "cost": "Cost",
 }
-_CLASSES = {
-    "ok": "good",
-    "wrong": "bad",
-    "FAILED": "bad",
-    "error": "bad",
-    "warning": "some",
-    "skipped": "some",
-    "not judged": "some",
+_CLASSES: dict[str, str] = {
+    Result.PASS: "good",
+    Result.FAIL: "bad",
+    Result.SKIP: "some",
+    Result.ERROR: "some",
+    Severity.WARNING: "some",
 }
 
 
@@ -79,7 +78,7 @@ def render(verdict: Verdict, look: Page) -> str:
     environment.globals |= {"kind": _kind}
     drawn = [(row, picture.columns(row.picture)) for row in verdict.scenarios if row.picture]
     # A failure that shows in no area has no picture worth looking at.
-    failed = [one for one in drawn if one[0].result == "FAILED" and any(area.wrong for area in one[1].columns)]
+    failed = [one for one in drawn if one[0].result is Result.FAIL and any(area.wrong for area in one[1].columns)]
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         verdict=verdict,
         headline=_figure(verdict),
@@ -89,12 +88,12 @@ def render(verdict: Verdict, look: Page) -> str:
         opened=_OPEN,
         many=_MANY,
         titles=_TITLES,
-        pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result == "ok"][:1],
+        pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result is Result.PASS][:1],
         hidden=max(0, len(failed) - _PICTURES),
         groups=_groups(verdict, look.sections),
         about_pictures=look.picture,
         bars=_bars(verdict.costs) if verdict.costs else [],
-        status=Status,
+        status=Result,
         whole=sum(item.points for item in verdict.marks.items),
     )
 

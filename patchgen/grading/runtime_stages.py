@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from patchgen.checks import cost, cost_plan, stress
 from patchgen.checks.cost_plan import VANILLA
 from patchgen.errors import BuildError, GuestError, MachineError, UsageError
-from patchgen.findings import Finding, Severity
+from patchgen.findings import Finding, Result, Severity
 from patchgen.grading import timescale
 from patchgen.grading.context import Case
 from patchgen.grading.model import CostRow, CostTable
@@ -62,9 +63,9 @@ class Course:
         """Run one scenario."""
         if self._hung >= _PATIENCE:
             message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
-            return runner.Outcome(scenario, False, message, "", 0.0)
+            return runner.Outcome(scenario, Result.FAIL, message, "", 0.0)
         outcome = self._run(scenario, bed, suite, after)
-        if outcome.result == "FAILED" and outcome.seconds > self._long:
+        if outcome.result is Result.FAIL and outcome.seconds > self._long:
             self._hung += 1
         return outcome
 
@@ -75,7 +76,7 @@ class Course:
             try:
                 return runner.run_one(scenario, bed, suite, after)
             except MachineError as error:
-                return runner.Outcome(scenario, False, error.message, error.evidence, 0.0, not_judged=True)
+                return runner.Outcome(scenario, Result.ERROR, error.message, error.evidence, 0.0)
 
 
 def _does_not_boot(bed: Testbed) -> GuestError | None:
@@ -94,21 +95,21 @@ def behaviour(case: Case) -> Iterator[Finding]:
     bed = case.shop.testbed(case.kernel.image)
     if dead := _does_not_boot(bed):
         why = f"the kernel does not boot: {dead.message}"
-        case.outcomes = [runner.Outcome(scenario, False, why, "", 0.0) for scenario in case.suite.scenarios]
+        case.outcomes = [runner.Outcome(scenario, Result.FAIL, why, "", 0.0) for scenario in case.suite.scenarios]
         case.kernel = None
         again = shlex.join(["patchgen", "run", str(case.request.given), "--", "true"])
         yield Finding("boot", Severity.ERROR, why, "", dead.evidence, again=again)
         return
     workers = runner.at_once(case.shop.project.settings.jobs)
     case.outcomes = runner.run_all(case.suite.scenarios, bed, case.suite, workers, run=Course(case.pace))
-    counts = {word: sum(one.result == word for one in case.outcomes) for word in ("ok", "FAILED", "skipped")}
-    case.facts["scenarios"] = f"{counts['ok']} of {len(case.outcomes)} passed"
-    if counts["skipped"]:
-        case.facts["skipped"] = f"{counts['skipped']} could not be run on this kernel"
-    unknown = [one for one in case.outcomes if one.not_judged]
+    counts = Counter(one.result for one in case.outcomes)
+    case.facts["scenarios"] = f"{counts[Result.PASS]} of {len(case.outcomes)} passed"
+    if counts[Result.SKIP]:
+        case.facts["skipped"] = f"{counts[Result.SKIP]} could not be run on this kernel"
+    unknown = [one for one in case.outcomes if one.result is Result.ERROR]
     if unknown:
-        case.not_judged["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
-    yield from (_scenario(case, one) for one in case.outcomes if one.result == "FAILED")
+        case.errors["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
+    yield from (_scenario(case, one) for one in case.outcomes if one.result is Result.FAIL)
 
 
 def _scenario(case: Case, outcome: Outcome) -> Finding:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from patchgen.findings import Finding
-from patchgen.grading.model import ItemMark, Marks, Result, Stage, Status
+from patchgen.findings import Finding, Result
+from patchgen.grading.model import ItemMark, Marks, Stage
 from patchgen.grading.rubric import Item, Rubric
 
 _DAY = 86400
@@ -39,9 +39,9 @@ def mark(
     items = tuple(_item(item, by_name[item.stage], findings, scenarios) for item in rubric.items)
     judged = [item for item in items if item.earned is not None]
     earned = round(sum(item.earned or 0 for item in judged), 2)
-    broken = [item for item in items if item.mandatory and item.status is Status.WRONG]
+    broken = [item for item in items if item.mandatory and item.status is Result.FAIL]
     zero = f"{broken[0].title}: {broken[0].why}" if broken else ""
-    unknown = any(item.status is Status.NOT_JUDGED for item in items)
+    unknown = any(item.status is Result.ERROR for item in items)
     return Marks(
         rubric=rubric.title,
         items=items,
@@ -66,10 +66,10 @@ def late(marks: Marks, rubric: Rubric, submitted: datetime | None, deadline: dat
 def _item(
     item: Item, stage: Stage, findings: Sequence[Finding], scenarios: Mapping[str, Mapping[str, Result]]
 ) -> ItemMark:
-    if stage.status is Status.NOT_REACHED:
+    if stage.status is Result.BLOCKED:
         # What is mandatory of a stage that was not reached is not what is missing.
-        return _marked(item, 0.0, Status.NOT_REACHED, stage.why)
-    if stage.status in (Status.NOT_ASKED, Status.NOT_JUDGED):
+        return _marked(item, 0.0, Result.BLOCKED, stage.why)
+    if stage.status in (Result.SKIP, Result.ERROR):
         return _marked(item, None, stage.status, stage.why)
     if item.requirements:
         return _shared(item, scenarios)
@@ -79,10 +79,10 @@ def _item(
         if finding.stage == item.stage and item.covers(finding.check) and finding.severity in item.severities
     ]
     lost = item.points if item.each is None and counted else min(item.points, len(counted) * (item.each or 0))
-    unmade = [f"{check}: {why}" for check, why in stage.not_judged.items() if item.covers(check)]
+    unmade = [f"{check}: {why}" for check, why in stage.errors.items() if item.covers(check)]
     if unmade and not (item.mandatory and counted):
-        return _marked(item, None, Status.NOT_JUDGED, "; ".join(unmade))
-    return _marked(item, item.points - lost, Status.WRONG if counted else Status.OK, _reasons(counted))
+        return _marked(item, None, Result.ERROR, "; ".join(unmade))
+    return _marked(item, item.points - lost, Result.FAIL if counted else Result.PASS, _reasons(counted))
 
 
 def _reasons(findings: Sequence[Finding]) -> str:
@@ -95,16 +95,16 @@ def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMa
     """Share the points out among the sentences that a scenario stands for."""
     judged = [one for one in item.among(scenarios) if scenarios.get(one)]
     results = {one: set(scenarios[one].values()) for one in judged}
-    failed = [one for one, found in results.items() if "FAILED" in found]
-    unknown = [one for one, found in results.items() if found & {"not judged", "not run"} and one not in failed]
+    failed = [one for one, found in results.items() if Result.FAIL in found]
+    unknown = [one for one, found in results.items() if found & {Result.ERROR, Result.NOT_RUN} and one not in failed]
     if unknown or not judged:
-        return _marked(item, None, Status.NOT_JUDGED, f"not judged: {', '.join(unknown)}")
+        return _marked(item, None, Result.ERROR, f"not judged: {', '.join(unknown)}")
     earned = item.points * (len(judged) - len(failed)) / len(judged)
     why = f"{len(failed)} of {len(judged)} sentences are not met: {', '.join(failed)}" if failed else ""
-    return _marked(item, earned, Status.WRONG if failed else Status.OK, why)
+    return _marked(item, earned, Result.FAIL if failed else Result.PASS, why)
 
 
-def _marked(item: Item, earned: float | None, status: Status, why: str) -> ItemMark:
+def _marked(item: Item, earned: float | None, status: Result, why: str) -> ItemMark:
     return ItemMark(
         id=item.id,
         title=item.title,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from patchgen.findings import Result
 from patchgen.grading.model import Marks, Verdict
 from patchgen.grading.text import ranked
 from patchgen.text import one_line
@@ -23,7 +24,7 @@ class Row:
 
     Attributes:
         name: as it was given.
-        status: "ok", "wrong" or "not judged".
+        status: PASS, FAIL or ERROR.
         verdict: what was found; None if its process failed.
         marks: with what is taken off for being late.
         file: name of the file with the verdict, "" if there is none.
@@ -31,7 +32,7 @@ class Row:
     """
 
     name: str
-    status: str
+    status: Result
     verdict: Verdict | None
     marks: Marks | None
     file: str = ""

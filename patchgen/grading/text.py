@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from patchgen.findings import Finding, Severity
-from patchgen.grading.model import ItemMark, Marks, Stage, Status, Verdict
+from patchgen.findings import Finding, Result, Severity
+from patchgen.grading.model import ItemMark, Marks, Stage, Verdict
 from patchgen.text import one_line
 
 WIDTH = 100
@@ -36,16 +36,16 @@ def summary(verdict: Verdict) -> Iterator[str]:
     if losses and not verdict.marks.zero:
         yield ""
         yield cut("points lost: " + ", ".join(_loss(item) for item in losses))
-    if unknown := [item for item in verdict.marks.items if item.status is Status.NOT_JUDGED]:
-        yield cut(f"not judged, so no point lost: {', '.join(f'{one.id} ({one.points:g})' for one in unknown)}")
-    if any(stage.status is Status.NOT_ASKED and stage.number > 3 for stage in verdict.stages):
+    if unknown := [item for item in verdict.marks.items if item.status is Result.ERROR]:
+        yield cut(f"not graded, so no point lost: {', '.join(f'{one.id} ({one.points:g})' for one in unknown)}")
+    if any(stage.status is Result.SKIP and stage.number > 3 for stage in verdict.stages):
         yield "--stages 1-7 goes through all stages"
 
 
 def headline(verdict: Verdict) -> str:
     """Return the verdict in a few words: status and mark."""
     marks = verdict.marks
-    word = {Status.OK: "ok", Status.WRONG: "WRONG", Status.NOT_JUDGED: "NOT ALL JUDGED"}[verdict.status]
+    word = {Result.PASS: "pass", Result.FAIL: "FAIL", Result.ERROR: "NOT ALL GRADED"}[verdict.status]
     if marks.mark is None:
         return f"{word}, {marks.earned:g} of {marks.points:g} so far"
     whole = sum(item.points for item in marks.items)
@@ -109,7 +109,7 @@ def _stage(stage: Stage, findings: Sequence[Finding]) -> str:
         if (count := sum(finding.severity is severity for finding in said))
     ]
     facts = [one_line(f"{value} {name}" if value.isdigit() else value) for name, value in stage.facts.items()]
-    unmade = [f"{check} not judged: {one_line(why)}" for check, why in stage.not_judged.items()]
+    unmade = [f"{check} could not be made: {one_line(why)}" for check, why in stage.errors.items()]
     what = [one_line(stage.why)] if stage.why else [*counts, *unmade, *facts]
     seconds = f"{stage.seconds:6.1f} s" if stage.seconds else " " * 8
     return f"{stage.number} {stage.name:10} {stage.status:13} {seconds}  {'; '.join(what)}"

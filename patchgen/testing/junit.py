@@ -8,18 +8,19 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from patchgen.cache import write_text
+from patchgen.findings import Result
 
-_RESULTS = {"FAILED": Failure, "not judged": Error, "skipped": Skipped}
+_RESULTS = {Result.FAIL: Failure, Result.ERROR: Error, Result.SKIP: Skipped, Result.BLOCKED: Skipped}
 
 
-def case(name: str, group: str, seconds: float, result: str, *details: str) -> TestCase:
+def case(name: str, group: str, seconds: float, result: Result, *details: str) -> TestCase:
     """Return a test case.
 
     Args:
         name: its name.
         group: what it belongs to.
         seconds: how long it took.
-        result: "FAILED", "not judged" or "skipped"; any other one has passed.
+        result: what came of it.
         details: what came of it otherwise: what is wrong, and whatever helps to understand that.
     """
     made = TestCase(name, classname=f"patchgen.{group}", time=seconds)

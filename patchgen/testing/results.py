@@ -9,11 +9,11 @@ from pathlib import Path
 
 from patchgen.assignment import Requirement
 from patchgen.cache import Cache, digest, file_digest, prune, write_text
+from patchgen.findings import Result, worst
 from patchgen.guest.testbed import Testbed
 from patchgen.testing.runner import Outcome
 from patchgen.testing.suite import Suite
 
-NOT_RUN = "not run"
 _KEPT = 32
 
 
@@ -23,17 +23,16 @@ class Row:
 
     Attributes:
         requirement: the sentence.
-        results: result ("ok", "FAILED", "skipped", "not run") of each of its scenarios, by the scenario's name.
+        results: result of each of its scenarios, by the scenario's name.
     """
 
     requirement: Requirement
-    results: dict[str, str]
+    results: dict[str, Result]
 
     @property
     def result(self) -> str:
         """Of the sentence: the worst of its scenarios'; "" if a test of the patches stands for it."""
-        found = set(self.results.values())
-        return next((word for word in ("FAILED", NOT_RUN, "skipped", "ok") if word in found), "")
+        return worst(list(self.results.values())) if self.results else ""
 
 
 def _file(bed: Testbed, suite: Suite, cache: Cache) -> Path:
@@ -61,21 +60,25 @@ def any_known(cache: Cache) -> bool:
     return any((cache.root / "results").glob("*.json"))
 
 
-def known_results(bed: Testbed, suite: Suite, cache: Cache) -> dict[str, str]:
+def known_results(bed: Testbed, suite: Suite, cache: Cache) -> dict[str, Result]:
     """Return the result of each scenario that was run on a testbed's kernel, by its name."""
     return _read(_file(bed, suite, cache))
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Result]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
-def table(suite: Suite, known: dict[str, str]) -> list[Row]:
+def table(suite: Suite, known: dict[str, Result]) -> list[Row]:
     """Return the sentences in the assignment's order, with the results of their scenarios."""
     return [
         Row(
             requirement,
-            {one.name: known.get(one.name, NOT_RUN) for one in suite.scenarios if requirement.id in one.requirements},
+            {
+                one.name: known.get(one.name, Result.NOT_RUN)
+                for one in suite.scenarios
+                if requirement.id in one.requirements
+            },
         )
         for requirement in suite.assignment.requirements.values()
     ]

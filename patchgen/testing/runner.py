@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from patchgen import progress
 from patchgen.errors import GuestError
+from patchgen.findings import Result
 from patchgen.guest import kernel_log
 from patchgen.guest.testbed import Testbed
 from patchgen.testing.lab import Failed, Lab, Scenario, Skipped
@@ -31,24 +32,20 @@ class Outcome:
 
     Attributes:
         scenario: which.
-        passed: whether the kernel did what it asks for.
-        message: what it did instead, "" if it passed.
+        result: PASS, FAIL, SKIP (it cannot be run on this kernel) or ERROR (the machine failed).
+        message: why it has not passed, "" if it has.
         evidence: the end of the kernel's console, for a failure.
         seconds: how long it took, with the guest's start.
-        skipped: it could not be run on this kernel, `message` says why; it has not passed.
-        not_judged: the machine failed, `message` says how; that says nothing about the kernel.
         picture: the last statistics that it saw, beside those that it wanted.
         notes: in what this kernel is held to something else than linux-4.15, and why.
         broken: ids of the sentences that a failure is against, if these are not just the scenario's.
     """
 
     scenario: Scenario
-    passed: bool
+    result: Result
     message: str
     evidence: str
     seconds: float
-    skipped: bool = False
-    not_judged: bool = False
     picture: Picture | None = None
     notes: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
@@ -56,12 +53,12 @@ class Outcome:
     @property
     def against(self) -> tuple[str, ...]:
         """Ids of the sentences that it has failed; none if it has not."""
-        return (self.broken or self.scenario.requirements) if self.result == "FAILED" else ()
+        return (self.broken or self.scenario.requirements) if self.result is Result.FAIL else ()
 
     @property
-    def result(self) -> str:
-        """In a word or two: ok, FAILED, skipped or not judged."""
-        return "ok" if self.passed else "skipped" if self.skipped else "not judged" if self.not_judged else "FAILED"
+    def passed(self) -> bool:
+        """Whether the kernel did what it asks for."""
+        return self.result is Result.PASS
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome for JSON."""
@@ -129,8 +126,9 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
     seen = lab.picture(wanted, actual, not message) if lab else None
     notes = tuple(lab.notes) if lab else ()
     shown = visible(message), visible(evidence)
+    result = Result.SKIP if skipped else Result.FAIL if message else Result.PASS
     seconds, against = time.monotonic() - begin, tuple(dict.fromkeys(broken))
-    return Outcome(scenario, not message, *shown, seconds, skipped, picture=seen, notes=notes, broken=against)
+    return Outcome(scenario, result, *shown, seconds, picture=seen, notes=notes, broken=against)
 
 
 def at_once(jobs: int) -> int:

@@ -19,7 +19,7 @@ from patchgen.errors import SubmissionError, UsageError
 from patchgen.grading import grader, rubric
 from patchgen.grading.builder import Workshop
 from patchgen.grading.context import Request
-from patchgen.grading.model import Status
+from patchgen.grading.model import Result
 from patchgen.sandbox.handling import Handling
 from patchgen.settings import Settings
 from patchgen.submission import allowed, apply, patches
@@ -224,5 +224,5 @@ def test_a_verdict_stops_before_the_build(tmp_path: Path, cache: Cache, origin: 
         assert {one.severity for one in changes} == {"note"}
     else:
         build = found.stages[3]
-        assert (build.status, "--allow-build-changes" in build.why) == (Status.NOT_REACHED, True)
-        assert found.status is Status.WRONG
+        assert (build.status, "--allow-build-changes" in build.why) == (Result.BLOCKED, True)
+        assert found.status is Result.FAIL

@@ -19,6 +19,7 @@ from patchgen import pipeline
 from patchgen.checks import diff_lint, shape
 from patchgen.cli import verify_command
 from patchgen.errors import SubmissionError
+from patchgen.findings import Result
 from patchgen.grading import batch as many
 from patchgen.grading import build_stage, grader, table, worker
 from patchgen.grading.batch import Batch
@@ -147,7 +148,7 @@ def test_one_stops_no_other(attack: Attack, tmp_path: Path, monkeypatch: pytest.
         None,
     )
     rows = many.run(paths, batch, Engine())
-    assert [row.status for row in rows] == ["ok", "wrong", "ok"]
+    assert [row.status for row in rows] == [Result.PASS, Result.FAIL, Result.PASS]
     assert attack.said in rows[1].why
 
 

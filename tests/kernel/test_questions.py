@@ -15,7 +15,7 @@ from patchgen.findings import Severity
 from patchgen.grading import grader, rubric
 from patchgen.grading.builder import Workshop
 from patchgen.grading.context import Request
-from patchgen.grading.model import Status
+from patchgen.grading.model import Result
 from patchgen.kernel import build as kernel
 from patchgen.kernel import questions
 from patchgen.pipeline import Project
@@ -107,7 +107,7 @@ def test_a_verdict_names_the_patch_and_goes_on(project: Project, origin: Source,
     assert "(NEW) aborted!" in found.evidence
     build = verdict.stages[3]
     assert build.facts["built"].startswith("2 of 2"), "it is built with the default answer"
-    assert (build.status, verdict.marks.mark) == (Status.WRONG, 0)
+    assert (build.status, verdict.marks.mark) == (Result.FAIL, 0)
 
 
 def test_a_question_of_ours_fails_the_build(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:

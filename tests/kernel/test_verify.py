@@ -27,7 +27,7 @@ from patchgen.findings import Severity
 from patchgen.grading import grader, rubric, runtime_stages, timescale
 from patchgen.grading.builder import Workshop
 from patchgen.grading.context import Request
-from patchgen.grading.model import Status, Verdict
+from patchgen.grading.model import Result, Verdict
 from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
 from patchgen.series import compose
@@ -135,11 +135,11 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert [(one.check, one.where, one.message) for one in verdict.findings] == []
     assert lost(verdict) == {}
     assert verdict.marks.earned == verdict.marks.points
-    assert {one.result for one in verdict.scenarios} == {"ok"}
-    assert {one.result for one in verdict.sentences} == {"ok"}
+    assert {one.result for one in verdict.scenarios} == {Result.PASS}
+    assert {one.result for one in verdict.sentences} == {Result.PASS}
     assert [one.name for one in verdict.scenarios if one.picture] == [ASSIGNMENT.page.example]
     if SPARSE:
-        assert (verdict.status, verdict.marks.mark) == (Status.OK, 18.5)
+        assert (verdict.status, verdict.marks.mark) == (Result.PASS, 18.5)
 
 
 def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, t
 @pytest.mark.usefixtures("cover")
 def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, idle: Path) -> None:
     verdict = judged(project, origin, idle)
-    assert verdict.stages[4].status is Status.WRONG
+    assert verdict.stages[4].status is Result.FAIL
     behaviour = [
         one
         for one in verdict.marks.items
@@ -178,9 +178,9 @@ def test_a_patch_of_another_tree_does_not_apply(
 ) -> None:
     monkeypatch.setattr(Workshop, "_build", lambda *_: pytest.fail("a refusal needs no build"))
     verdict = judged(project, origin, foreign)
-    assert (verdict.marks.mark, verdict.status) == (0, Status.WRONG)
+    assert (verdict.marks.mark, verdict.status) == (0, Result.FAIL)
     assert "0001-x86-Change-it.patch does not apply" in verdict.marks.zero
-    assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_REACHED] * 2
+    assert [stage.status for stage in verdict.stages[3:5]] == [Result.BLOCKED] * 2
     assert verdict.findings[0].requirements == ("6-7", "6-2")
 
 
@@ -202,7 +202,7 @@ def test_it_does_not_compile(project: Project, origin: Source, edited: Made) -> 
     found = [one for one in verdict.findings if one.check == "build"]
     assert [one.requirements for one in found] == [("6-7",)]
     assert "nothing" in found[0].evidence
-    assert verdict.stages[4].status is Status.NOT_REACHED
+    assert verdict.stages[4].status is Result.BLOCKED
 
 
 def test_one_patch_that_does_not_build_alone(project: Project, origin: Source, edited: Made) -> None:
@@ -271,7 +271,7 @@ def test_the_same_verdict_each_time(
         with around:
             verdict = judged(dataclasses.replace(project, settings=settings), origin, ours, "5")
         assert len(verdict.scenarios) == len(FEW)
-        assert {one.result for one in verdict.scenarios} == {"ok"}
+        assert {one.result for one in verdict.scenarios} == {Result.PASS}
         found.append(without_times(verdict))
     assert found[0] == found[1] == found[2]
 
@@ -285,13 +285,13 @@ def test_a_machine_that_fails_is_no_point_lost(
         calls.append(scenario.name)
         if scenario is FEW[0]:
             raise MachineError("QEMU was ended by signal 9")
-        return runner.Outcome(scenario, True, "", "", 0.1)
+        return runner.Outcome(scenario, Result.PASS, "", "", 0.1)
 
     _only(monkeypatch, FEW)
     monkeypatch.setattr(runtime_stages.runner, "run_one", fails)
     verdict = judged(project, origin, idle, "5")
     assert calls.count(FEW[0].name) == 2, "it is tried once more"
-    assert (verdict.status, verdict.exit_status) == (Status.NOT_JUDGED, 3)
+    assert (verdict.status, verdict.exit_status) == (Result.ERROR, 3)
     assert verdict.marks.mark is None
     assert lost(verdict) == {}
     assert [one for one in verdict.findings if one.severity is Severity.ERROR] == []
@@ -305,7 +305,7 @@ def test_a_stage_that_fails_is_not_judged(
 
     monkeypatch.setattr(Workshop, "build", full)
     verdict = judged(project, origin, idle)
-    assert [stage.status for stage in verdict.stages[3:5]] == [Status.NOT_JUDGED] * 2
+    assert [stage.status for stage in verdict.stages[3:5]] == [Result.ERROR] * 2
     assert verdict.exit_status == 3
     assert lost(verdict) == {}
 
@@ -314,8 +314,8 @@ def test_without_sparse(project: Project, origin: Source, idle: Path, monkeypatc
     which = shutil.which
     monkeypatch.setattr(static.shutil, "which", lambda name, **how: None if name == "sparse" else which(name, **how))
     verdict = judged(project, origin, idle, "4")
-    assert list(verdict.stages[3].not_judged) == ["sparse"]
-    assert verdict.stages[3].status is Status.OK
+    assert list(verdict.stages[3].errors) == ["sparse"]
+    assert verdict.stages[3].status is Result.PASS
     assert lost(verdict) == {}
     assert verdict.exit_status == 3
 
@@ -383,7 +383,12 @@ def pile(ours: Path, foreign: Path, idle: Path, tmp_path: Path) -> list[str]:
     return [str(path) for path in made]
 
 
-WANTED = {"patch.tar.gz": "ok", "same.tar.gz": "ok", "broken.tar.gz": "wrong", "0001-x86-Change-it.patch": ""}
+WANTED = {
+    "patch.tar.gz": Result.PASS,
+    "same.tar.gz": Result.PASS,
+    "broken.tar.gz": Result.FAIL,
+    "0001-x86-Change-it.patch": "",
+}
 
 
 @pytest.mark.usefixtures("machine_environment")

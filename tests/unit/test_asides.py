@@ -12,6 +12,7 @@ from pfstat import SUITE
 
 from patchgen.base.bases import Differs
 from patchgen.errors import GuestError
+from patchgen.findings import Result
 from patchgen.guest.testbed import Testbed
 from patchgen.testing import runner
 from patchgen.testing.lab import Scenario, expect
@@ -107,6 +108,5 @@ def test_a_kernel_that_complains_is_not_sound(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_is_skipped_is_against_nothing() -> None:
     scenario = Scenario("one", ("2.1-1",), succeed, "")
-    for skipped, not_judged in ((True, False), (False, True)):
-        made = runner.Outcome(scenario, False, "x", "", 0.1, skipped, not_judged)
-        assert made.against == ()
+    for result in (Result.SKIP, Result.ERROR):
+        assert runner.Outcome(scenario, result, "x", "", 0.1).against == ()

@@ -18,6 +18,7 @@ from patchgen.checks import checkpatch, cost_bars, kept_costs, measured
 from patchgen.checks.checkpatch import Style
 from patchgen.checks.measured import CHECKPATCH, SCENARIOS
 from patchgen.errors import ToolMissingError
+from patchgen.findings import Result
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
 from patchgen.guest.testbed import Testbed
@@ -57,8 +58,8 @@ def known(origin: Source, cache: Cache, tree: str = OURS, *patches: PatchFile) -
     )
 
 
-def outcome(number: int, *, passed: bool = True, skipped: bool = False) -> Outcome:
-    return Outcome(ALL[number], passed, "" if passed else "x", "", 0.1, skipped)
+def outcome(number: int, result: Result = Result.PASS) -> Outcome:
+    return Outcome(ALL[number], result, "" if result is Result.PASS else "x", "", 0.1)
 
 
 def test_what_was_not_run_is_left_out(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
@@ -68,14 +69,19 @@ def test_what_was_not_run_is_left_out(origin: Source, cache: Cache, beds: dict[s
 
 
 def test_all_scenarios(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
-    results.keep([outcome(number, passed=number > 0) for number in range(len(ALL))], beds[OURS], SUITE, cache)
+    results.keep(
+        [outcome(number, Result.PASS if number else Result.FAIL) for number in range(len(ALL))],
+        beds[OURS],
+        SUITE,
+        cache,
+    )
     found = known(origin, cache)
     assert found.checks == {SCENARIOS: f"{len(ALL) - 1} of {len(ALL)}"}
     assert SCENARIOS not in found.missing
 
 
 def test_some_scenarios_are_not_all(origin: Source, cache: Cache, beds: dict[str, Testbed]) -> None:
-    ran = [outcome(0), outcome(1, passed=False), outcome(2, passed=False, skipped=True)]
+    ran = [outcome(0), outcome(1, Result.FAIL), outcome(2, Result.SKIP)]
     results.keep(ran, beds[OURS], SUITE, cache)
     assert known(origin, cache).checks == {SCENARIOS: f"1 of 2 that were run, {len(ALL)} in all"}
 

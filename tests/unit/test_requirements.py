@@ -13,6 +13,7 @@ from patchgen import assignment
 from patchgen.assignment import Requirement, within
 from patchgen.cache import Cache
 from patchgen.errors import UsageError
+from patchgen.findings import Result
 from patchgen.guest import machine
 from patchgen.guest.initramfs import Image
 from patchgen.guest.testbed import Testbed
@@ -91,10 +92,10 @@ def test_results_are_kept_by_kernel_and_guest_programs(tmp_path: Path) -> None:
     here, other_kernel = (bed(tmp_path / name, "1", cache) for name in "ab")
     first, second = SCENARIOS[:2]
     assert not results.any_known(cache)
-    results.keep([Outcome(first, True, "", "", 0.1)], here, SUITE, cache)
-    results.keep([Outcome(second, False, "x", "", 0.1)], here, SUITE, cache)
+    results.keep([Outcome(first, Result.PASS, "", "", 0.1)], here, SUITE, cache)
+    results.keep([Outcome(second, Result.FAIL, "x", "", 0.1)], here, SUITE, cache)
     assert results.any_known(cache)
-    assert results.known_results(here, SUITE, cache) == {first.name: "ok", second.name: "FAILED"}
+    assert results.known_results(here, SUITE, cache) == {first.name: Result.PASS, second.name: Result.FAIL}
     assert results.known_results(other_kernel, SUITE, cache) == {}
     assert results.known_results(bed(tmp_path / "a", "2", cache), SUITE, cache) == {}
 
@@ -102,11 +103,11 @@ def test_results_are_kept_by_kernel_and_guest_programs(tmp_path: Path) -> None:
 def test_a_sentence_is_as_good_as_its_worst_scenario() -> None:
     name = SCENARIOS[0].name
     demand = SCENARIOS[0].requirements[0]
-    others = {one.name: "ok" for one in SCENARIOS}
-    for word in ("ok", "FAILED", "skipped"):
+    others = {one.name: Result.PASS for one in SCENARIOS}
+    for word in (Result.PASS, Result.FAIL, Result.SKIP):
         row = next(row for row in results.table(SUITE, others | {name: word}) if row.requirement.id == demand)
         assert row.result == word
-    assert {row.result for row in results.table(SUITE, {})} == {"not run", ""}
+    assert {row.result for row in results.table(SUITE, {})} == {Result.NOT_RUN, ""}
 
 
 def test_maps_are_read() -> None:

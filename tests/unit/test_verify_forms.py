@@ -22,7 +22,7 @@ from patchgen.findings import Severity
 from patchgen.grading import junit, model, page, text
 from patchgen.grading import picture as drawing
 from patchgen.grading.clean import clean
-from patchgen.grading.model import Status, Verdict
+from patchgen.grading.model import Result, Verdict
 from patchgen.testing.picture import Picture, Vma
 from patchgen.text import one_line, visible
 
@@ -98,7 +98,7 @@ def shape(reader: _Reader) -> list[str]:
 
 @functools.cache
 def plain_shape() -> list[str]:
-    return shape(read(clean(verdict(finding("x", "build", Severity.ERROR, where="y"), status=Status.WRONG))))
+    return shape(read(clean(verdict(finding("x", "build", Severity.ERROR, where="y"), status=Result.FAIL))))
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -107,7 +107,7 @@ def plain_shape() -> list[str]:
 def test_the_page_escapes_everything(raw: str) -> None:
     """Whatever text a submission brings, the page has the same tags as with plain text, and shows the text."""
     hostile = clean(
-        verdict(finding("x", "build", Severity.ERROR, message=raw, where=raw), text=raw, status=Status.WRONG)
+        verdict(finding("x", "build", Severity.ERROR, message=raw, where=raw), text=raw, status=Result.FAIL)
     )
     reader = read(hostile)
     assert shape(reader) == plain_shape()
@@ -133,7 +133,7 @@ def test_each_sentence_that_is_named_is_there() -> None:
 
 def test_the_summary_fits_a_screen() -> None:
     many = [finding("scenario", "behaviour", Severity.ERROR, message=HOSTILE * 9, where="x" * 300) for _ in range(200)]
-    lines = list(text.summary(clean(verdict(*many, status=Status.WRONG, text=HOSTILE))))
+    lines = list(text.summary(clean(verdict(*many, status=Result.FAIL, text=HOSTILE))))
     assert len(lines) <= 40
     assert all(len(line) <= text.WIDTH for line in lines[1:])
     assert all(line.isprintable() for line in lines)
@@ -156,34 +156,34 @@ def test_what_says_the_same_is_told_once() -> None:
         for number in range(90)
     ]
     odd = finding("scenario", "behaviour", Severity.ERROR, message="faults: wanted 3, got 4")
-    lines = list(text.summary(verdict(*found[:50], odd, *found[50:], status=Status.WRONG)))
+    lines = list(text.summary(verdict(*found[:50], odd, *found[50:], status=Result.FAIL)))
     assert [line for line in lines if "like this" in line] == ["        and 89 more like this"]
     assert any("wanted 3, got 4" in line for line in lines)
 
 
 def test_the_headline() -> None:
-    assert text.headline(verdict()) == "ok, 7 of 10"
-    zero = verdict(finding("build", "build", Severity.ERROR), status=Status.WRONG)
-    assert text.headline(zero) == "WRONG, 0 of 10"
-    unknown = verdict(status=Status.NOT_JUDGED, behaviour=Status.NOT_JUDGED)
-    assert text.headline(unknown) == "NOT ALL JUDGED, 4 of 4 so far"
-    assert text.headline(verdict(behaviour=Status.NOT_ASKED)) == "ok, 4 of 4 (10 with what was not asked for)"
+    assert text.headline(verdict()) == "pass, 7 of 10"
+    zero = verdict(finding("build", "build", Severity.ERROR), status=Result.FAIL)
+    assert text.headline(zero) == "FAIL, 0 of 10"
+    unknown = verdict(status=Result.ERROR, behaviour=Result.ERROR)
+    assert text.headline(unknown) == "NOT ALL GRADED, 4 of 4 so far"
+    assert text.headline(verdict(behaviour=Result.SKIP)) == "pass, 4 of 4 (10 with what was not asked for)"
 
 
 def test_exit_statuses() -> None:
-    for status, number in ((Status.OK, 0), (Status.WRONG, 1), (Status.NOT_JUDGED, 3)):
+    for status, number in ((Result.PASS, 0), (Result.FAIL, 1), (Result.ERROR, 3)):
         assert verdict(status=status).exit_status == number
 
 
 def test_junit(tmp_path: Path) -> None:
     found = [finding("build", "build", Severity.ERROR, message=HOSTILE), finding("checkpatch", "style")]
-    junit.write(clean(verdict(*found, text="x", status=Status.WRONG, cost=Status.NOT_ASKED)), tmp_path / "j.xml")
+    junit.write(clean(verdict(*found, text="x", status=Result.FAIL, cost=Result.SKIP)), tmp_path / "j.xml")
     root = ET.parse(tmp_path / "j.xml").getroot()
     assert [suite.get("name") for suite in root] == [
         "1 archive", "2 patches", "3 style", "4 build", "5 behaviour", "6 robustness", "7 cost"
     ]  # fmt: skip
     assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("2", "0", "1")
-    junit.write(verdict(status=Status.NOT_JUDGED, build=Status.NOT_JUDGED), tmp_path / "k.xml")
+    junit.write(verdict(status=Result.ERROR, build=Result.ERROR), tmp_path / "k.xml")
     assert ET.parse(tmp_path / "k.xml").getroot().get("errors") == "1"
 
 

@@ -23,14 +23,14 @@ from patchgen.findings import Severity
 from patchgen.grading import batch as many
 from patchgen.grading import distributed, table, worker
 from patchgen.grading.batch import Batch
-from patchgen.grading.model import Status, Verdict
+from patchgen.grading.model import Result, Verdict
 from patchgen.grading.table import Row
 from patchgen.grading.worker import Answer, How, Task
 from patchgen.settings import Settings
 
 GOOD = verdict(finding("report", "archive"))
-BAD = verdict(finding("build", "build", Severity.ERROR, message="=cmd()"), status=Status.WRONG)
-UNKNOWN = verdict(status=Status.NOT_JUDGED, behaviour=Status.NOT_JUDGED)
+BAD = verdict(finding("build", "build", Severity.ERROR, message="=cmd()"), status=Result.FAIL)
+UNKNOWN = verdict(status=Result.ERROR, behaviour=Result.ERROR)
 
 
 class Engine:
@@ -87,7 +87,7 @@ def test_a_batch(archives: list[Path], batch: Batch) -> None:
     asked = engine()
     rows = many.run(archives, batch, asked)
     assert asked.asked == ["a.tar.gz", "b.tar.gz", "c.tar.gz", "d.tar.gz"], "the same content is judged once"
-    assert [row.status for row in rows] == ["ok", "wrong", "not judged", "not judged", "ok"]
+    assert [row.status for row in rows] == [Result.PASS, Result.FAIL, Result.ERROR, Result.ERROR, Result.PASS]
     assert [row["mark"] for row in read(batch)] == ["6", "0", "", "", "6"]
     assert [row["of"] for row in read(batch)] == ["10", "10", "", "4", "10"]
     assert read(batch)[2]["why"] == "its process ended by signal SIGKILL"
@@ -152,10 +152,13 @@ def test_being_late_is_not_part_of_a_verdict(archives: list[Path], batch: Batch)
 
 
 def test_exit_statuses() -> None:
-    def rows(*found: str) -> list[Row]:
+    def rows(*found: Result) -> list[Row]:
         return [Row("x", one, None, None) for one in found]
 
-    assert [many.exit_status(rows(*one)) for one in (("ok", "ok"), ("ok", "wrong"), ("wrong", "not judged"))] == [
+    assert [
+        many.exit_status(rows(*one))
+        for one in ((Result.PASS, Result.PASS), (Result.PASS, Result.FAIL), (Result.FAIL, Result.ERROR))
+    ] == [
         0,
         1,
         3,
@@ -168,7 +171,7 @@ def test_no_cell_is_a_formula(head: str, rest: str) -> None:
     shown = table.cell(raw)
     assert not shown.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert "\n" not in shown
-    text = table.write([Row(raw, "not judged", None, None, why=raw)])
+    text = table.write([Row(raw, Result.ERROR, None, None, why=raw)])
     assert len(list(csv.reader(text.splitlines()))) == 2
 
 
@@ -209,7 +212,7 @@ def test_a_crash_is_told(how: str, archives: list[Path], batch: Batch, stand_in:
     code, said = STUBS[how]
     stand_in(code)
     rows = many.run(archives[:2], batch, many.here(2))
-    assert [(row.status, said in row.why) for row in rows] == [("not judged", True)] * 2, rows[0].why
+    assert [(row.status, said in row.why) for row in rows] == [(Result.ERROR, True)] * 2, rows[0].why
 
 
 def test_a_crash_touches_no_other(archives: list[Path], batch: Batch, stand_in: Callable[[str], None]) -> None:
@@ -219,7 +222,7 @@ def test_a_crash_touches_no_other(archives: list[Path], batch: Batch, stand_in: 
         f"print({BAD.model_dump_json()!r}); raise SystemExit(1)"
     )
     rows = many.run(archives, batch, many.here(3))
-    assert [row.status for row in rows] == ["wrong", "wrong", "not judged", "wrong", "wrong"]
+    assert [row.status for row in rows] == [Result.FAIL, Result.FAIL, Result.ERROR, Result.FAIL, Result.FAIL]
 
 
 WAITS = """
@@ -240,7 +243,7 @@ def test_several_are_judged_at_once(
     (tmp_path / "under way").mkdir()
     stand_in(WAITS.format(place=str(tmp_path / "under way"), answer=BAD.model_dump_json()))
     rows = many.run(archives[:2], batch, many.here(2))
-    assert [row.status for row in rows] == ["wrong"] * 2, rows
+    assert [row.status for row in rows] == [Result.FAIL] * 2, rows
 
 
 def test_the_name_is_the_users(archives: list[Path], batch: Batch, stand_in: Callable[[str], None]) -> None:
@@ -272,7 +275,7 @@ def test_one_that_is_too_large_stops_no_other(archives: list[Path], batch: Batch
         file.truncate(1 << 30)
     asked = engine()
     rows = many.run(archives, batch, asked)
-    assert [row.status for row in rows] == ["ok", "wrong", "not judged", "not judged", "ok"]
+    assert [row.status for row in rows] == [Result.PASS, Result.FAIL, Result.ERROR, Result.ERROR, Result.PASS]
     assert "more than 67108864 bytes" in read(batch)[1]["why"]
 
 

@@ -14,17 +14,17 @@ from verdicts import MARKS_RUBRIC, finding, stages
 from patchgen.errors import UsageError
 from patchgen.findings import Finding, Severity
 from patchgen.grading import rubric, scoring
-from patchgen.grading.model import Marks, Result, Status
+from patchgen.grading.model import Marks, Result
 
 DEADLINE = datetime.fromisoformat("2023-04-19T23:59:59+02:00")
 
 
 def sentences(**results: Result) -> dict[str, dict[str, Result]]:
-    known: dict[str, dict[str, Result]] = {"2.1-1": {"a": "ok", "b": "ok"}, "2.1-2": {"b": "ok"}}
+    known: dict[str, dict[str, Result]] = {"2.1-1": {"a": Result.PASS, "b": Result.PASS}, "2.1-2": {"b": Result.PASS}}
     return {one: {name: results.get(name, result) for name, result in found.items()} for one, found in known.items()}
 
 
-def mark(*findings: Finding, scenarios: dict[str, dict[str, Result]] | None = None, **statuses: Status) -> Marks:
+def mark(*findings: Finding, scenarios: dict[str, dict[str, Result]] | None = None, **statuses: Result) -> Marks:
     return scoring.mark(MARKS_RUBRIC, stages(statuses), findings, scenarios or sentences())
 
 
@@ -56,16 +56,16 @@ def test_what_is_mandatory_decides() -> None:
 
 
 def test_points_are_shared_out_among_sentences() -> None:
-    assert mark(scenarios=sentences(a="FAILED")).mark == 7
-    assert mark(scenarios=sentences(b="FAILED")).mark == 4
-    assert mark(scenarios=sentences(a="FAILED", b="FAILED")).mark == 4
-    assert mark(scenarios=sentences(a="skipped")).mark == 10
+    assert mark(scenarios=sentences(a=Result.FAIL)).mark == 7
+    assert mark(scenarios=sentences(b=Result.FAIL)).mark == 4
+    assert mark(scenarios=sentences(a=Result.FAIL, b=Result.FAIL)).mark == 4
+    assert mark(scenarios=sentences(a=Result.SKIP)).mark == 10
 
 
 def test_what_was_not_judged_is_no_point_lost() -> None:
     for found in (
-        mark(scenarios=sentences(a="not judged")),
-        mark(behaviour=Status.NOT_JUDGED),
+        mark(scenarios=sentences(a=Result.ERROR)),
+        mark(behaviour=Result.ERROR),
     ):
         assert (found.mark, found.earned, found.points) == (None, 4, 4)
         assert not found.complete
@@ -74,17 +74,17 @@ def test_what_was_not_judged_is_no_point_lost() -> None:
 
 
 def test_what_was_not_asked_for_has_no_points() -> None:
-    found = mark(behaviour=Status.NOT_ASKED)
+    found = mark(behaviour=Result.SKIP)
     assert (found.mark, found.earned, found.points, found.complete) == (4, 4, 4, False)
 
 
 def test_what_was_not_reached_is_lost() -> None:
-    found = mark(behaviour=Status.NOT_REACHED)
+    found = mark(behaviour=Result.BLOCKED)
     assert (found.mark, found.earned, found.points) == (4, 4, 10)
 
 
 def test_a_mark_of_zero_waits_for_nothing() -> None:
-    found = mark(finding("build", "build", Severity.ERROR), behaviour=Status.NOT_JUDGED)
+    found = mark(finding("build", "build", Severity.ERROR), behaviour=Result.ERROR)
     assert (found.mark, found.complete) == (0, True)
 
 
@@ -128,7 +128,7 @@ def test_without_a_date_nobody_is_late() -> None:
 
 
 def test_what_was_not_judged_stays_so_when_late() -> None:
-    found = scoring.late(mark(behaviour=Status.NOT_JUDGED), MARKS_RUBRIC, DEADLINE + timedelta(days=1), DEADLINE)
+    found = scoring.late(mark(behaviour=Result.ERROR), MARKS_RUBRIC, DEADLINE + timedelta(days=1), DEADLINE)
     assert (found.mark, found.penalty) == (None, 1)
 
 
