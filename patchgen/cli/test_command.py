@@ -73,7 +73,7 @@ def run_scenarios(
     results.keep(outcomes, bed, tests, project.cache)
     if junit:
         writing.write(junit, {str(bed.kernel): [_case(one) for one in outcomes]})
-    counts = Counter(outcome.result for outcome in outcomes)
+    counts = Counter(Result.FAIL if one.violated else one.result for one in outcomes)
     if json:
         common.emit(
             {
@@ -177,5 +177,5 @@ def _show_outcome(outcome: Outcome, again: str) -> None:
         typer.echo(f"        | otherwise on this base: {note}")
     for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
         typer.echo(f"        | {line}")
-    if outcome.result in (Result.FAIL, Result.ERROR):
+    if not outcome.passed and outcome.result is not Result.SKIP:
         typer.echo(f"        again: {again}")

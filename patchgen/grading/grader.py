@@ -235,7 +235,7 @@ def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
     return ScenarioRow(
         name=scenario.name,
         requirements=scenario.requirements,
-        against=outcome.against,
+        violated=outcome.violated,
         summary=scenario.summary,
         result=outcome.result,
         message=outcome.message[:_MESSAGE],
@@ -252,10 +252,10 @@ def _sentences(case: Case, findings: Sequence[Finding]) -> Iterator[Sentence]:
     for row in results.table(case.suite, {}):
         scenarios: dict[str, Result] = dict.fromkeys(row.results, Result.NOT_RUN)
         for outcome in case.outcomes:
-            if row.requirement.id in outcome.against:
+            if row.requirement.id in outcome.violated:
                 scenarios[outcome.scenario.name] = Result.FAIL
             elif outcome.scenario.name in scenarios:
-                # It has failed, but not against this sentence.
+                # It has failed, but this requirement is not violated by that.
                 scenarios[outcome.scenario.name] = Result.PASS if outcome.result is Result.FAIL else outcome.result
         found = named.count(row.requirement.id)
         result = worst(scenarios.values()) if scenarios else Result.FAIL if found else Result.PASS

@@ -65,7 +65,7 @@ class ScenarioRow(Model):
     Attributes:
         name: its name.
         requirements: ids of the sentences that it stands for.
-        against: ids of the sentences that a failure is against.
+        violated: ids of the requirements that it shows to be violated.
         summary: what it asks for, for people.
         result: in a word.
         message: what the kernel did instead.
@@ -77,7 +77,7 @@ class ScenarioRow(Model):
 
     name: str
     requirements: tuple[str, ...]
-    against: tuple[str, ...] = ()
+    violated: tuple[str, ...] = ()
     summary: str
     result: Result
     message: str = ""

@@ -109,15 +109,31 @@ def behaviour(case: Case) -> Iterator[Finding]:
     unknown = [one for one in case.outcomes if one.result is Result.ERROR]
     if unknown:
         case.errors["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
-    yield from (_scenario(case, one) for one in case.outcomes if one.result is Result.FAIL)
+    for one in case.outcomes:
+        if one.result in (Result.FAIL, Result.BLOCKED) or one.violated:
+            yield _scenario(case, one)
 
 
 def _scenario(case: Case, outcome: Outcome) -> Finding:
+    """Return what a scenario has found: its title is what must be so, what was seen instead is evidence.
+
+    A blocked scenario is a note: what blocked it is the finding of another one.
+    """
     scenario = outcome.scenario
-    head, _, rest = outcome.message.partition("\n")
-    evidence = "\n".join(part for part in (rest, outcome.evidence) if part)
+    evidence = "\n".join(part for part in (outcome.message, outcome.evidence) if part)
     again = case.again("test", "--only", scenario.name)
-    return Finding("scenario", Severity.ERROR, head, scenario.name, evidence, outcome.against, again=again)
+    title, severity = scenario.summary.rstrip("."), Severity.ERROR
+    if outcome.crashed:
+        check = "crash"
+    elif outcome.result is Result.FAIL:
+        check = "scenario"
+    elif outcome.result is Result.BLOCKED:
+        check, severity = "blocked", Severity.NOTE
+        title = f"blocked: {outcome.message.partition(chr(10))[0]}"
+    else:
+        # It did what it should, and something else went wrong on the way.
+        check, title = "on-the-way", outcome.message.partition("\n")[0]
+    return Finding(check, severity, title, scenario.name, evidence, outcome.violated, again=again)
 
 
 def robustness(case: Case) -> Iterator[Finding]:

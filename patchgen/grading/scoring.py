@@ -92,16 +92,25 @@ def _reasons(findings: Sequence[Finding]) -> str:
 
 
 def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMark:
-    """Share the points out among the sentences that a scenario stands for."""
+    """Share the points out among the requirements that a scenario stands for.
+
+    A requirement is lost if a scenario shows that it is violated. One whose scenarios never got to it is lost as well,
+    since nothing shows that it is met; where only some of them were blocked, the others decide.
+    """
     judged = [one for one in item.among(scenarios) if scenarios.get(one)]
     results = {one: set(scenarios[one].values()) for one in judged}
     failed = [one for one, found in results.items() if Result.FAIL in found]
+    blocked = [
+        one for one, found in results.items() if found <= {Result.BLOCKED, Result.SKIP} and Result.BLOCKED in found
+    ]
     unknown = [one for one, found in results.items() if found & {Result.ERROR, Result.NOT_RUN} and one not in failed]
     if unknown or not judged:
-        return _marked(item, None, Result.ERROR, f"not judged: {', '.join(unknown)}")
-    earned = item.points * (len(judged) - len(failed)) / len(judged)
-    why = f"{len(failed)} of {len(judged)} sentences are not met: {', '.join(failed)}" if failed else ""
-    return _marked(item, earned, Result.FAIL if failed else Result.PASS, why)
+        return _marked(item, None, Result.ERROR, f"could not be graded: {', '.join(unknown)}")
+    lost = len(failed) + len(blocked)
+    said = [f"violated: {', '.join(failed)}"] if failed else []
+    said += [f"blocked, so that nothing shows it: {', '.join(blocked)}"] if blocked else []
+    why = f"{lost} of {len(judged)} requirements are lost; {'; '.join(said)}" if lost else ""
+    return _marked(item, item.points * (len(judged) - lost) / len(judged), Result.FAIL if lost else Result.PASS, why)
 
 
 def _marked(item: Item, earned: float | None, status: Result, why: str) -> ItemMark:

@@ -72,14 +72,15 @@ def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
     right = [one for one in right if not mutant.shows or re.search(mutant.shows, _words(one))]
     named = tuple(name for name in mutant.names if any(name in names_of(one) for one in right))
     shown = right[0].evidence if right else "\n".join(_words(one) for one in weighty)
-    by = (right[0].where if right[0].check == "scenario" else right[0].message) if right else ""
-    failed = (one for one in verdict.scenarios if set(one.against) & set(one.requirements))
+    by = (right[0].where if right[0].check in ("scenario", "crash", "log") else right[0].message) if right else ""
+    failed = (one for one in verdict.scenarios if set(one.violated) & set(one.requirements))
     kills = tuple(sorted(one.name for one in failed))
     return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], kills)
 
 
 def _words(finding: Finding) -> str:
-    return f"{finding.check}: {finding.where}: {finding.message}\n{finding.evidence}"
+    head = f"{finding.where}\n" if finding.check in ("scenario", "crash") else f"{finding.check}: "
+    return f"{head}{finding.message}\n{finding.evidence}"
 
 
 class Judge:

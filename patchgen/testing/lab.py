@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from patchgen.testing.picture import Picture
 
 _T = TypeVar("_T")
-_SECONDS = 30.0
+SECONDS = 30.0
 _SHOWN = 2000
 _MARK = "_scenario"
 _OWN = re.compile(r"clocksource: |tsc: |random: |sched_clock: |input: |.* \(\d+\) used greatest stack depth: ")
@@ -28,6 +28,11 @@ _OWN = re.compile(r"clocksource: |tsc: |random: |sched_clock: |input: |.* \(\d+\
 
 class Failed(AssertionError):
     """The kernel under test does not do what the scenario asks for.
+
+    Args:
+        message: what it did instead.
+        violated: ids of the requirements that this shows to be violated, or of sections of them; () for those that the
+            scenario stands for. If none of these is among them, the scenario is blocked: it never got to its own.
 
     Attributes:
         wanted: what it should have been, if that was compared (`expect`).
@@ -37,14 +42,18 @@ class Failed(AssertionError):
     wanted: object = None
     actual: object = None
 
+    def __init__(self, message: str, violated: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.violated = violated
+
 
 @dataclass(frozen=True)
-class Aside:
-    """Something wrong that a scenario has met and is not about: it goes on, so that it says what it is there to say.
+class SoftFailure:
+    """Something wrong that a scenario has met on its way: it goes on, so that it says what it is there to say.
 
     Attributes:
         message: what.
-        requirements: ids of the sentences that it is against.
+        requirements: ids of the requirements that it violates.
     """
 
     message: str
@@ -101,15 +110,22 @@ def scenario_of(thing: object) -> Scenario | None:
     return getattr(thing, _MARK, None)
 
 
-def expect(what: str, actual: _T, wanted: _T, evidence: str = "") -> None:
+def expect(what: str, actual: _T, wanted: _T, evidence: str = "", violated: tuple[str, ...] = ()) -> None:
     """Fail unless a value is the one wanted.
+
+    Args:
+        what: of what, for people.
+        actual: the value.
+        wanted: what it should be.
+        evidence: what shows it.
+        violated: see `Failed`.
 
     Raises:
         Failed: it is not.
     """
     if actual != wanted:
         shown = f"\n{evidence[:_SHOWN]}" if evidence else ""
-        failed = Failed(f"{what}: wanted {wanted!r}, got {actual!r}{shown}")
+        failed = Failed(f"{what}: wanted {wanted!r}, got {actual!r}{shown}", violated)
         failed.wanted, failed.actual = wanted, actual
         raise failed
 
@@ -128,13 +144,15 @@ class Lab:
         differs: what the kernel's base does otherwise than linux-4.15.
 
     Attributes:
-        asides: what is wrong beside what the scenario is about; it has not passed then.
+        soft_failures: what is wrong beside what the scenario is about.
+        requirements: ids of those that the scenario stands for.
     """
 
     def __init__(self, guest: Guest, prefix: str, differs: Differs | None = None) -> None:
         self.guest = guest
         self.prefix = prefix
-        self.asides: list[Aside] = []
+        self.soft_failures: list[SoftFailure] = []
+        self.requirements: tuple[str, ...] = ()
         self.differs = differs or Differs()
         self.notes: list[str] = []
 
@@ -144,7 +162,7 @@ class Lab:
             self.notes.append(why)
         return bool(why)
 
-    def run(self, command: str | Sequence[str], *, status: int | None = 0, timeout: float = _SECONDS) -> CommandResult:
+    def run(self, command: str | Sequence[str], *, status: int | None = 0, timeout: float = SECONDS) -> CommandResult:
         """Run a command; with `status`, demand how it ends.
 
         Raises:
@@ -171,6 +189,10 @@ class Lab:
         expect(f"level of the kernel log line of {what}", level, "err", shown)
         if not text.startswith(self.prefix) or len(text) <= len(self.prefix) + 1:
             raise Failed(f"{what}: the kernel log line does not begin with {self.prefix} and a message: {text!r}")
+
+    def culprits(self) -> tuple[str, ...]:
+        """Return whose fault it is if the kernel has died or complained now: requirements, or sections of them."""
+        return self.requirements
 
     def picture(self, wanted: object, actual: object, passed: bool) -> Picture | None:
         """Return what the scenario saw last as a picture, None if there is nothing to draw.

@@ -50,7 +50,7 @@ def keep(outcomes: Iterable[Outcome], bed: Testbed, suite: Suite, cache: Cache) 
     """
     path = _file(bed, suite, cache)
     with cache.lock("results"):
-        known = _read(path) | {outcome.scenario.name: outcome.result for outcome in outcomes}
+        known = _read(path) | {one.scenario.name: Result.FAIL if one.violated else one.result for one in outcomes}
         write_text(path, json.dumps(known, indent=1))
         prune(path.parent, _KEPT)
 

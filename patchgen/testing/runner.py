@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from patchgen import progress
+from patchgen.assignment import within
 from patchgen.errors import GuestError
 from patchgen.findings import Result
 from patchgen.guest import kernel_log
@@ -32,13 +33,15 @@ class Outcome:
 
     Attributes:
         scenario: which.
-        result: PASS, FAIL, SKIP (it cannot be run on this kernel) or ERROR (the machine failed).
+        result: PASS; FAIL; BLOCKED (something failed that it is not about, so it never got to its own); SKIP (it cannot
+            be run on this kernel); or ERROR (the machine failed).
         message: why it has not passed, "" if it has.
         evidence: the end of the kernel's console, for a failure.
         seconds: how long it took, with the guest's start.
         picture: the last statistics that it saw, beside those that it wanted.
         notes: in what this kernel is held to something else than linux-4.15, and why.
-        broken: ids of the sentences that a failure is against, if these are not just the scenario's.
+        violated: ids of the requirements that it shows to be violated.
+        crashed: the kernel died, or complained.
     """
 
     scenario: Scenario
@@ -48,17 +51,13 @@ class Outcome:
     seconds: float
     picture: Picture | None = None
     notes: tuple[str, ...] = ()
-    broken: tuple[str, ...] = ()
-
-    @property
-    def against(self) -> tuple[str, ...]:
-        """Ids of the sentences that it has failed; none if it has not."""
-        return (self.broken or self.scenario.requirements) if self.result is Result.FAIL else ()
+    violated: tuple[str, ...] = ()
+    crashed: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the kernel did what it asks for."""
-        return self.result is Result.PASS
+        """Whether the kernel did what it asks for, and nothing else was wrong on the way."""
+        return self.result is Result.PASS and not self.violated
 
     def as_dict(self) -> dict[str, object]:
         """Return the outcome for JSON."""
@@ -67,11 +66,33 @@ class Outcome:
             "requirements": list(self.scenario.requirements),
             "summary": self.scenario.summary,
             "result": self.result,
+            "violated": list(self.violated),
             "message": self.message,
             "evidence": self.evidence,
             "notes": list(self.notes),
             "seconds": round(self.seconds, 3),
         }
+
+
+@dataclass
+class _Seen:
+    """What a scenario has seen so far.
+
+    Attributes:
+        message: why it has not passed.
+        evidence: what shows it.
+        violated: requirements, or sections of them.
+        skipped: it cannot be run on this kernel.
+        crashed: the kernel died, or complained.
+        failure: what was raised, if that was compared.
+    """
+
+    message: str = ""
+    evidence: str = ""
+    violated: tuple[str, ...] = ()
+    skipped: bool = False
+    crashed: bool = False
+    failure: Failed | None = None
 
 
 def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | None = None) -> Outcome:
@@ -89,46 +110,68 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
         MachineError: the machine failed, which says nothing about the kernel.
     """
     begin = time.monotonic()
-    message = evidence = ""
-    skipped = False
+    seen = _Seen()
     lab: Lab | None = None
-    wanted: object = None
-    actual: object = None
-    broken: tuple[str, ...] = ()
-    unsound = (*scenario.requirements, *suite.assignment.sound)
     try:
         with testbed.with_cpus(scenario.cpus).ready() as guest:
             lab = suite.lab(guest, suite.prefix, testbed.differs)
-            try:
-                scenario.run(lab)
-            except Failed as error:
-                message, wanted, actual = str(error), error.wanted, error.actual
-            except Skipped as error:
-                message, skipped = str(error), True
-            except (ValueError, IndexError, KeyError) as error:
-                # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
-                message = f"the output cannot be understood: {type(error).__name__}: {error}"
-            # What the scenario is about comes first, then the kernel's soundness, then what was met on the way.
-            broken = scenario.requirements if message and not skipped else ()
-            if guest.complaints:
-                message = message if broken else "the kernel complains on its console"
-                broken = (*broken, *unsound)
-            if lab.asides:
-                message = message if broken else lab.asides[0].message
-                broken = (*broken, *(one for aside in lab.asides for one in aside.requirements))
-            skipped = skipped and not broken
-            if message and not skipped:
-                evidence = "\n".join([*guest.complaints, kernel_log.tail(guest.console, _CONSOLE_LINES)])
+            lab.requirements = scenario.requirements
+            _run(scenario, lab, seen)
+            _look(lab, suite, seen)
+            if seen.message and not seen.skipped:
+                seen.evidence = "\n".join([*guest.complaints, kernel_log.tail(guest.console, _CONSOLE_LINES)])
             if after:
                 after(scenario, guest)
     except GuestError as error:
-        message, evidence, broken = error.message, error.evidence, unsound
-    seen = lab.picture(wanted, actual, not message) if lab else None
+        seen.message, seen.evidence, seen.crashed, seen.skipped = error.message, error.evidence, True, False
+        seen.violated = (*(lab.culprits() if lab else ()), *suite.assignment.sound)
+    return _outcome(scenario, suite, seen, lab, time.monotonic() - begin)
+
+
+def _run(scenario: Scenario, lab: Lab, seen: _Seen) -> None:
+    """Run the check itself."""
+    try:
+        scenario.run(lab)
+    except Failed as error:
+        seen.message, seen.failure = str(error), error
+        seen.violated = error.violated or scenario.requirements
+    except Skipped as error:
+        seen.message, seen.skipped = str(error), True
+    except (ValueError, IndexError, KeyError) as error:
+        # A program of the user's, or a kernel that returns nonsense, printed what no scenario expects.
+        seen.message = f"the output cannot be understood: {type(error).__name__}: {error}"
+        seen.violated = scenario.requirements
+
+
+def _look(lab: Lab, suite: Suite, seen: _Seen) -> None:
+    """See what else is wrong: what the scenario is about comes first, then the kernel's soundness, then the rest."""
+    if lab.guest.complaints:
+        seen.crashed, seen.skipped = True, False
+        seen.message = seen.message or "the kernel complains on its console"
+        seen.violated = (*seen.violated, *lab.culprits(), *suite.assignment.sound)
+    if lab.soft_failures:
+        seen.message = seen.message or lab.soft_failures[0].message
+        seen.skipped = False
+        seen.violated = (*seen.violated, *(one for soft in lab.soft_failures for one in soft.requirements))
+
+
+def _outcome(scenario: Scenario, suite: Suite, seen: _Seen, lab: Lab | None, seconds: float) -> Outcome:
+    known = suite.assignment.requirements
+    violated = tuple(one for one in known if any(within(one, part) for part in seen.violated))
+    if seen.skipped:
+        result = Result.SKIP
+    elif not seen.message:
+        result = Result.PASS
+    elif set(violated) & set(scenario.requirements) or seen.crashed or not scenario.requirements:
+        result = Result.FAIL
+    else:
+        # It did not get to what it is about; or it did, that was right, and something else was wrong on the way.
+        result = Result.BLOCKED if seen.failure else Result.PASS
+    compared = (seen.failure.wanted, seen.failure.actual) if seen.failure else (None, None)
+    drawn = lab.picture(*compared, passed=result is Result.PASS) if lab else None
     notes = tuple(lab.notes) if lab else ()
-    shown = visible(message), visible(evidence)
-    result = Result.SKIP if skipped else Result.FAIL if message else Result.PASS
-    seconds, against = time.monotonic() - begin, tuple(dict.fromkeys(broken))
-    return Outcome(scenario, result, *shown, seconds, picture=seen, notes=notes, broken=against)
+    shown = visible(seen.message), visible(seen.evidence)
+    return Outcome(scenario, result, *shown, seconds, drawn, notes, violated, seen.crashed)
 
 
 def at_once(jobs: int) -> int:

@@ -129,7 +129,7 @@ def test_a_note_catches_nothing() -> None:
 def test_what_is_said_elsewhere_is_shown_when_one_is_missed() -> None:
     judged = judging.weigh(asking(("S6",)), verdict(found(("S9",), "a-scenario", "wanted 1, got 2")))
     assert (judged.caught, judged.by, judged.named) == (False, "", ())
-    assert judged.evidence == "scenario: a-scenario: x\nwanted 1, got 2"
+    assert judged.evidence == "a-scenario\nx\nwanted 1, got 2"
 
 
 def test_what_a_mutant_is_decides_about_its_identity() -> None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from patchgen.assignment import within
 from patchgen.testing import lab as generic
-from patchgen.testing.lab import Aside, Failed, Skipped, errno_name, expect, scenario
+from patchgen.testing.lab import Failed, Skipped, SoftFailure, errno_name, expect, scenario
 from patchgen.testing.picture import Picture, Vma
 
 if TYPE_CHECKING:
     from patchgen.base.bases import Differs
-    from patchgen.guest.session import Guest
+    from patchgen.guest.session import CommandResult, Guest
 
 __all__ = ["Call", "Failed", "Info", "Lab", "Played", "Skipped", "Vma", "errno_name", "expect", "page", "scenario"]
 
@@ -23,6 +24,10 @@ _MAPS_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) [r-][w-][x-][sp] ", re.M)
 # The sentences on the kernel log: nothing but errors in it, and one line for each of these.
 _QUIET = ("3-5", "S13")
 _TRACED = ("2.6-4", "2.6-5", "S13")
+# The section of each call, the sentence on what it returns, and the section of the page fault handler.
+_SECTIONS = {"set": "2.1", "get": "2.2", "cleanup": "2.3"}
+_RETURNS = {"set": "2.1-6", "get": "2.2-10", "cleanup": "2.3-3"}
+_ERRORS, _HANDLER = ("2.6", "S13"), "2.5"
 
 
 def page(number: int) -> int:
@@ -145,6 +150,29 @@ class Lab(generic.Lab):
     def __init__(self, guest: Guest, prefix: str, differs: Differs | None = None) -> None:
         super().__init__(guest, prefix, differs)
         self.last: Info | None = None
+        self._calling = ""
+
+    def culprits(self) -> tuple[str, ...]:
+        """Return the section of the call that was made last, or while programs run, that of the page fault handler."""
+        return (_SECTIONS.get(self._calling, _HANDLER),)
+
+    def run(
+        self, command: str | Sequence[str], *, status: int | None = 0, timeout: float = generic.SECONDS
+    ) -> CommandResult:
+        """Run a command, see `patchgen.testing.lab.Lab`."""
+        words = [command.split()[0], ""] if isinstance(command, str) else [*command, ""]
+        self._calling = words[1] if words[0] == "pfcall" else ""
+        return super().run(command, status=status, timeout=timeout)
+
+    def _returned(self, word: str, *more: str) -> tuple[str, ...]:
+        """Return what a call violates that returns something else than it must.
+
+        These are the requirements of the scenario that are about this call, or about what is in `more`. If there are
+        none, it is the sentence on what the call returns, and the scenario is blocked.
+        """
+        parts = (_SECTIONS.get(word, ""), *more)
+        own = tuple(one for one in self.requirements if any(within(one, part) for part in parts))
+        return own or ((_RETURNS[word],) if word in _RETURNS else ())
 
     def picture(self, wanted: object, actual: object, passed: bool) -> Picture | None:
         """Return the picture of the statistics that were seen last."""
@@ -161,30 +189,32 @@ class Lab(generic.Lab):
         return Call(ret, info, tuple((line.level, line.text) for line in result.log), notes)
 
     def succeed(self, *words: str) -> Call:
-        """Make a call that must return 0 and log nothing; what it logs is an aside.
+        """Make a call that must return 0 and log nothing; what it logs is a soft failure.
 
         Raises:
             Failed: it does not return 0.
         """
         call = self.call(*words)
-        expect(f"pfcall {' '.join(words)}", errno_name(call.ret), "0", _log_text(call))
+        violated = self._returned(words[0])
+        expect(f"pfcall {' '.join(words)}", errno_name(call.ret), "0", _log_text(call), violated)
         if call.log:
             message = f"kernel log of pfcall {' '.join(words)}: wanted nothing, got {_log_text(call)!r}"
-            self.asides.append(Aside(message, _QUIET))
+            self.soft_failures.append(SoftFailure(message, _QUIET))
         return call
 
     def fail(self, wanted: str, *words: str) -> Call:
-        """Make a call that must fail with an errno, and log exactly one error line; what else it logs is an aside.
+        """Make a call that must fail with an errno and log exactly one error line; what else it logs is a soft failure.
 
         Raises:
             Failed: it does not fail, or with another errno.
         """
         call = self.call(*words)
-        expect(f"pfcall {' '.join(words)}", errno_name(call.ret), wanted, _log_text(call))
+        violated = self._returned(words[0], *_ERRORS)
+        expect(f"pfcall {' '.join(words)}", errno_name(call.ret), wanted, _log_text(call), violated)
         try:
             self.expect_one_error(f"pfcall {' '.join(words)}", call.log)
         except Failed as error:
-            self.asides.append(Aside(str(error), _TRACED))
+            self.soft_failures.append(SoftFailure(str(error), _TRACED))
         return call
 
     def program(self, *names: str) -> None:
