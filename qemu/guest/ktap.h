@@ -20,8 +20,8 @@
  *	NOTE(format, ...)		a diagnostic line, before the check that it is about
  *	SKIP(format, ...)		the machine lacks what the scenario needs
  *
- * Formats know %d, %u, %x, %s and %%. `prog NAME` runs one scenario, `prog` all, each in a process of its own: one that a
- * signal ends has failed, and says by which. Exit status: 0 if all passed, 1 if not, 2 if there is none of that name.
+ * Formats know %d, %u, %x, %s and %%. `prog NAME` runs one scenario, `prog` all, each in a process of its own: one that
+ * a signal ends has failed, and says by which. Exit status: 0 if all passed, 1 if not, 2 if there is none of that name.
  */
 #ifndef KTAP_H
 #define KTAP_H
@@ -280,7 +280,8 @@ static int ktap_run(const struct ktap_scenario *scenario, unsigned long number)
 
 int main(int argc, char **argv)
 {
-	unsigned long i, count = (unsigned long)(__stop_ktap_scenarios - __start_ktap_scenarios), chosen = count, number = 0;
+	unsigned long count = (unsigned long)(__stop_ktap_scenarios - __start_ktap_scenarios);
+	unsigned long i, chosen = count, number = 0;
 	int failed = 0;
 
 	for (i = 0; argc > 1 && i < count; i++)

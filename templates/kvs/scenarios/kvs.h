@@ -2,6 +2,10 @@
 /*
  * The system calls under test, and what scenarios need to look at them. The numbers can be overridden with -D, for
  * kernels where others own them. Include nolibc.h and ktap.h before it.
+ *
+ * A mistake is to be one violated requirement. So what a call returns is demanded by few scenarios: to all others an
+ * insertion or a deletion is done if it does not fail, and a value is found if it is in the buffer and kvs_search has
+ * not failed. What a scenario needs and is not about is looked at first, under its own requirement (need_basics()).
  */
 #ifndef KVS_H
 #define KVS_H
@@ -16,12 +20,8 @@
 #define KVS_NR_DELETE 387
 #endif
 
-#define NR_time 13
-#define NR_sysinfo 116
-
 /* What kmalloc grants at most: KMALLOC_MAX_SIZE of 32-bit x86 */
 #define KVS_LONGEST (4UL << 20)
-#define KERNEL_ADDRESS 0xc0100000UL
 #define FILL 0x5a
 
 static UNUSED long kvs_insert(const void *key, unsigned long keylen, const void *val, unsigned long vallen)
@@ -62,35 +62,13 @@ static UNUSED char *edge(void)
 	return start + PAGE_SIZE;
 }
 
-/* Bytes that show where they come from: no two values of one length but with other seeds are the same. */
+/* Bytes that show what they are made of. None is zero or FILL; eight and more are different for each seed. */
 static UNUSED void fill(char *to, unsigned long length, unsigned int seed)
 {
 	unsigned long i;
 
 	for (i = 0; i < length; i++)
-		to[i] = (char)(i < 4 ? seed >> 8 * i : (seed + i) * 0x9e3779b1U >> 24);
-}
-
-/* A set-up that must work before the scenario can say anything: the key has this value afterwards. */
-#define NEED_PUT(key, keylen, val, vallen)                                                                             \
-	NEED_RET(kvs_insert(key, keylen, val, vallen), 0, "3.1-2", "kvs_insert of a new key returns 0")
-#define NEED_WORD(key, val) NEED_PUT(key, length_of(key), val, length_of(val))
-
-/* What kvs_search finds: the value whole and nothing else, in a buffer that is larger. One of up to 64 KiB. */
-#define EXPECT_VALUE(key, keylen, val, vallen, ...)                                                                    \
-	ktap_check(kvs_is(key, keylen, val, vallen, (vallen) + 16), 0, __VA_ARGS__)
-#define NEED_VALUE(key, keylen, val, vallen, ...)                                                                      \
-	ktap_check(kvs_is(key, keylen, val, vallen, (vallen) + 16), 1, __VA_ARGS__)
-#define EXPECT_WORD(key, val, ...) EXPECT_VALUE(key, length_of(key), val, length_of(val), __VA_ARGS__)
-#define EXPECT_NONE(key, keylen, ...) ktap_check(ktap_returned(kvs_find(key, keylen), 0), 0, __VA_ARGS__)
-
-static char kvs_buffer[65536 + 64];
-
-static UNUSED int kvs_is(const void *key, unsigned long keylen, const void *val, unsigned long vallen,
-			 unsigned long room)
-{
-	memset(kvs_buffer, FILL, room);
-	return ktap_returned(kvs_search(key, keylen, kvs_buffer, room), 1) && ktap_same_bytes(kvs_buffer, val, vallen);
+		to[i] = (char)(i < 8 ? 'a' + (seed >> 4 * i & 15) : (((seed + i) * 0x9e3779b1U >> 24) | 0x81));
 }
 
 /* How many bytes of a buffer that was filled are neither that nor zero: only the kernel can have put them there. */
@@ -103,10 +81,47 @@ static UNUSED unsigned int foreign(const char *buffer, unsigned long length)
 	return count;
 }
 
-static UNUSED long kvs_find(const void *key, unsigned long keylen)
+static char kvs_buffer[65536 + 64];
+
+/* Whether an insertion or a deletion has not failed. */
+static UNUSED int kvs_done(long ret)
 {
-	return kvs_search(key, keylen, kvs_buffer, sizeof(kvs_buffer));
+	return ret >= 0 || ktap_returned(ret, 0);
 }
+
+/* Whether a search finds exactly this value, in a buffer of `room` bytes. */
+static UNUSED int kvs_is(const void *key, unsigned long keylen, const void *val, unsigned long vallen,
+			 unsigned long room)
+{
+	long ret;
+
+	memset(kvs_buffer, FILL, room);
+	ret = kvs_search(key, keylen, kvs_buffer, room);
+	return (ret >= 0 || ktap_returned(ret, 1)) && ktap_same_bytes(kvs_buffer, val, vallen);
+}
+
+/* Whether a search finds nothing. */
+static UNUSED int kvs_none(const void *key, unsigned long keylen)
+{
+	long ret;
+
+	memset(kvs_buffer, FILL, 64);
+	ret = kvs_search(key, keylen, kvs_buffer, sizeof(kvs_buffer));
+	return (ret <= 0 || ktap_returned(ret, 0)) && !foreign(kvs_buffer, 64);
+}
+
+/* A value, up to 64 KiB, in a buffer that is larger; all these take requirements and a text behind what they see. */
+#define EXPECT_VALUE(key, keylen, val, vallen, ...)                                                                    \
+	EXPECT(kvs_is(key, keylen, val, vallen, (vallen) + 16), __VA_ARGS__)
+#define EXPECT_WORD(key, val, ...) EXPECT_VALUE(key, length_of(key), val, length_of(val), __VA_ARGS__)
+#define EXPECT_NONE(key, keylen, ...) EXPECT(kvs_none(key, keylen), __VA_ARGS__)
+#define EXPECT_DONE(call, ...) EXPECT(kvs_done(call), __VA_ARGS__)
+#define NEED_VALUE(key, keylen, val, vallen, ...) NEED(kvs_is(key, keylen, val, vallen, (vallen) + 16), __VA_ARGS__)
+#define NEED_NONE(key, keylen, ...) NEED(kvs_none(key, keylen), __VA_ARGS__)
+#define NEED_INSERT(key, keylen, val, vallen)                                                                          \
+	NEED(kvs_done(kvs_insert(key, keylen, val, vallen)), "3.1-2", "kvs_insert")
+#define NEED_WORD(key, val) NEED_INSERT(key, length_of(key), val, length_of(val))
+#define NEED_DELETE(key, keylen) NEED(kvs_done(kvs_delete(key, keylen)), "3.3-2", "kvs_delete")
 
 /*
  * A call that must fail. That it does is one requirement, with which number another one (L1): a wrong number is no
@@ -118,12 +133,26 @@ static UNUSED long kvs_find(const void *key, unsigned long keylen)
                                                                                                                        \
 		if (kvs_ret >= 0)                                                                                      \
 			NOTE("got %d, expected a failure", (int)kvs_ret);                                              \
-		ktap_check(kvs_ret < 0, 0, ids, __VA_ARGS__);                                                          \
+		EXPECT(kvs_ret < 0, ids, __VA_ARGS__);                                                                 \
 		if (kvs_ret < 0)                                                                                       \
 			EXPECT_RET(kvs_ret, -1, "L1", "and is -1");                                                    \
 	} while (0)
 
-/* Unreclaimable slab, and free memory of any kind, in KiB. */
+/* The calls do what they are there for: where they do not, others of their scenarios say so. */
+static UNUSED void need_basics(void)
+{
+	NEED_WORD("probe", "first");
+	NEED_VALUE("probe", 5, "first", 5, "3.1-1", "what was inserted is found");
+	NEED_DELETE("probe", 5);
+	NEED_NONE("probe", 5, "3.3-1", "what was deleted is not found");
+	NEED_WORD("probe", "first");
+	NEED_WORD("probe", "second");
+	NEED_VALUE("probe", 5, "second", 6, "3.1-3", "what has replaced another value is found");
+	NEED_DELETE("probe", 5);
+	NEED_NONE("probe", 5, "3.1-3", "what was replaced is not found after kvs_delete");
+}
+
+/* A line of /proc/meminfo, in KiB. */
 static UNUSED long meminfo(const char *key)
 {
 	static char text[4096];
@@ -154,6 +183,21 @@ static UNUSED void pause_ms(long milliseconds)
 	long time[2] = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 
 	sys2(NR_nanosleep, time, 0);
+}
+
+/*
+ * By how many KiB a line of /proc/meminfo has grown since it was `before`, or as soon as that is little enough: some of
+ * what a kernel frees it frees late.
+ */
+static UNUSED long grown(const char *line, long before, long enough)
+{
+	long growth, waits = 20;
+
+	while ((growth = meminfo(line) - before) > enough && waits--)
+		pause_ms(100);
+	if (growth > enough)
+		NOTE("%s %d KiB more, at most %d expected", line, (int)growth, (int)enough);
+	return growth;
 }
 
 #endif
