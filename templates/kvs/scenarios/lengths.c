@@ -17,12 +17,20 @@ SCENARIO(an_empty_key, "L3", "A key of no bytes is a failure, whichever call get
 	EXPECT_WORD("key", "value", "L3", "the entry that was there");
 }
 
+/* What is told of a value of no bytes is nothing but what kvs_search returns. */
+static void need_results(void)
+{
+	NEED_WORD("other", "value");
+	NEED_RET(kvs_search("other", 5, kvs_buffer, 16), 1, "3.2-2", "a search for a key that is there");
+	NEED_RET(kvs_search("key", 3, kvs_buffer, 16), 0, "3.2-2", "a search for one that is not");
+}
+
 SCENARIO(an_empty_value, "L3", "A value of no bytes is kept or refused, and is not something in between")
 {
 	long ret, there;
 
 	need_basics();
-	NEED_WORD("other", "value");
+	need_results();
 	ret = kvs_insert("key", 3, "", 0);
 	if (ret < 0)
 		EXPECT_RET(ret, -1, "L1", "it is refused");
@@ -37,11 +45,12 @@ SCENARIO(an_empty_value, "L3", "A value of no bytes is kept or refused, and is n
 SCENARIO(replace_by_an_empty_value, "L3", "A value of no bytes takes the place of another, or is refused")
 {
 	need_basics();
+	need_results();
 	NEED_WORD("key", "value");
 	if (kvs_insert("key", 3, "", 0) >= 0) {
 		memset(kvs_buffer, FILL, 16);
 		EXPECT_RET(kvs_search("key", 3, kvs_buffer, 16), 1, "L3", "it has taken the place: it is found");
-		EXPECT_EQ(foreign(kvs_buffer, 16), 0, "L3", "bytes that are copied then");
+		EXPECT_EQ(foreign(kvs_buffer, 16), 0, "L5", "bytes that are copied then");
 	} else {
 		EXPECT(kvs_none("key", 3) || kvs_is("key", 3, "value", 5, 16), "L6",
 		       "it was refused: the old one is there, or none");

@@ -66,7 +66,7 @@ SCENARIO(insert_without_memory, "3.6-2",
 	set_up();
 	for (nth = 1; nth < MOST && failing(insert_old, nth, &ret); nth++) {
 		EXPECT(ret < 0 ? has_none() : has(old), "3.6-2", "allocation %d fails: all of it or nothing", (int)nth);
-		NEED_DELETE(key, sizeof(key));
+		remove();
 	}
 	EXPECT(nth > 1 && nth < MOST, "3.6-2", "it makes a few allocations");
 	EXPECT(has(old), "3.6-2", "with all of them it keeps the value");
