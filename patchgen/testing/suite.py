@@ -1,7 +1,8 @@
 """The scenarios of an assignment, loaded from its directory.
 
 `scenarios/` is a Python package. Each module in it is imported by itself; what `@scenario` marks in it is a scenario,
-in the order in which the file has them, file by file in the order of their names. The package itself may have:
+in the order in which the file has them, file by file in the order of their names. Each C file beside them is a program
+of scenarios (patchgen.testing.c_scenarios). The package itself may have:
 
     Lab             the class that its scenarios are given, a `patchgen.testing.lab.Lab` with more in it
     COVERAGE_RUNS   runs that only `patchgen coverage` makes, as Scenarios without requirements
@@ -25,6 +26,7 @@ from patchgen.assignment import Assignment
 from patchgen.cache import digest, file_digest
 from patchgen.errors import UsageError
 from patchgen.series.model import Parameter
+from patchgen.testing import c_scenarios
 from patchgen.testing.lab import Lab, Scenario, scenario_of
 
 DIRECTORY = "scenarios"
@@ -77,6 +79,7 @@ def _load(directory: Path) -> Suite:
     for file in sorted(place.glob("*.py")):
         if file.stem != "__init__":
             found += _of_module(module(assignment, f"{DIRECTORY}.{file.stem}"))
+    found += c_scenarios.find(place)
     _check(found, assignment)
     lab, runs = getattr(package, "Lab", Lab), getattr(package, "COVERAGE_RUNS", ())
     return Suite(assignment, tuple(found), lab, coverage_runs=tuple(runs))
