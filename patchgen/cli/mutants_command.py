@@ -85,7 +85,14 @@ def _judge(judge: Judge, chosen: list[Mutant], judged: dict[str, Row], verbose: 
     from patchgen.mutation.matrix import Row
 
     for mutant, one in judge.judge_all(chosen):
-        judged[mutant.name] = Row(mutant=mutant.identity(), caught=one.caught, by=one.by, kills=one.kills)
+        judged[mutant.name] = Row(
+            mutant=mutant.identity(),
+            caught=one.caught,
+            by=one.by,
+            kills=one.kills,
+            violated=one.violated,
+            lost=dict(one.lost),
+        )
         _show(mutant, one, verbose)
 
 

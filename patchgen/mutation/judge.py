@@ -11,9 +11,9 @@ import json
 import queue
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from patchgen import progress
@@ -35,7 +35,7 @@ _STAGES = {"check": {2, 3}, "build": {4}, "patches": {4}, "test": {5}, "torture"
 _TORTURE_SECONDS = 18.0
 _AT_ONCE = 2  # one compiles while guests of another run
 _EVIDENCE = 1500
-_RECIPE = 4  # Part of every key: a change of how mutants are judged here judges them again.
+_RECIPE = 5  # Part of every key: a change of how mutants are judged here judges them again.
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Judged:
         named: of the mutant's `names`, those that findings name.
         evidence: what the first finding shows.
         kills: the scenarios that fail on it against a requirement of their own, sorted.
+        violated: ids of all requirements that a scenario shows to be violated, sorted.
+        lost: points of each item of the rubric that are lost.
     """
 
     caught: bool
@@ -55,6 +57,8 @@ class Judged:
     named: tuple[str, ...]
     evidence: str
     kills: tuple[str, ...] = ()
+    violated: tuple[str, ...] = ()
+    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 def names_of(finding: Finding) -> set[str]:
@@ -75,7 +79,13 @@ def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
     by = (right[0].where if right[0].check in ("scenario", "crash", "log") else right[0].message) if right else ""
     failed = (one for one in verdict.scenarios if set(one.violated) & set(one.requirements))
     kills = tuple(sorted(one.name for one in failed))
-    return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], kills)
+    violated = tuple(sorted({name for one in verdict.scenarios for name in one.violated}))
+    lost = {
+        item.id: round(item.points - item.earned, 2)
+        for item in verdict.marks.items
+        if item.earned is not None and item.earned < item.points
+    }
+    return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], kills, violated, lost)
 
 
 def _words(finding: Finding) -> str:
@@ -167,4 +177,4 @@ class Judge:
 
 def _read(kept: Path) -> Judged:
     data = json.loads(kept.read_text(encoding="utf-8"))
-    return Judged(**{**data, "named": tuple(data["named"]), "kills": tuple(data["kills"])})
+    return Judged(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})

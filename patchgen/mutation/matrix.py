@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import Field
+
 from patchgen.cache import write_text
 from patchgen.data import Model
 from patchgen.mutation.catalogue import BOOTED, Mutant
@@ -29,12 +31,16 @@ class Row(Model):
         caught: findings name all that they must.
         by: what found it: a scenario, a part of torture, the compiler's words; "" if nothing did.
         kills: the scenarios that kill it; those of a mutant whose kernel does not boot are not run.
+        violated: ids of all requirements that a scenario shows to be violated.
+        lost: points of each item of the rubric that it loses.
     """
 
     mutant: str
     caught: bool
     by: str
     kills: tuple[str, ...] = ()
+    violated: tuple[str, ...] = ()
+    lost: dict[str, float] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
