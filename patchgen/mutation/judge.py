@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from patchgen import progress
 from patchgen.cache import digest, write_text
@@ -177,4 +178,5 @@ class Judge:
 
 def _read(kept: Path) -> Judged:
     data = json.loads(kept.read_text(encoding="utf-8"))
-    return Judged(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return Judged(**fields)
