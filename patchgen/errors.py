@@ -17,7 +17,7 @@ class PatchgenError(Exception):
         hint: what to do about it, if that is known.
         evidence: text that shows it (compiler lines, console lines), printed below the message.
 
-    Message and evidence may have a stranger's words in them: what a terminal would obey is spelled out.
+    Message and evidence may have an untrusted submission's words in them: what a terminal would obey is spelled out.
     """
 
     exit_status = 3
@@ -62,7 +62,7 @@ class BuildError(SubmissionError):
 
 
 class OverLimitError(SubmissionError):
-    """A stranger's program used more time, memory or output than the sandbox allows."""
+    """An untrusted program used more time, memory or output than the sandbox allows."""
 
 
 class GuestError(SubmissionError):

@@ -54,7 +54,7 @@ class Finding:
         evidence: text that shows it.
         requirements: ids of the sentences of the assignment that it stands on (requirements.toml).
         stage: of a verdict (patchgen.grading), "" elsewhere.
-        again: the command that shows it once more, "" if there is none.
+        reproduce: the command that shows it once more, "" if there is none.
     """
 
     check: str
@@ -64,10 +64,10 @@ class Finding:
     evidence: str = ""
     requirements: tuple[str, ...] = ()
     stage: str = ""
-    again: str = ""
+    reproduce: str = ""
 
     def __post_init__(self) -> None:
-        """Spell out what a terminal would obey: these are a stranger's words and names."""
+        """Spell out what a terminal would obey: these are an untrusted submission's words and names."""
         for name in ("message", "where", "evidence"):
             object.__setattr__(self, name, visible(getattr(self, name)))
 

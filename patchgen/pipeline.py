@@ -181,7 +181,7 @@ def testbed_of(project: Project, kernel: Path, sandbox: Sandbox | None = None) -
     Args:
         project: whose.
         kernel: its bzImage.
-        sandbox: what guests of a stranger's kernel run in.
+        sandbox: what guests of an untrusted kernel run in.
 
     Raises:
         UsageError: the user's program does not compile.

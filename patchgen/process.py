@@ -41,7 +41,7 @@ _INHERITED = (
 )
 _EVIDENCE_LINES = 40
 _PIECE = 1 << 20
-_LINE_MAX = 65536  # of a stranger's program
+_LINE_MAX = 65536  # of an untrusted program
 
 
 @dataclass(frozen=True)

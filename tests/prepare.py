@@ -40,10 +40,10 @@ def build(project: Project, wanted: tuple[tuple[str, str], ...]) -> None:
     """Build the kernels of a base."""
     origin = project.source()
     try:
-        for slot, name in wanted:
-            tree = origin.tree if slot == "vanilla" else pipeline.commit(project, origin).tree
+        for workspace, name in wanted:
+            tree = origin.tree if workspace == "vanilla" else pipeline.commit(project, origin).tree
             config = configs.load(name, project.base.name)
-            kernel.build(BuildRequest(config, tree, origin, project.cache, slot, project.settings.jobs))
+            kernel.build(BuildRequest(config, tree, origin, project.cache, workspace, project.settings.jobs))
     except BuildError as error:
         progress.warn(f"{error.message}; the tests will say more")
 

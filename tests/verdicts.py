@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from patchgen.findings import Finding, Severity
 from patchgen.grading import scoring
 from patchgen.grading.grader import NAMES
-from patchgen.grading.model import CostRow, CostTable, PatchRow, Result, ScenarioRow, Sentence, Stage, Verdict
+from patchgen.grading.model import CostRow, CostTable, PatchRow, RequirementRow, Result, ScenarioRow, Stage, Verdict
 from patchgen.grading.rubric import Rubric
 from patchgen.testing.picture import Picture, Vma
 
@@ -67,11 +67,13 @@ def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain
                 result=Result.FAIL,
                 message=text,
                 evidence=text,
-                again=text,
+                reproduce=text,
                 picture=space,
             ),
         ),
-        sentences=(Sentence(id="2.1-1", text="A sentence.", result=Result.FAIL, scenarios=results, findings=1),),
+        requirements=(
+            RequirementRow(id="2.1-1", text="A sentence.", result=Result.FAIL, scenarios=results, findings=1),
+        ),
         costs=CostTable(
             states={"idle": "idle", "tracked": "tracked"},
             rows=(CostRow(kind="copy", title="copy", group="cow", vanilla=100, added={"idle": 2, "tracked": 66}),),

@@ -79,7 +79,7 @@ class Numbers(Model):
     why: str
 
 
-class Differs(Model):
+class Quirks(Model):
     """What the kernel itself does otherwise than linux-4.15, as far as scenarios and the model of pages can tell.
 
     Attributes:
@@ -108,7 +108,7 @@ class Base(Model):
         makefile: variables at the head of the top Makefile, by which a directory is recognised.
         origin: where it comes from if the user names no place.
         blobs: git blob ids of the files that series edit, by path.
-        differs: what scenarios and the model of pages have to know of it.
+        quirks: what scenarios and the model of pages have to know of it.
         unused: pattern of paths that no x86 kernel is built from and checkpatch does not read; not laid out on disk.
     """
 
@@ -121,7 +121,7 @@ class Base(Model):
     makefile: dict[str, str]
     origin: Origin
     blobs: dict[str, str] = Field(default_factory=dict)
-    differs: Differs = Differs()
+    quirks: Quirks = Quirks()
     unused: re.Pattern[str] | None = None
 
     @model_validator(mode="after")

@@ -80,7 +80,7 @@ class Workspace:
     root: Path
 
     @property
-    def slot(self) -> str:
+    def name(self) -> str:
         """Its name."""
         return self.root.name
 
@@ -94,18 +94,18 @@ class Workspace:
         return self.root / f"out-{name}"
 
 
-def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
+def workspace(source: Source, workspace: str, cache: Cache) -> Workspace:
     """Return the workspace of that name on a base, made from hard links on first use.
 
-    The caller holds the lock `workspace_lock(source, slot)`.
+    The caller holds the lock `workspace_lock(source, workspace)`.
 
     Raises:
         MachineError: the disk is full.
     """
-    root = workspace_place(source, slot, cache).root
+    root = workspace_place(source, workspace, cache).root
     if not (root / "src").is_dir():
         origin = pristine(source, cache)
-        with cache.scratch("work") as scratch, progress.step(f"linking the {slot} tree"):
+        with cache.scratch("work") as scratch, progress.step(f"linking the {workspace} tree"):
             with machine_faults("cannot link the kernel tree"):
                 shutil.copytree(origin, scratch / "src", symlinks=True, copy_function=os.link)
                 root.mkdir(parents=True, exist_ok=True)
@@ -113,37 +113,37 @@ def workspace(source: Source, slot: str, cache: Cache) -> Workspace:
     return Workspace(root)
 
 
-def workspace_place(source: Source, slot: str, cache: Cache) -> Workspace:
+def workspace_place(source: Source, workspace: str, cache: Cache) -> Workspace:
     """Return the workspace of that name, whether it is there or not."""
-    return Workspace(cache.directory("work", variant(source)) / slot)
+    return Workspace(cache.directory("work", variant(source)) / workspace)
 
 
-def workspace_lock(source: Source, slot: str) -> str:
+def workspace_lock(source: Source, workspace: str) -> str:
     """Return the name of the lock under which a workspace may be changed."""
-    return f"work-{variant(source)}-{slot}"
+    return f"work-{variant(source)}-{workspace}"
 
 
-def slot_of(slot: str, *, boxed: bool) -> str:
-    """Return the name of the workspace for a stranger's trees beside one for our own: they are laid out otherwise."""
-    return f"{slot}-box" if boxed else slot
+def own_name(name: str, *, boxed: bool) -> str:
+    """Return the name of the workspace for untrusted trees beside one for our own: they are laid out otherwise."""
+    return f"{name}-box" if boxed else name
 
 
 @contextlib.contextmanager
-def held(source: Source, tree: str, slot: str, cache: Cache, *, boxed: bool, since: str = "") -> Iterator[Workspace]:
+def locked(source: Source, tree: str, name: str, cache: Cache, *, boxed: bool, since: str = "") -> Iterator[Workspace]:
     """Give a workspace whose files are those of a tree, and which nobody else changes meanwhile.
 
     Args:
         source: the base.
         tree: git tree id in its repository.
-        slot: name of the workspace.
+        name: of the workspace.
         cache: where it is.
-        boxed: it is for a stranger's tree, which is built in a sandbox.
+        boxed: it is for an untrusted tree, which is built in a sandbox.
         since: git tree id of what the objects there were made from, the base's if not given; see `lay_out`.
 
     Raises:
         MachineError: git failed, or the disk is full.
     """
-    own = slot_of(slot, boxed=boxed)
+    own = own_name(name, boxed=boxed)
     with cache.lock(workspace_lock(source, own)):
         space = workspace(source, own, cache)
         if boxed:

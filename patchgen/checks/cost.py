@@ -172,7 +172,7 @@ def slab_bytes(slabinfo: str) -> int:
 
 def guest(bed: Testbed) -> Guest:
     """Return a guest, not yet started, in which instructions are counted."""
-    return Guest(bed.kernel, bed.image, machine.counting(bed.machine), pace=bed.pace)
+    return Guest(bed.kernel, bed.image, machine.counting(bed.machine), time_scale=bed.time_scale)
 
 
 def _run(guest: Guest, command: str) -> str:

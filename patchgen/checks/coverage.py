@@ -184,7 +184,7 @@ class Counter:
         notes: directory with the .gcno files that the compiler wrote, at the objects' paths.
         added: the lines that are looked at.
         scratch: a directory to work in.
-        sandbox: what gcov runs in, where a stranger's compiler and kernel made what it reads.
+        sandbox: what gcov runs in, where an untrusted build and kernel made what it reads.
     """
 
     def __init__(

@@ -60,10 +60,10 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
     if not chosen:
         raise UsageError(f"no scenario's name has {only!r}", hint="patchgen test --list shows them")
     origin = project.source()
-    tree, slot = pipeline.tree_under_test(project, origin, given, how)
+    tree, workspace = pipeline.tree_under_test(project, origin, given, how)
     config = configs.load(CONFIG, project.base.name)
     whole = pipeline.patched_for(config, tree, origin, project)
-    built = build(BuildRequest(config, whole, origin, project.cache, slot, project.settings.jobs, how.sandbox))
+    built = build(BuildRequest(config, whole, origin, project.cache, workspace, project.settings.jobs, how.sandbox))
     bed = pipeline.testbed_of(project, built.image, how.sandbox)
     added = coverage.added_lines(origin, tree)
     collected: dict[str, dict[str, bytes]] = {}

@@ -29,7 +29,7 @@ from patchgen.sandbox import with_files
 if TYPE_CHECKING:
     from patchgen.base.resolve import Source
     from patchgen.cache import Cache
-    from patchgen.kernel.sandboxed import Chain
+    from patchgen.kernel.sandboxed import IncrementalBuilds
     from patchgen.sandbox import Sandbox
 
 CONFIG = "static"
@@ -51,18 +51,18 @@ class Target:
     Attributes:
         source: the base.
         tree: git tree id with the series.
-        slot: the workspace for such trees.
+        workspace: the workspace for such trees.
         paths: files that the series adds or changes.
-        sandbox: what a stranger's tree is looked at in.
-        chain: the builds of a stranger's trees so far.
+        sandbox: what an untrusted tree is looked at in.
+        chain: the builds of untrusted trees so far.
     """
 
     source: Source
     tree: str
-    slot: str
+    workspace: str
     paths: frozenset[str]
     sandbox: Sandbox | None = None
-    chain: Chain | None = None
+    chain: IncrementalBuilds | None = None
 
     def request(self, cache: Cache, jobs: int = 1) -> BuildRequest:
         """Return the build in which objects of the tree are compiled once more.
@@ -72,7 +72,7 @@ class Target:
             jobs: parallel compilers.
         """
         config = configs.load(SANDBOXED if self.sandbox else CONFIG, self.source.base.name)
-        return BuildRequest(config, self.tree, self.source, cache, self.slot, jobs, self.sandbox, self.chain)
+        return BuildRequest(config, self.tree, self.source, cache, self.workspace, jobs, self.sandbox, self.chain)
 
     def vanilla(self) -> Target:
         """Return the same for the base."""
@@ -97,7 +97,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Said:
+class Diagnostic:
     """One thing that a tool said.
 
     Attributes:
@@ -112,7 +112,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ToolResult:
     """What came of a tool on one tree.
 
     Attributes:
@@ -121,11 +121,11 @@ class Seen:
         silent: parts that failed or did not come to an end, with the reason.
     """
 
-    said: Mapping[str, set[Said]]
+    said: Mapping[str, set[Diagnostic]]
     what: str
     silent: Mapping[str, str] = field(default_factory=dict)
 
-    def without(self, parts: Iterable[str]) -> set[Said]:
+    def without(self, parts: Iterable[str]) -> set[Diagnostic]:
         """Return what the other parts said."""
         left_out = set(parts)
         return {one for part, said in self.said.items() if part not in left_out for one in said}
@@ -136,7 +136,7 @@ class _Tool:
     name: str
     program: str
     package: str
-    run: Callable[[Target, Cache, int], Seen]
+    run: Callable[[Target, Cache, int], ToolResult]
 
 
 def analyse(target: Target, cache: Cache, jobs: int, only: str = "") -> Report:
@@ -174,7 +174,7 @@ def analyse(target: Target, cache: Cache, jobs: int, only: str = "") -> Report:
     return Report(tuple(findings), tuple(rows), tuple(missing), tuple(unheard))
 
 
-def new(before: Iterable[Said], after: Iterable[Said]) -> list[Said]:
+def new(before: Iterable[Diagnostic], after: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Return what was said after and not before; lines may have moved, so of equals the last ones are new."""
     known = Counter((one.path, one.text) for one in before)
     found = []
@@ -186,7 +186,7 @@ def new(before: Iterable[Said], after: Iterable[Said]) -> list[Said]:
     return found
 
 
-def parse(text: str, paths: Callable[[str], str], *, all_lines: bool = False) -> set[Said]:
+def parse(text: str, paths: Callable[[str], str], *, all_lines: bool = False) -> set[Diagnostic]:
     """Return what a compiler, sparse or spatch said.
 
     Args:
@@ -198,7 +198,7 @@ def parse(text: str, paths: Callable[[str], str], *, all_lines: bool = False) ->
     for line in text.splitlines():
         match = _LINE.match(line)
         if match and (all_lines or _TOLD.match(match["text"])):
-            found.add(Said(paths(match["file"]), int(match["line"]), match["text"]))
+            found.add(Diagnostic(paths(match["file"]), int(match["line"]), match["text"]))
     return found
 
 
@@ -223,38 +223,38 @@ def _make(
     *,
     arguments: Iterable[str] = (),
     version: str = "",
-) -> Seen:
+) -> ToolResult:
     """Compile the files anew in a way of its own, and return what was said; it is kept by tree, way and `version`."""
     request = target.request(cache, jobs)
     way = (request.key(), _names(target), list(arguments))
     kept = cache.directory("static") / f"{digest(2, *way, version)}.json"
     if kept.is_file():
         data = json.loads(kept.read_text(encoding="utf-8"))
-        return Seen({"": {Said(*one) for one in data["said"]}}, data["what"])
+        return ToolResult({"": {Diagnostic(*one) for one in data["said"]}}, data["what"])
     log, count = compile_some(request, lambda there: _objects(target, there), tuple(arguments))
     said, what = parse(log, tree_path), f"{count} files"
     listed = sorted((one.path, one.line, one.text) for one in said)
     write_text(kept, json.dumps({"said": listed, "what": what}))
     prune(kept.parent, _KEPT)
-    return Seen({"": said}, what)
+    return ToolResult({"": said}, what)
 
 
-def _sparse(target: Target, cache: Cache, jobs: int) -> Seen:
+def _sparse(target: Target, cache: Cache, jobs: int) -> ToolResult:
     sparse = process.find("sparse")
     version = process.run([sparse, "--version"], cwd=cache.root, timeout=_SCRIPT_SECONDS).stdout
     return _make(target, cache, jobs, arguments=("C=2", f"CHECK={sparse}"), version=version)
 
 
-def _more_warnings(target: Target, cache: Cache, jobs: int) -> Seen:
+def _more_warnings(target: Target, cache: Cache, jobs: int) -> ToolResult:
     return _make(target, cache, jobs, arguments=("W=1",))
 
 
-def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
+def _coccinelle(target: Target, cache: Cache, jobs: int) -> ToolResult:
     """Run the base's semantic patches in report mode on the touched files, as scripts/coccicheck does."""
-    said: dict[str, set[Said]] = {}
+    said: dict[str, set[Diagnostic]] = {}
     silent: dict[str, str] = {}
     boxed = target.sandbox is not None
-    with worktree.held(target.source, target.tree, target.slot, cache, boxed=boxed) as space:
+    with worktree.locked(target.source, target.tree, target.workspace, cache, boxed=boxed) as space:
         files = sorted(path for path in target.paths if _SOURCE.search(path) and (space.files / path).is_file())
         scripts = sorted((worktree.pristine(target.source, cache) / "scripts/coccinelle").rglob("*.cocci"))
         scripts = [script for script in scripts if _REPORTS.search(script.read_text(encoding="utf-8"))]
@@ -272,7 +272,7 @@ def _coccinelle(target: Target, cache: Cache, jobs: int) -> Seen:
 
         with ThreadPoolExecutor(jobs) as pool:
             list(pool.map(run, scripts))
-    return Seen(said, f"{len(said)} of {len(scripts)} scripts on {len(files)} files", silent)
+    return ToolResult(said, f"{len(said)} of {len(scripts)} scripts on {len(files)} files", silent)
 
 
 def _spatch(

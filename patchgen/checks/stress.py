@@ -142,7 +142,7 @@ class Part:
 
 
 @dataclass
-class _Course:
+class _Run:
     """A run of the parts: where it is, and what has come of it."""
 
     steps: Steps
@@ -192,7 +192,7 @@ def run(testbed: Testbed, steps: Steps, prefix: str, plan: Plan) -> Verdict:
         MachineError: the machine failed.
     """
     bed = dataclasses.replace(testbed, machine=machine(testbed.machine))
-    course = _Course(steps, prefix, plan)
+    course = _Run(steps, prefix, plan)
     course.facts |= {"seed": str(plan.seed), "cpus": str(bed.machine.cpus), "accelerator": bed.machine.accelerator}
     begin = time.monotonic()
     try:
@@ -209,7 +209,7 @@ def run(testbed: Testbed, steps: Steps, prefix: str, plan: Plan) -> Verdict:
     return Verdict(tuple(course.findings), course.facts)
 
 
-def _through(guest: Guest, course: _Course) -> None:
+def _through(guest: Guest, course: _Run) -> None:
     """Run the parts until one of them shows that the kernel is wrong."""
     guest.run(_WARM_UP, timeout=_ANSWER_SECONDS)
     before = _slabs(guest)
@@ -240,7 +240,7 @@ class _Limits:
     meant: float
 
 
-def _parts(course: _Course) -> Iterator[tuple[Step, str, float]]:
+def _parts(course: _Run) -> Iterator[tuple[Step, str, float]]:
     """Yield each part with its command in the guest, and the seconds that it is meant to take."""
     plan = course.plan
     for step in course.steps.part:
@@ -359,7 +359,7 @@ def _slabs(guest: Guest) -> dict[tuple[str, str], int]:
     return found
 
 
-def _check_leaks(guest: Guest, course: _Course, before: dict[tuple[str, str], int]) -> None:
+def _check_leaks(guest: Guest, course: _Run, before: dict[tuple[str, str], int]) -> None:
     """Let RCU free what it has to, and see what is still there that was not at the beginning."""
     begin = time.monotonic()
     with progress.step("torture: leaks"):

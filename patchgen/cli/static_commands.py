@@ -32,10 +32,13 @@ def static(
 
     project = target.project()
     origin = project.source()
-    tree, slot = target.tree(project, origin)
+    tree, workspace = target.tree(project, origin)
     paths = frozenset(coverage.added_lines(origin, tree))
     report = static.analyse(
-        static.Target(origin, tree, slot, paths, target.handling().sandbox), project.cache, project.settings.jobs, only
+        static.Target(origin, tree, workspace, paths, target.handling().sandbox),
+        project.cache,
+        project.settings.jobs,
+        only,
     )
     if json:
         findings = [{"tool": one.check, "where": one.where, "message": one.message} for one in report.findings]

@@ -87,7 +87,7 @@ def run_scenarios(
         )
     else:
         for outcome in outcomes:
-            again = target.again("test", ["--only", outcome.scenario.name], project.base.name)
+            again = target.reproduce("test", ["--only", outcome.scenario.name], project.base.name)
             _show_outcome(outcome, again)
         skipped = f", {counts[Result.SKIP]} SKIPPED" if counts[Result.SKIP] else ""
         typer.echo(f"{counts[Result.PASS]} passed, {counts[Result.FAIL]} failed{skipped}")
@@ -178,4 +178,4 @@ def _show_outcome(outcome: Outcome, again: str) -> None:
     for line in (outcome.message + ("\n" + outcome.evidence if outcome.evidence else "")).splitlines():
         typer.echo(f"        | {line}")
     if not outcome.passed and outcome.result is not Result.SKIP:
-        typer.echo(f"        again: {again}")
+        typer.echo(f"        reproduce: {again}")

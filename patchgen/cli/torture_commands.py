@@ -61,7 +61,7 @@ def torture(
     else:
         options = {"--seconds": f"{seconds:g}", "--calls": calls, "--seed": chosen, "--workers": workers}
         words = [str(word) for option in options.items() for word in option]
-        _show(verdict, target.again("torture", words, project.base.name))
+        _show(verdict, target.reproduce("torture", words, project.base.name))
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -73,5 +73,5 @@ def _show(verdict: Verdict, again: str) -> None:
         for line in finding.evidence.splitlines():
             typer.echo(f"  | {line}")
     if not verdict.ok:
-        typer.echo(f"again: {again}")
+        typer.echo(f"reproduce: {again}")
     typer.echo("ok" if verdict.ok else "WRONG")

@@ -118,11 +118,13 @@ class UnderTest:
 
         chosen, box = configs.load(config, project.base.name), self.handling().sandbox
         origin = project.source()
-        tree, slot = self.tree(project, origin)
+        tree, workspace = self.tree(project, origin)
         whole = pipeline.patched_for(chosen, tree, origin, project)
         jobs = project.settings.jobs
-        built = kernel.build(kernel.BuildRequest(chosen, whole, origin, project.cache, slot, jobs, box))
-        if not self.vanilla and (said := questions.asked(tree, origin, project.cache, slot=slot, sandbox=box)):
+        built = kernel.build(kernel.BuildRequest(chosen, whole, origin, project.cache, workspace, jobs, box))
+        if not self.vanilla and (
+            said := questions.asked(tree, origin, project.cache, workspace=workspace, sandbox=box)
+        ):
             message = f"make asks for {', '.join(questions.options(said)) or 'something'} on a tree that has a .config"
             if not self.submission:
                 raise BuildError(message, evidence=said, hint=questions.HINT)
@@ -168,11 +170,11 @@ class UnderTest:
             return self._named()
         chosen = configs.load("small", project.base.name)
         origin = project.source()
-        tree, slot = self.tree(project, origin)
-        found = cached(BuildRequest(chosen, tree, origin, project.cache, slot, sandbox=self.handling().sandbox))
+        tree, workspace = self.tree(project, origin)
+        found = cached(BuildRequest(chosen, tree, origin, project.cache, workspace, sandbox=self.handling().sandbox))
         return found.image if found else None
 
-    def again(self, command: str, words: Sequence[str], base: str = DEFAULT) -> str:
+    def reproduce(self, command: str, words: Sequence[str], base: str = DEFAULT) -> str:
         """Return the command line that does something to the same kernel once more.
 
         Args:

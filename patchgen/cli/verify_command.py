@@ -191,8 +191,8 @@ def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int],
     from patchgen.grading.context import Request
 
     request: Request = Request(path, rubric, asked, *care)
-    with builder.free_slot(project.cache) as slot:
-        return grader.judge(request, builder.Workshop(project, project.source(), slot, care[0]))
+    with builder.locked_workspace(project.cache) as workspace:
+        return grader.grade(request, builder.KernelBuilder(project, project.source(), workspace, care[0]))
 
 
 def parse_stages(text: str) -> frozenset[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from patchgen.errors import BuildError
 from patchgen.findings import Finding, Severity
 from patchgen.grading.builder import CONFIG
-from patchgen.grading.context import Case
+from patchgen.grading.context import GradingContext
 from patchgen.kernel import questions
 from patchgen.kernel.build import Kernel
 from patchgen.submission.patches import PatchFile
@@ -20,24 +20,24 @@ _WARNING = re.compile(r"([^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(.*)$")
 _SHOWN = 6  # lines of the build's log for a warning
 
 
-def build(case: Case) -> Iterator[Finding]:
+def build(context: GradingContext) -> Iterator[Finding]:
     """Build the tree with all patches, which is what is judged, and see that the tree after each patch builds.
 
     The last tree is built first, from the base's objects alone. From there it goes back patch by patch, each build with
     the objects of the one before it: as quick as going forward, and no patch can leave anything in what is judged.
     """
-    given, applied = case.submission, case.buildable
+    given, applied = context.submission, context.buildable
     assert given is not None, "the first stage has read it"
     assert applied is not None, "the second has applied it"
-    vanilla = set(case.shop.vanilla().warnings)
+    vanilla = set(context.builder.vanilla().warnings)
     *between, last = applied.trees
-    final = _outcome(case.shop.build, last)
+    final = _outcome(context.builder.build, last)
     said: list[Finding] = []
     if isinstance(final, Kernel):
-        case.kernel = final
+        context.kernel = final
         # Before any other tree is built, so that it begins with what this one has left, and with nothing else.
-        said = list(_sparse(case, frozenset(path for patch in given.patches for path in patch.paths)))
-    backwards = [_outcome(case.shop.build_on, tree) for tree in reversed(between)]
+        said = list(_sparse(context, frozenset(path for patch in given.patches for path in patch.paths)))
+    backwards = [_outcome(context.builder.build_on, tree) for tree in reversed(between)]
     known: set[str] = set()
     built = []
     for patch, outcome in zip(given.patches, [*reversed(backwards), final], strict=True):
@@ -52,10 +52,10 @@ def build(case: Case) -> Iterator[Finding]:
         shown = {text: lines for kernel in logs for text, lines in _in_log(kernel, fresh).items()}
         for text in fresh:
             yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""))
-    case.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
-    case.facts["new warnings"] = str(len(known))
-    if case.kernel:
-        yield from _questions(case, given.patches)
+    context.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
+    context.facts["new warnings"] = str(len(known))
+    if context.kernel:
+        yield from _questions(context, given.patches)
     yield from said
 
 
@@ -75,11 +75,11 @@ def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:
     return Finding("build-each", Severity.ERROR, message, name, error.evidence)
 
 
-def _questions(case: Case, given: Sequence[PatchFile]) -> Iterator[Finding]:
+def _questions(context: GradingContext, given: Sequence[PatchFile]) -> Iterator[Finding]:
     """Say whether make stops at a question where nobody can answer; all other stages have its default answer."""
-    assert case.kernel is not None, "it was built"
+    assert context.kernel is not None, "it was built"
     try:
-        said = case.shop.questions(case.kernel.tree)
+        said = context.builder.questions(context.kernel.tree)
     except BuildError as error:
         yield Finding("question", Severity.ERROR, error.message, "", error.evidence)
         return
@@ -118,16 +118,16 @@ def _in_log(kernel: Kernel, texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _sparse(case: Case, paths: frozenset[str]) -> Iterator[Finding]:
-    assert case.kernel is not None, "it was built"
+def _sparse(context: GradingContext, paths: frozenset[str]) -> Iterator[Finding]:
+    assert context.kernel is not None, "it was built"
     try:
-        report = case.shop.sparse(case.kernel.tree, paths)
+        report = context.builder.sparse(context.kernel.tree, paths)
     except BuildError as error:
         # The kernel builds; with sparse in the way it does not, which is not the submission's fault.
-        case.errors["sparse"] = error.message
+        context.errors["sparse"] = error.message
         return
     if report.missing:
-        case.errors["sparse"] = f"{report.missing[0]} is not installed"
-    case.facts |= dict(report.rows)
+        context.errors["sparse"] = f"{report.missing[0]} is not installed"
+    context.facts |= dict(report.rows)
     for one in report.findings:
         yield Finding("sparse", Severity.WARNING, one.message, one.where, "")

@@ -17,7 +17,7 @@ from patchgen.cache import machine_faults
 from patchgen.checks import static
 from patchgen.kernel import configs, questions
 from patchgen.kernel.build import BuildRequest, build
-from patchgen.kernel.sandboxed import Chain
+from patchgen.kernel.sandboxed import IncrementalBuilds
 
 if TYPE_CHECKING:
     from patchgen.base.resolve import Source
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
 
 CONFIG = "small"
-_SLOTS = 64
+_WORKSPACES = 64
 
 
 @contextlib.contextmanager
-def free_slot(cache: Cache) -> Iterator[str]:
+def locked_workspace(cache: Cache) -> Iterator[str]:
     """Give the name of a workspace that no other verdict uses meanwhile: always the first that is free."""
-    for number in range(1, _SLOTS + 1):
+    for number in range(1, _WORKSPACES + 1):
         name = f"submission-{number}" if number > 1 else "submission"
-        lock = FileLock(cache.directory("locks") / f"slot-{name}.lock")
+        lock = FileLock(cache.directory("locks") / f"workspace-{name}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -46,35 +46,35 @@ def free_slot(cache: Cache) -> Iterator[str]:
         finally:
             lock.release()
         return
-    with cache.lock("slot-last"):  # more at a time than any machine would do: wait
-        yield f"submission-{_SLOTS + 1}"
+    with cache.lock("workspace-last"):  # more at a time than any machine would do: wait
+        yield f"submission-{_WORKSPACES + 1}"
 
 
 @dataclass(frozen=True)
-class Workshop:
+class KernelBuilder:
     """Builds and boots the kernels of one submission.
 
     Attributes:
         project: settings, cache and our series (for its parameters).
         origin: the base.
-        slot: the workspace for the submission's trees.
+        workspace: the workspace for the submission's trees.
         trust: the user vouches for the submission.
-        pace: what time limits in guests are multiplied by.
+        time_scale: what time limits in guests are multiplied by.
         place: a directory that holds the kernels for as long as the verdict takes; the cache may drop them.
         chain: its builds so far, each of which may begin where the one before it has ended.
     """
 
     project: Project
     origin: Source
-    slot: str
+    workspace: str
     trust: bool = False
-    pace: float = 1.0
+    time_scale: float = 1.0
     place: Path | None = None
-    chain: Chain | None = None
+    chain: IncrementalBuilds | None = None
 
-    def within(self, place: Path) -> Workshop:
+    def within(self, place: Path) -> KernelBuilder:
         """Return the same for one verdict, with a directory for what it holds."""
-        return dataclasses.replace(self, place=place, chain=Chain(place))
+        return dataclasses.replace(self, place=place, chain=IncrementalBuilds(place))
 
     def build(self, config: str, tree: str) -> Kernel:
         """Build a tree that is judged, unless the cache has it: from the base's objects, in one step.
@@ -96,14 +96,14 @@ class Workshop:
         """
         return self._build(config, tree, self.chain)
 
-    def _build(self, config: str, tree: str, chain: Chain | None) -> Kernel:
+    def _build(self, config: str, tree: str, chain: IncrementalBuilds | None) -> Kernel:
         chosen = configs.load(config)
         ours = tree == self.origin.tree
-        slot, box = ("vanilla", None) if ours else (self.slot, self.box())
+        workspace, box = ("vanilla", None) if ours else (self.workspace, self.box())
         jobs = self.project.settings.jobs
         cache = self.project.cache
         chain = chain if box else None
-        return self._held(build(BuildRequest(chosen, tree, self.origin, cache, slot, jobs, box, chain)))
+        return self._held(build(BuildRequest(chosen, tree, self.origin, cache, workspace, jobs, box, chain)))
 
     def _held(self, built: Kernel) -> Kernel:
         """Return a kernel whose files stay: the cache keeps only the newest, and other verdicts build meanwhile."""
@@ -127,7 +127,7 @@ class Workshop:
         Raises:
             MachineError: a tool is missing.
         """
-        return dataclasses.replace(pipeline.testbed_of(self.project, image, self.box()), pace=self.pace)
+        return dataclasses.replace(pipeline.testbed_of(self.project, image, self.box()), time_scale=self.time_scale)
 
     def questions(self, tree: str) -> str:
         """Return what plain `make` asks on a tree with the base's .config; "" if it asks nothing.
@@ -136,7 +136,7 @@ class Workshop:
             BuildError: it fails without a question.
             MachineError: the machine failed.
         """
-        return questions.asked(tree, self.origin, self.project.cache, slot=self.slot, sandbox=self.box())
+        return questions.asked(tree, self.origin, self.project.cache, workspace=self.workspace, sandbox=self.box())
 
     def sparse(self, tree: str, paths: frozenset[str]) -> static.Report:
         """Let sparse look at the files of a tree, and at those of the base.
@@ -145,7 +145,7 @@ class Workshop:
             BuildError: they do not compile.
             MachineError: the machine failed.
         """
-        target = static.Target(self.origin, tree, self.slot, paths, self.box(), self.chain)
+        target = static.Target(self.origin, tree, self.workspace, paths, self.box(), self.chain)
         return static.analyse(target, self.project.cache, self.project.settings.jobs, "sparse")
 
     def box(self) -> Sandbox | None:

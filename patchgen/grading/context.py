@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchgen.grading.builder import Workshop
+from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.rubric import Rubric
 from patchgen.testing import suite
 
@@ -49,12 +49,12 @@ class Request:
 
 
 @dataclass
-class Case:
+class GradingContext:
     """What is known so far; None where no stage has got that far.
 
     Attributes:
         request: what is asked.
-        shop: where kernels are built and run.
+        builder: where kernels are built and run.
         what: the kind of what was given.
         submission: as read.
         sized: the same, if it is not too large for tools to look at.
@@ -62,7 +62,7 @@ class Case:
         buildable: the same, if it changes nothing of the build that the user has not allowed.
         style: what checkpatch says, once it has.
         kernel: the kernel with all patches.
-        pace: how slow the machine is (patchgen.grading.timescale); 0 if that was not measured.
+        time_scale: how slow the machine is (patchgen.grading.timescale); 0 if that was not measured.
         accelerator: what the guests ran on.
         outcomes: of the scenarios.
         costs: what was measured.
@@ -71,7 +71,7 @@ class Case:
     """
 
     request: Request
-    shop: Workshop
+    builder: KernelBuilder
     what: Kind = "archive"
     submission: Submission | None = None
     sized: Submission | None = None
@@ -79,7 +79,7 @@ class Case:
     buildable: Applied | None = None
     style: Future[tuple[list[Finding], dict[str, str]]] | None = None
     kernel: Kernel | None = None
-    pace: float = 0.0
+    time_scale: float = 0.0
     accelerator: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     costs: CostTable | None = None
@@ -89,14 +89,14 @@ class Case:
     @property
     def assignment(self) -> Assignment:
         """What the submission is for."""
-        return self.shop.project.assignment
+        return self.builder.project.assignment
 
     @property
     def suite(self) -> Suite:
         """What its kernel is tested by."""
-        return suite.load(self.assignment, self.shop.project.series.parameters)
+        return suite.load(self.assignment, self.builder.project.series.parameters)
 
-    def again(self, command: str, *words: str) -> str:
+    def reproduce(self, command: str, *words: str) -> str:
         """Return the command line that does something to the submission once more."""
         options = ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
         given = ["--"] * str(self.request.given).startswith("-") + [str(self.request.given)]

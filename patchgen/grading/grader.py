@@ -16,10 +16,10 @@ from patchgen.cache import digest, file_digest
 from patchgen.errors import MachineError, SubmissionError
 from patchgen.findings import Finding, Result, Severity, worst
 from patchgen.grading import build_stage, patch_stages, runtime_stages, scoring
-from patchgen.grading.builder import Workshop
+from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.clean import clean
-from patchgen.grading.context import Case, Request
-from patchgen.grading.model import PatchRow, ScenarioRow, Sentence, Stage, Verdict
+from patchgen.grading.context import GradingContext, Request
+from patchgen.grading.model import PatchRow, RequirementRow, ScenarioRow, Stage, Verdict
 from patchgen.guest import machine, programs
 from patchgen.guest.machine import qemu_version
 from patchgen.submission import inputs
@@ -37,10 +37,10 @@ _SAME = 200  # findings of one check; there are fewer scenarios
 
 @dataclass(frozen=True)
 class _Step:
-    """A stage: its name, what it does, and what of the case it needs."""
+    """A stage: its name, what it does, and what of the context it needs."""
 
     name: str
-    run: Callable[[Case], Iterator[Finding]]
+    run: Callable[[GradingContext], Iterator[Finding]]
     needs: str = ""
 
 
@@ -88,7 +88,7 @@ def program_version() -> str:
         return "unknown"
 
 
-def judge(request: Request, shop: Workshop) -> Verdict:
+def grade(request: Request, builder: KernelBuilder) -> Verdict:
     """Go through the stages that were asked for and return what they come to.
 
     Raises:
@@ -97,33 +97,33 @@ def judge(request: Request, shop: Workshop) -> Verdict:
     begin = time.monotonic()
     stages: list[Stage] = []
     findings: list[Finding] = []
-    with shop.project.cache.scratch("verdict") as place:
-        case = Case(request, shop.within(place))
+    with builder.project.cache.scratch("verdict") as place:
+        context = GradingContext(request, builder.within(place))
         for number, step in enumerate(_STEPS, 1):
-            stage, found = _stage(number, step, case, stages)
+            stage, found = _stage(number, step, context, stages)
             stages.append(stage)
             findings += found
-        return clean(_verdict(case, stages, findings, time.monotonic() - begin))
+        return clean(_verdict(context, stages, findings, time.monotonic() - begin))
 
 
-def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:
+def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[Stage]) -> tuple[Stage, list[Finding]]:
     """Run one stage, unless it was not asked for or has nothing to look at."""
-    if number not in needed(case.request.stages):
+    if number not in needed(context.request.stages):
         return Stage(number=number, name=step.name, status=Result.SKIP), []
-    if step.needs and getattr(case, step.needs) is None:
+    if step.needs and getattr(context, step.needs) is None:
         stopped = next((stage for stage in before if stage.status is Result.ERROR), None)
         if stopped:
             why = f"stage {stopped.name} could not be judged"
             return Stage(number=number, name=step.name, status=Result.ERROR, why=why), []
-        why = next(why for name, why in _MISSING.items() if getattr(case, name) is None)
+        why = next(why for name, why in _MISSING.items() if getattr(context, name) is None)
         return Stage(number=number, name=step.name, status=Result.BLOCKED, why=why), []
-    case.facts, case.errors = {}, {}
+    context.facts, context.errors = {}, {}
     begin = time.monotonic()
-    found = _Findings(step.name, case.assignment)
+    found = _Findings(step.name, context.assignment)
     why = ""
     progress.note(f"{number} {step.name}")
     try:
-        for finding in step.run(case):
+        for finding in step.run(context):
             found.add(finding)
     except SubmissionError as error:
         # No stage expects this one; the submission is to blame all the same.
@@ -137,8 +137,8 @@ def _stage(number: int, step: _Step, case: Case, before: Sequence[Stage]) -> tup
         name=step.name,
         status=status,
         why=why,
-        facts=case.facts,
-        errors=case.errors,
+        facts=context.facts,
+        errors=context.errors,
         seconds=round(time.monotonic() - begin, 2),
     )
     return stage, found.all()
@@ -184,19 +184,19 @@ class _Findings:
         return [*self._kept, *notes]
 
 
-def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
-    sentences = tuple(_sentences(case, findings))
-    by_sentence = {one.id: one.scenarios for one in sentences} if case.outcomes else {}
-    marked = scoring.mark(case.request.rubric, stages, findings, by_sentence)
-    given = case.submission
+def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
+    sentences = tuple(_sentences(context, findings))
+    by_sentence = {one.id: one.scenarios for one in sentences} if context.outcomes else {}
+    marked = scoring.mark(context.request.rubric, stages, findings, by_sentence)
+    given = context.submission
     return Verdict(
         patchgen=program_version(),
-        suite=suite(case.shop.project),
-        submission=str(case.request.given),
+        suite=suite(context.builder.project),
+        submission=str(context.request.given),
         content=inputs.content(given) if given else "",
-        base=case.shop.origin.base.title,
-        accelerator=case.accelerator,
-        pace=case.pace,
+        base=context.builder.origin.base.title,
+        accelerator=context.accelerator,
+        time_scale=context.time_scale,
         status=_status(stages, findings, marked),
         stages=tuple(stages),
         findings=tuple(findings),
@@ -211,9 +211,9 @@ def _verdict(case: Case, stages: Sequence[Stage], findings: Sequence[Finding], s
             )
             for patch in (given.patches if given else ())
         ),
-        scenarios=tuple(_scenario_row(one, case) for one in case.outcomes),
-        sentences=sentences,
-        costs=case.costs,
+        scenarios=tuple(_scenario_row(one, context) for one in context.outcomes),
+        requirements=sentences,
+        costs=context.costs,
         marks=marked,
         seconds=round(seconds, 2),
     )
@@ -229,7 +229,7 @@ def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: scorin
     return Result.FAIL if lost or any(one.severity is Severity.ERROR for one in findings) else Result.PASS
 
 
-def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
+def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:
     scenario = outcome.scenario
     failed = outcome.result is Result.FAIL
     return ScenarioRow(
@@ -240,18 +240,18 @@ def _scenario_row(outcome: Outcome, case: Case) -> ScenarioRow:
         result=outcome.result,
         message=outcome.message[:_MESSAGE],
         evidence=outcome.evidence[-_EVIDENCE:],
-        again=case.again("test", "--only", scenario.name) if failed else "",
+        reproduce=context.reproduce("test", "--only", scenario.name) if failed else "",
         seconds=round(outcome.seconds, 2),
-        picture=outcome.picture if failed or scenario.name == case.assignment.page.example else None,
+        picture=outcome.picture if failed or scenario.name == context.assignment.page.example else None,
     )
 
 
-def _sentences(case: Case, findings: Sequence[Finding]) -> Iterator[Sentence]:
+def _sentences(context: GradingContext, findings: Sequence[Finding]) -> Iterator[RequirementRow]:
     """Yield how the submission stands to each sentence."""
     named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.requirements]
-    for row in results.table(case.suite, {}):
+    for row in results.table(context.suite, {}):
         scenarios: dict[str, Result] = dict.fromkeys(row.results, Result.NOT_RUN)
-        for outcome in case.outcomes:
+        for outcome in context.outcomes:
             if row.requirement.id in outcome.violated:
                 scenarios[outcome.scenario.name] = Result.FAIL
             elif outcome.scenario.name in scenarios:
@@ -259,6 +259,6 @@ def _sentences(case: Case, findings: Sequence[Finding]) -> Iterator[Sentence]:
                 scenarios[outcome.scenario.name] = Result.PASS if outcome.result is Result.FAIL else outcome.result
         found = named.count(row.requirement.id)
         result = worst(scenarios.values()) if scenarios else Result.FAIL if found else Result.PASS
-        yield Sentence(
+        yield RequirementRow(
             id=row.requirement.id, text=row.requirement.text, result=result, scenarios=scenarios, findings=found
         )

@@ -34,7 +34,9 @@ def _cases(stage: Stage, verdict: Verdict) -> Iterator[TestCase]:
         yield junit.case(check, stage.name, 0, Result.ERROR, why)
     for one in verdict.findings:
         if one.stage == stage.name and one.severity is Severity.ERROR and one.check != "scenario":
-            details = one.message or one.check, one.evidence, one.again
+            details = one.message or one.check, one.evidence, one.reproduce
             yield junit.case(one.where or one.check, one.check, 0, Result.FAIL, *details)
     for row in verdict.scenarios if stage.name == "behaviour" else ():
-        yield junit.case(row.name, row.requirements[0], row.seconds, row.result, row.message, row.evidence, row.again)
+        yield junit.case(
+            row.name, row.requirements[0], row.seconds, row.result, row.message, row.evidence, row.reproduce
+        )

@@ -70,7 +70,7 @@ class ScenarioRow(Model):
         result: in a word.
         message: what the kernel did instead.
         evidence: the end of the kernel's console.
-        again: the command that runs it once more.
+        reproduce: the command that runs it once more.
         seconds: wall time, with the guest's start.
         picture: the address space that it saw last; of a failure, and of the example of the assignment.
     """
@@ -82,12 +82,12 @@ class ScenarioRow(Model):
     result: Result
     message: str = ""
     evidence: str = ""
-    again: str = ""
+    reproduce: str = ""
     seconds: float = 0.0
     picture: Picture | None = None
 
 
-class Sentence(Model):
+class RequirementRow(Model):
     """A sentence of the assignment, and how the submission stands to it.
 
     Attributes:
@@ -199,13 +199,13 @@ class Verdict(Model):
         content: hash of the patches and the report.
         base: the kernel release.
         accelerator: what the guests ran on, "" if none did.
-        pace: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
+        time_scale: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
         status: in a word: ERROR if the machine kept something from being judged.
         stages: all seven.
         findings: everything that there is to say, in the order of the stages.
         patches: the patches.
         scenarios: what came of them.
-        sentences: of the assignment.
+        requirements: of the assignment.
         costs: if they were measured.
         marks: by the rubric.
         seconds: wall time.
@@ -218,13 +218,13 @@ class Verdict(Model):
     content: str
     base: str
     accelerator: str = ""
-    pace: float = 0.0
+    time_scale: float = 0.0
     status: Literal[Result.PASS, Result.FAIL, Result.ERROR]
     stages: tuple[Stage, ...]
     findings: tuple[Finding, ...]
     patches: tuple[PatchRow, ...] = ()
     scenarios: tuple[ScenarioRow, ...] = ()
-    sentences: tuple[Sentence, ...] = ()
+    requirements: tuple[RequirementRow, ...] = ()
     costs: CostTable | None = None
     marks: Marks
     seconds: float = Field(ge=0)

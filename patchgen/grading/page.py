@@ -14,7 +14,7 @@ import jinja2
 from patchgen.assignment import Page
 from patchgen.findings import Result, Severity
 from patchgen.grading import picture, text
-from patchgen.grading.model import CostTable, Sentence, Verdict
+from patchgen.grading.model import CostTable, RequirementRow, Verdict
 
 _TEMPLATE = Path(__file__).with_suffix(".html.j2")
 _OPEN = 3  # findings whose evidence is shown without a click
@@ -62,7 +62,7 @@ class _Group:
 
     id: str
     title: str
-    sentences: tuple[Sentence, ...]
+    requirements: tuple[RequirementRow, ...]
 
 
 def render(verdict: Verdict, look: Page) -> str:
@@ -109,8 +109,8 @@ def _figure(verdict: Verdict) -> str:
 
 
 def _groups(verdict: Verdict, sections: Mapping[str, str]) -> list[_Group]:
-    found: dict[str, list[Sentence]] = {name: [] for name in sections}
-    for sentence in verdict.sentences:
+    found: dict[str, list[RequirementRow]] = {name: [] for name in sections}
+    for sentence in verdict.requirements:
         section = "S" if sentence.id.startswith("S") else sentence.id.partition("-")[0]
         found.setdefault(section, []).append(sentence)
     return [_Group(name, sections.get(name, name), tuple(ones)) for name, ones in found.items() if ones]

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from patchgen.checks import diff_lint, shape
 from patchgen.errors import ApplyError, SubmissionError
 from patchgen.findings import Finding, Severity
-from patchgen.grading.context import Case
+from patchgen.grading.context import GradingContext
 from patchgen.submission import allowed, apply, inputs
 from patchgen.submission.apply import Applied
 from patchgen.submission.archive import DIRECTORY, Submission
@@ -20,23 +20,23 @@ _FROM = re.compile(rb"^From [0-9a-f]{40} Mon Sep 17 00:00:00 2001\r?$", re.MULTI
 _NUMBER = re.compile(rb"^Subject: \[[^\]\n]{0,80}?(\d{1,4})/(\d{1,4})\]", re.MULTILINE)
 
 
-def archive(case: Case) -> Iterator[Finding]:
+def archive(context: GradingContext) -> Iterator[Finding]:
     """Read what was given, and look at its form."""
     try:
-        case.what = inputs.kind(case.request.given)
-        given = inputs.load(case.request.given, case.shop.project.cache, case.shop.box())
+        context.what = inputs.kind(context.request.given)
+        given = inputs.load(context.request.given, context.builder.project.cache, context.builder.box())
     except SubmissionError as error:
         yield Finding("unreadable", Severity.ERROR, error.message, "", error.evidence)
         return
-    case.submission = given
-    case.facts["form"] = f"{case.what}, {_count(len(given.patches), 'patch', 'patches')}"
-    if case.what == "archive":
-        yield from archive_shape(given, case.assignment.form.archive)
+    context.submission = given
+    context.facts["form"] = f"{context.what}, {_count(len(given.patches), 'patch', 'patches')}"
+    if context.what == "archive":
+        yield from archive_shape(given, context.assignment.form.archive)
     yield from shape.shape(given)
-    if case.what in ("archive", "directory"):
-        yield from shape.report(given, case.assignment.form, case.shop.project.cache)
-        if case.assignment.form.report:
-            case.facts["report"] = ", ".join(given.reports) or "none"
+    if context.what in ("archive", "directory"):
+        yield from shape.report(given, context.assignment.form, context.builder.project.cache)
+        if context.assignment.form.report:
+            context.facts["report"] = ", ".join(given.reports) or "none"
 
 
 def _count(number: int, one: str, more: str) -> str:
@@ -54,28 +54,28 @@ def archive_shape(given: Submission, name: str) -> Iterator[Finding]:
         yield Finding("directory", Severity.ERROR, message, "", shown)
 
 
-def patches(case: Case) -> Iterator[Finding]:
+def patches(context: GradingContext) -> Iterator[Finding]:
     """Look at the patches as such, and apply them."""
-    given = case.submission
+    given = context.submission
     assert given is not None, "the stage before has read it"
-    where = (given, case.shop.origin, case.shop.project.cache, case.shop.box())
+    where = (given, context.builder.origin, context.builder.project.cache, context.builder.box())
     try:
-        apply.require_size(case.shop.origin, given.patches)
+        apply.require_size(context.builder.origin, given.patches)
     except ApplyError as error:
         yield Finding("apply", Severity.ERROR, error.message, "", error.evidence)
         return
-    case.sized = given
+    context.sized = given
     # checkpatch runs meanwhile, and the next stage takes what came of it: a refusal takes no longer than git am.
     pool = ThreadPoolExecutor(1)
-    case.style = pool.submit(shape.style, *where)
+    context.style = pool.submit(shape.style, *where)
     pool.shutdown(wait=False)
-    found, facts, case.applied = shape.application(*where)
+    found, facts, context.applied = shape.application(*where)
     yield from found
-    if case.applied:
-        yield from build_changes(case, case.applied)
+    if context.applied:
+        yield from build_changes(context, context.applied)
     sizes = shape.sizes(given)
     paths = {path for patch in given.patches for path in patch.paths}
-    case.facts |= {
+    context.facts |= {
         **facts,
         "size": f"{_count(len(paths), 'file', 'files')}, +{sizes['lines added']} -{sizes['lines removed']}",
     }
@@ -84,14 +84,14 @@ def patches(case: Case) -> Iterator[Finding]:
         yield from diff_lint.find(patch)
 
 
-def build_changes(case: Case, applied: Applied) -> Iterator[Finding]:
+def build_changes(context: GradingContext, applied: Applied) -> Iterator[Finding]:
     """Yield what changes how the kernel is built, and let the rest of the stages have what does not, or is allowed."""
-    assert case.submission is not None, "it was applied"
-    rules = allowed.load(case.assignment)
-    found = allowed.changes(rules, case.submission.patches, applied)
-    ours = case.request.trust or case.request.allow_build_changes
+    assert context.submission is not None, "it was applied"
+    rules = allowed.load(context.assignment)
+    found = allowed.changes(rules, context.submission.patches, applied)
+    ours = context.request.trust or context.request.allow_build_changes
     if ours or not found:
-        case.buildable = applied
+        context.buildable = applied
     for one in found:
         message = f"it changes the build: {one.path}: {one.what}"
         yield Finding("build-changes", Severity.NOTE if ours else Severity.ERROR, message, one.patch, one.line)
@@ -122,12 +122,14 @@ def made_by_git(patch: PatchFile, number: int, count: int) -> Iterator[Finding]:
         yield wrong("its lines end with CR and LF")
 
 
-def style(case: Case) -> Iterator[Finding]:
+def style(context: GradingContext) -> Iterator[Finding]:
     """Let the base's own checkpatch look at each patch."""
-    assert case.submission is not None, "the first stage has read it"
-    if case.style:
-        found, facts = case.style.result()
+    assert context.submission is not None, "the first stage has read it"
+    if context.style:
+        found, facts = context.style.result()
     else:
-        found, facts = shape.style(case.submission, case.shop.origin, case.shop.project.cache, case.shop.box())
-    case.facts |= facts
+        found, facts = shape.style(
+            context.submission, context.builder.origin, context.builder.project.cache, context.builder.box()
+        )
+    context.facts |= facts
     yield from found

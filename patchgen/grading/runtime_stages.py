@@ -13,7 +13,7 @@ from patchgen.checks.cost_plan import VANILLA
 from patchgen.errors import BuildError, GuestError, MachineError, UsageError
 from patchgen.findings import Finding, Result, Severity
 from patchgen.grading import timescale
-from patchgen.grading.context import Case
+from patchgen.grading.context import GradingContext
 from patchgen.grading.model import CostRow, CostTable
 from patchgen.testing import runner
 
@@ -28,35 +28,35 @@ _LONG_SECONDS = 25.0  # a scenario that fails after that has run into a time lim
 _PATIENCE = 12
 
 
-def prepare(case: Case) -> None:
+def prepare(context: GradingContext) -> None:
     """Find out how slow the machine is, once, before the first guest of the submission's kernel.
 
     Raises:
         MachineError: it cannot even run the unpatched kernel.
     """
-    if case.pace:
+    if context.time_scale:
         return
-    bed = case.shop.testbed(case.shop.vanilla().image)
-    case.accelerator = bed.machine.accelerator
+    bed = context.builder.testbed(context.builder.vanilla().image)
+    context.accelerator = bed.machine.accelerator
     try:
-        case.pace = timescale.measure(bed, case.shop.project.cache)
+        context.time_scale = timescale.measure(bed, context.builder.project.cache)
     except GuestError as error:
         raise MachineError(f"not even the unpatched kernel runs: {error.message}", evidence=error.evidence) from error
-    case.shop = dataclasses.replace(case.shop, pace=case.pace)
+    context.builder = dataclasses.replace(context.builder, time_scale=context.time_scale)
 
 
-class Course:
+class HangGuard:
     """Runs scenarios one by one, for as long as that makes sense.
 
     A machine that fails gets another try; then the scenario is not judged. A kernel that lets scenario after scenario
     run into its time limit is not waited for each time.
 
     Args:
-        pace: what the limits are multiplied by.
+        time_scale: what the limits are multiplied by.
     """
 
-    def __init__(self, pace: float) -> None:
-        self._long = _LONG_SECONDS * pace
+    def __init__(self, time_scale: float) -> None:
+        self._long = _LONG_SECONDS * time_scale
         self._hung = 0
 
     def __call__(self, scenario: Scenario, bed: Testbed, suite: Suite, after: After | None) -> Outcome:
@@ -88,40 +88,42 @@ def _does_not_boot(bed: Testbed) -> GuestError | None:
         return error
 
 
-def behaviour(case: Case) -> Iterator[Finding]:
+def behaviour(context: GradingContext) -> Iterator[Finding]:
     """Run the scenarios, each in a guest of its own."""
-    assert case.kernel is not None, "it was built"
-    prepare(case)
-    bed = case.shop.testbed(case.kernel.image)
+    assert context.kernel is not None, "it was built"
+    prepare(context)
+    bed = context.builder.testbed(context.kernel.image)
     if dead := _does_not_boot(bed):
         why = f"the kernel does not boot: {dead.message}"
-        case.outcomes = [runner.Outcome(scenario, Result.FAIL, why, "", 0.0) for scenario in case.suite.scenarios]
-        case.kernel = None
-        again = shlex.join(["patchgen", "run", str(case.request.given), "--", "true"])
-        yield Finding("boot", Severity.ERROR, why, "", dead.evidence, again=again)
+        context.outcomes = [runner.Outcome(scenario, Result.FAIL, why, "", 0.0) for scenario in context.suite.scenarios]
+        context.kernel = None
+        again = shlex.join(["patchgen", "run", str(context.request.given), "--", "true"])
+        yield Finding("boot", Severity.ERROR, why, "", dead.evidence, reproduce=again)
         return
-    workers = runner.at_once(case.shop.project.settings.jobs)
-    case.outcomes = runner.run_all(case.suite.scenarios, bed, case.suite, workers, run=Course(case.pace))
-    counts = Counter(one.result for one in case.outcomes)
-    case.facts["scenarios"] = f"{counts[Result.PASS]} of {len(case.outcomes)} passed"
+    workers = runner.at_once(context.builder.project.settings.jobs)
+    context.outcomes = runner.run_all(
+        context.suite.scenarios, bed, context.suite, workers, run=HangGuard(context.time_scale)
+    )
+    counts = Counter(one.result for one in context.outcomes)
+    context.facts["scenarios"] = f"{counts[Result.PASS]} of {len(context.outcomes)} passed"
     if counts[Result.SKIP]:
-        case.facts["skipped"] = f"{counts[Result.SKIP]} could not be run on this kernel"
-    unknown = [one for one in case.outcomes if one.result is Result.ERROR]
+        context.facts["skipped"] = f"{counts[Result.SKIP]} could not be run on this kernel"
+    unknown = [one for one in context.outcomes if one.result is Result.ERROR]
     if unknown:
-        case.errors["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
-    for one in case.outcomes:
+        context.errors["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
+    for one in context.outcomes:
         if one.result in (Result.FAIL, Result.BLOCKED) or one.violated:
-            yield _scenario(case, one)
+            yield _scenario(context, one)
 
 
-def _scenario(case: Case, outcome: Outcome) -> Finding:
+def _scenario(context: GradingContext, outcome: Outcome) -> Finding:
     """Return what a scenario has found: its title is what must be so, what was seen instead is evidence.
 
     A blocked scenario is a note: what blocked it is the finding of another one.
     """
     scenario = outcome.scenario
     evidence = "\n".join(part for part in (outcome.message, outcome.evidence) if part)
-    again = case.again("test", "--only", scenario.name)
+    again = context.reproduce("test", "--only", scenario.name)
     title, severity = scenario.summary.rstrip("."), Severity.ERROR
     if outcome.crashed:
         check = "crash"
@@ -133,43 +135,45 @@ def _scenario(case: Case, outcome: Outcome) -> Finding:
     else:
         # It did what it should, and something else went wrong on the way.
         check, title = "on-the-way", outcome.message.partition("\n")[0]
-    return Finding(check, severity, title, scenario.name, evidence, outcome.violated, again=again)
+    return Finding(check, severity, title, scenario.name, evidence, outcome.violated, reproduce=again)
 
 
-def robustness(case: Case) -> Iterator[Finding]:
+def robustness(context: GradingContext) -> Iterator[Finding]:
     """Torture the kernel built with every check of its own, for a bounded time and always with the same numbers."""
-    assert case.applied is not None, "it was applied"
-    prepare(case)
-    request = case.request
+    assert context.applied is not None, "it was applied"
+    prepare(context)
+    request = context.request
     try:
-        kernel = case.shop.build(stress.CONFIG, case.applied.trees[-1])
+        kernel = context.builder.build(stress.CONFIG, context.applied.trees[-1])
     except BuildError as error:
         yield Finding("build-debug", Severity.ERROR, error.message, "", error.evidence)
         return
     plan = stress.Plan(request.seed, request.torture_seconds, _CALLS)
     words = ["--seed", str(plan.seed), "--seconds", f"{plan.seconds:g}", "--calls", str(plan.calls)]
     try:
-        verdict = stress.run(case.shop.testbed(kernel.image), stress.load(case.assignment), case.suite.prefix, plan)
+        verdict = stress.run(
+            context.builder.testbed(kernel.image), stress.load(context.assignment), context.suite.prefix, plan
+        )
     except UsageError as error:
         yield Finding("stress-boot", Severity.ERROR, error.message, "", error.evidence)
         return
-    case.facts |= {name: verdict.facts[name] for name in ("seed", "seconds") if name in verdict.facts}
-    case.facts["findings"] = str(len(verdict.findings))
+    context.facts |= {name: verdict.facts[name] for name in ("seed", "seconds") if name in verdict.facts}
+    context.facts["findings"] = str(len(verdict.findings))
     for one in verdict.findings:
-        yield dataclasses.replace(one, again=case.again("torture", *words))
+        yield dataclasses.replace(one, reproduce=context.reproduce("torture", *words))
 
 
-def costs(case: Case) -> Iterator[Finding]:
+def costs(context: GradingContext) -> Iterator[Finding]:
     """Count the instructions of faults and calls beside the base's, and hold them against the rubric's limits."""
-    assert case.kernel is not None, "it was built"
-    prepare(case)
-    plan = cost_plan.load(case.assignment)
-    beds = [case.shop.testbed(kernel.image) for kernel in (case.shop.vanilla(), case.kernel)]
+    assert context.kernel is not None, "it was built"
+    prepare(context)
+    plan = cost_plan.load(context.assignment)
+    beds = [context.builder.testbed(kernel.image) for kernel in (context.builder.vanilla(), context.kernel)]
     try:
         measured = cost.measure(plan, *beds, kinds_only=True)
     except GuestError as error:
-        again = case.again("bench")
-        yield Finding("cost-failed", Severity.WARNING, error.message, "", error.evidence, again=again)
+        again = context.reproduce("bench")
+        yield Finding("cost-failed", Severity.WARNING, error.message, "", error.evidence, reproduce=again)
         return
     rows = [
         CostRow(
@@ -183,15 +187,15 @@ def costs(case: Case) -> Iterator[Finding]:
     ]
     charts = {name: group.chart for name, group in plan.groups.items()}
     states = {state.name: state.title for state in plan.state}
-    case.costs = CostTable(states=states, rows=tuple(rows), charts=charts, shown=plan.shown)
+    context.costs = CostTable(states=states, rows=tuple(rows), charts=charts, shown=plan.shown)
     for state in plan.shown:
         worst = max((row for row in rows if row.group == plan.headline), key=lambda row: row.added[state])
-        case.facts[f"{states[state]}, {plan.groups[plan.headline].title}"] = f"{worst.added[state]:+,} instructions"
-    for limit in case.request.rubric.costs:
+        context.facts[f"{states[state]}, {plan.groups[plan.headline].title}"] = f"{worst.added[state]:+,} instructions"
+    for limit in context.request.rubric.costs:
         for row in rows:
             more = row.added[limit.state]
             if row.group == limit.group and more > limit.limit:
                 message = f"'{row.title}' takes {more:+,} instructions, {states[limit.state]}"
                 where = f"at most {limit.limit:+,}"
-                again = case.again("bench")
-                yield Finding("cost", Severity.WARNING, f"{message}; {where}", "", "", again=again)
+                again = context.reproduce("bench")
+                yield Finding("cost", Severity.WARNING, f"{message}; {where}", "", "", reproduce=again)

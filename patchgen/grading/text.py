@@ -97,8 +97,8 @@ def _problem(finding: Finding, more: int) -> Iterator[str]:
     lines = [line for line in finding.evidence.splitlines() if line.strip()]
     if lines and finding.check != "scenario":  # the beginning of a console says nothing
         yield cut(f"        | {one_line(lines[0])}")
-    if finding.again:
-        yield cut(f"        again: {one_line(finding.again)}")
+    if finding.reproduce:
+        yield cut(f"        reproduce: {one_line(finding.reproduce)}")
 
 
 def _stage(stage: Stage, findings: Sequence[Finding]) -> str:

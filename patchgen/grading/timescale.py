@@ -41,12 +41,12 @@ def measure(vanilla: Testbed, cache: Cache, now: float | None = None) -> float:
         MachineError: the unpatched kernel does not even come that far.
         GuestError: the same.
     """
-    kept = cache.directory("pace") / "vanilla.json"
+    kept = cache.directory("time_scale") / "vanilla.json"
     moment = time.time() if now is None else now
     try:
         known = json.loads(kept.read_text())
         if 0 <= moment - known["at"] < _VALID:
-            return float(known["pace"])
+            return float(known["time_scale"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     with vanilla.ready():  # the first one is saved, which takes longer
@@ -55,5 +55,5 @@ def measure(vanilla: Testbed, cache: Cache, now: float | None = None) -> float:
     with vanilla.ready() as guest:
         guest.run(_WORK, timeout=_SECONDS)
     found = of(time.monotonic() - begin)
-    write_text(kept, json.dumps({"at": moment, "pace": found}))
+    write_text(kept, json.dumps({"at": moment, "time_scale": found}))
     return found

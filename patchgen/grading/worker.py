@@ -172,7 +172,7 @@ def _renamed(value: object, names: dict[str, str]) -> object:
     if isinstance(value, dict):
         # A command is for a shell: in it a name is quoted, whether the one in the temporary directory had to be or not.
         quoted = {shlex.quote(given): shlex.quote(name) for given, name in names.items()}
-        return {key: _renamed(inner, quoted if key == "again" else names) for key, inner in value.items()}
+        return {key: _renamed(inner, quoted if key == "reproduce" else names) for key, inner in value.items()}
     if isinstance(value, list):
         return [_renamed(inner, names) for inner in value]
     return value

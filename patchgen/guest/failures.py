@@ -34,46 +34,46 @@ class KernelFailedError(GuestError):
         self.console = console
 
 
-def ended(status: int, said: str, console: str, doing: str) -> PatchgenError:
+def ended(status: int, said: str, console: str, operation: str) -> PatchgenError:
     """Return the error for a guest whose QEMU has ended by itself.
 
     Args:
         status: QEMU's exit status, minus the signal's number if one ended it.
         said: what QEMU printed.
         console: what the kernel printed.
-        doing: when it happened, such as "at boot" or "during 'ls'".
+        operation: when it happened, such as "at boot" or "during 'ls'".
     """
     if status == -signal.SIGXFSZ:
-        return flooded(console, doing)
+        return flooded(console, operation)
     if status < 0:
-        return MachineError(f"QEMU was ended by signal {-status} {doing}", evidence=said)
+        return MachineError(f"QEMU was ended by signal {-status} {operation}", evidence=said)
     if status > 0:
-        return MachineError(f"QEMU failed with status {status} {doing}", evidence=said)
+        return MachineError(f"QEMU failed with status {status} {operation}", evidence=said)
     cause = kernel_log.fatal(console)
     if cause is not None:
-        return KernelFailedError(f"the kernel died {doing}: {cause}", kind="panic", console=console)
+        return KernelFailedError(f"the kernel died {operation}: {cause}", kind="panic", console=console)
     if not console.strip():
         return KernelFailedError(
-            f"the kernel never boots: the machine reset {doing} before a line was printed (a triple fault)",
+            f"the kernel never boots: the machine reset {operation} before a line was printed (a triple fault)",
             kind="never-boots",
             console=console,
         )
     return KernelFailedError(
-        f"the machine reset {doing} without a panic (a triple fault)", kind="reset", console=console
+        f"the machine reset {operation} without a panic (a triple fault)", kind="reset", console=console
     )
 
 
-def silent(seconds: float, console: str, doing: str) -> KernelFailedError:
+def silent(seconds: float, console: str, operation: str) -> KernelFailedError:
     """Return the error for a guest that does not answer any more.
 
     Args:
         seconds: how long it was waited for.
         console: what the kernel printed.
-        doing: when it happened.
+        operation: when it happened.
     """
     cause = kernel_log.fatal(console)
     if cause is not None:
-        return KernelFailedError(f"the kernel died {doing} and hung: {cause}", kind="panic", console=console)
+        return KernelFailedError(f"the kernel died {operation} and hung: {cause}", kind="panic", console=console)
     if not console.strip():
         return KernelFailedError(
             f"the kernel never boots: nothing was printed within {seconds:g} s",
@@ -81,14 +81,14 @@ def silent(seconds: float, console: str, doing: str) -> KernelFailedError:
             console=console,
             hint="is its console on the first serial line (CONFIG_SERIAL_8250_CONSOLE)?",
         )
-    return KernelFailedError(f"the guest hangs {doing}: no answer for {seconds:g} s", kind="hang", console=console)
+    return KernelFailedError(f"the guest hangs {operation}: no answer for {seconds:g} s", kind="hang", console=console)
 
 
-def flooded(console: str, doing: str) -> KernelFailedError:
+def flooded(console: str, operation: str) -> KernelFailedError:
     """Return the error for a kernel whose console has grown to its limit."""
-    return KernelFailedError(f"the kernel floods its console {doing}", kind="flood", console=console)
+    return KernelFailedError(f"the kernel floods its console {operation}", kind="flood", console=console)
 
 
-def garbled(why: str, console: str, doing: str) -> KernelFailedError:
+def garbled(why: str, console: str, operation: str) -> KernelFailedError:
     """Return the error for a guest that answers with something that is not an answer."""
-    return KernelFailedError(f"the guest answers nonsense {doing}: {why}", kind="garbled", console=console)
+    return KernelFailedError(f"the guest answers nonsense {operation}: {why}", kind="garbled", console=console)

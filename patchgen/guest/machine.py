@@ -34,7 +34,7 @@ class Machine:
         directory: where commands in the guest run.
         environment: their environment.
         accelerator: its -accel, "tcg" or "kvm" with options.
-        sandbox: what QEMU is shut in for a stranger's kernel.
+        sandbox: what QEMU is shut in for an untrusted kernel.
     """
 
     binary: str

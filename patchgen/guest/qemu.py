@@ -6,7 +6,7 @@ the guest says can come too early, and there is no connecting to retry.
 It runs in a session of its own, so that Ctrl-C reaches only us and we end it; setpriv makes the kernel end it
 when even our own end was sudden. (That is tied to the thread that started it: it must outlive the guest.)
 
-For a stranger's kernel it runs in the machine's sandbox, with everything at the same place: it sees its directory, of
+For an untrusted kernel it runs in the machine's sandbox, with everything at the same place: it sees its directory, of
 which it can write the console only, and the files that it was given.
 """
 

@@ -41,7 +41,7 @@ def ready_guest(
     image: Image,
     machine: Machine,
     *,
-    pace: float = 1.0,
+    time_scale: float = 1.0,
 ) -> Iterator[Guest]:
     """Give a guest that has just booted, restored from its saved state, which is made first if it is missing.
 
@@ -53,16 +53,16 @@ def ready_guest(
         kernel: a bzImage.
         image: its initramfs.
         machine: what it runs on.
-        pace: what the guest's time limits are multiplied by.
+        time_scale: what the guest's time limits are multiplied by.
 
     Raises:
         GuestError: the kernel does not come up.
         MachineError: QEMU fails.
     """
     with contextlib.ExitStack() as stack:
-        guest = _restore(stack, cache, kernel, image, machine, pace)
+        guest = _restore(stack, cache, kernel, image, machine, time_scale)
         if guest is None:
-            guest = stack.enter_context(Guest(kernel, image, machine, pace=pace))
+            guest = stack.enter_context(Guest(kernel, image, machine, time_scale=time_scale))
         yield guest
 
 
@@ -73,19 +73,19 @@ def key(cache: Cache, kernel: Path, image: Image, machine: Machine) -> str:
 
 
 def _restore(
-    stack: contextlib.ExitStack, cache: Cache, kernel: Path, image: Image, machine: Machine, pace: float
+    stack: contextlib.ExitStack, cache: Cache, kernel: Path, image: Image, machine: Machine, time_scale: float
 ) -> Guest | None:
     name = key(cache, kernel, image, machine)
     directory = cache.directory("guest", "saved") / name
     for _ in range(2):
         if not directory.is_dir():
             with cache.lock(f"saved-{name}"):
-                if not directory.is_dir() and not _make(cache, directory, kernel, image, machine, pace):
+                if not directory.is_dir() and not _make(cache, directory, kernel, image, machine, time_scale):
                     return None
         try:
             console = _check(directory)
             saved = Saved(directory / "state", console)
-            return stack.enter_context(Guest(kernel, image, machine, saved=saved, pace=pace))
+            return stack.enter_context(Guest(kernel, image, machine, saved=saved, time_scale=time_scale))
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
             shutil.rmtree(directory, ignore_errors=True)
@@ -105,13 +105,13 @@ def _check(directory: Path) -> str:
     return (directory / "console").read_text(encoding="utf-8")
 
 
-def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, pace: float) -> bool:
+def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, time_scale: float) -> bool:
     """Boot a guest and save it; False if QEMU could not save it."""
     with cache.scratch("saved") as scratch:
         state = scratch / "state"
         state.touch()
         open_to(state)
-        with Guest(kernel, image, machine, state=state, pace=pace) as guest:
+        with Guest(kernel, image, machine, state=state, time_scale=time_scale) as guest:
             try:
                 _migrate(guest.qemu.monitor, state)
             except MachineError as error:

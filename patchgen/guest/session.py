@@ -94,7 +94,7 @@ class Guest:
         machine: what it runs on.
         saved: one of the same three, to be continued instead of booting.
         state: an empty file into which the machine may be saved; a QMP line is opened for that.
-        pace: what all time limits are multiplied by, for a machine that is slower at this time.
+        time_scale: what all time limits are multiplied by, for a machine that is slower at this time.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Guest:
         *,
         saved: Saved | None = None,
         state: Path | None = None,
-        pace: float = 1.0,
+        time_scale: float = 1.0,
     ) -> None:
         check_kernel(kernel)
-        self._pace = pace
+        self._time_scale = time_scale
         self.machine = machine
         self._restored = saved is not None
         self._boot_console = saved.console if saved else ""
@@ -132,9 +132,9 @@ class Guest:
             self._channel = Channel(self.qemu.control, lambda: self.qemu.flooded)
             if self._restored:
                 self._send(Frame("ping"), "when restored")
-                self._receive(RESTORE_SECONDS * self._pace, "when restored", wanted=("ack",))
+                self._receive(RESTORE_SECONDS * self._time_scale, "when restored", wanted=("ack",))
             else:
-                self._receive(BOOT_SECONDS * self._pace, "at boot", wanted=("ready",))
+                self._receive(BOOT_SECONDS * self._time_scale, "at boot", wanted=("ready",))
         except BaseException:
             self.qemu.stop()
             raise
@@ -181,20 +181,20 @@ class Guest:
             MachineError: QEMU failed.
         """
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
-        timeout *= self._pace
+        timeout *= self._time_scale
         begin = time.monotonic()
-        doing = f"during '{shlex.join(argv) if argv[0] != '/bin/sh' else argv[-1]}'"
-        self._send(Frame("run", words([int(timeout * 1000), *self._start_of(cwd, env), *argv])), doing)
+        operation = f"during '{shlex.join(argv) if argv[0] != '/bin/sh' else argv[-1]}'"
+        self._send(Frame("run", words([int(timeout * 1000), *self._start_of(cwd, env), *argv])), operation)
         output, log = bytearray(), bytearray()
-        deadline = begin + timeout + _GRACE_SECONDS * self._pace
+        deadline = begin + timeout + _GRACE_SECONDS * self._time_scale
         while True:
-            frame = self._receive(deadline - time.monotonic(), doing, wanted=("out", "log", "exit"))
+            frame = self._receive(deadline - time.monotonic(), operation, wanted=("out", "log", "exit"))
             if frame.kind == "exit":
                 break
             (output if frame.kind == "out" else log).extend(frame.payload)
             if len(output) > _OUTPUT_MAX or len(log) > _LOG_MAX or log.count(b"\n") > _RECORDS_MAX:
-                raise failures.garbled("it does not stop", self.console, doing)
-        how, number, notes = self._ending(frame, doing)
+                raise failures.garbled("it does not stop", self.console, operation)
+        how, number, notes = self._ending(frame, operation)
         return CommandResult(
             command=command if isinstance(command, str) else tuple(command),
             status=number if how == "exited" else None,
@@ -217,7 +217,7 @@ class Guest:
         for offset in range(0, max(len(data), 1), _PUT_BYTES):
             head = f"{mode:o} {offset} {path}\0".encode()
             self._send(Frame("put", head + data[offset : offset + _PUT_BYTES]), f"while writing {path}")
-            self._receive(30 * self._pace, f"while writing {path}", wanted=("ack",))
+            self._receive(30 * self._time_scale, f"while writing {path}", wanted=("ack",))
 
     def interact(self) -> int:
         """Lend the user's terminal to a shell in the guest until that ends or Ctrl-] is typed.
@@ -236,18 +236,18 @@ class Guest:
             return self._run_script(terminal.script())
         columns, rows = terminal.size()
         start = [columns, rows, *self._start_of(None, terminal.environment()), "/bin/sh", "-l"]
-        doing = "in the shell"
-        self._send(Frame("shell", words(start)), doing)
+        operation = "in the shell"
+        self._send(Frame("shell", words(start)), operation)
         with terminal.raw() as user:
             while True:
                 for frame in user.frames(self.channel):
-                    self._send(frame, doing)
+                    self._send(frame, operation)
                 if user.left:
                     return 0
                 while user.pending(self.channel):
-                    frame = self._receive(_GRACE_SECONDS, doing, wanted=("out", "exit"))
+                    frame = self._receive(_GRACE_SECONDS, operation, wanted=("out", "exit"))
                     if frame.kind == "exit":
-                        return self._ending(frame, doing)[1]
+                        return self._ending(frame, operation)[1]
                     terminal.show(terminal.tamed(frame.payload) if self.machine.sandbox else frame.payload)
 
     def _run_script(self, script: bytes) -> int:
@@ -268,42 +268,42 @@ class Guest:
         merged = dict(self.machine.environment) | dict(env or {})
         return [cwd or self.machine.directory, len(merged), *(f"{name}={value}" for name, value in merged.items())]
 
-    def _send(self, frame: Frame, doing: str) -> None:
+    def _send(self, frame: Frame, operation: str) -> None:
         try:
             self.channel.send(frame)
         except ChannelError as error:
-            self._fail(error, 30, doing)
+            self._fail(error, 30, operation)
 
-    def _receive(self, timeout: float, doing: str, *, wanted: tuple[str, ...]) -> Frame:
+    def _receive(self, timeout: float, operation: str, *, wanted: tuple[str, ...]) -> Frame:
         try:
             frame = self.channel.receive(timeout)
         except ChannelError as error:
-            self._fail(error, timeout, doing)
+            self._fail(error, timeout, operation)
         if frame.kind == "error":
-            raise GuestError(f"the guest's agent failed {doing}: {frame.text}")
+            raise GuestError(f"the guest's agent failed {operation}: {frame.text}")
         if frame.kind not in wanted:
-            raise failures.garbled(f"an unexpected frame '{frame.kind}'", self.console, doing)
+            raise failures.garbled(f"an unexpected frame '{frame.kind}'", self.console, operation)
         return frame
 
-    def _ending(self, frame: Frame, doing: str) -> tuple[str, int, list[str]]:
+    def _ending(self, frame: Frame, operation: str) -> tuple[str, int, list[str]]:
         """Return what an exit frame says: "exited" or "killed", the number, and the agent's notes."""
         match = _EXIT.fullmatch(frame.text)
         if match is None:
-            raise failures.garbled(f"a command ended with {frame.text[:80]!r}", self.console, doing)
+            raise failures.garbled(f"a command ended with {frame.text[:80]!r}", self.console, operation)
         return match[1], int(match[2]), match[3].split()
 
-    def _fail(self, error: ChannelError, timeout: float, doing: str) -> NoReturn:
+    def _fail(self, error: ChannelError, timeout: float, operation: str) -> NoReturn:
         """Raise what the channel's failure means."""
         if isinstance(error, DamagedError):
-            raise failures.garbled(str(error), self.console, doing) from error
+            raise failures.garbled(str(error), self.console, operation) from error
         if self.qemu.over:
             raise self.qemu.over from error
         if self.qemu.flooded:
-            raise failures.flooded(self.console, doing) from error
+            raise failures.flooded(self.console, operation) from error
         status = self.qemu.ended(timeout=5.0 if isinstance(error, ClosedError) else 0.0)
         if status is None:
-            raise failures.silent(timeout, self.console, doing) from error
-        raise failures.ended(status, self.qemu.said(), self.console, doing) from error
+            raise failures.silent(timeout, self.console, operation) from error
+        raise failures.ended(status, self.qemu.said(), self.console, operation) from error
 
 
 def check_kernel(path: Path) -> None:

@@ -99,7 +99,7 @@ def show(data: bytes) -> None:
 
 
 def tamed(data: bytes) -> bytes:
-    """Return what a stranger's guest printed without what would set a title, fill a clipboard or ask for a file."""
+    """Return what an untrusted guest printed without what would set a title, fill a clipboard or ask for a file."""
     return _WILD.sub(b"", data)
 
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from patchgen.assignment import Assignment
 from patchgen.base import bases
-from patchgen.base.bases import Differs
+from patchgen.base.bases import Quirks
 from patchgen.cache import Cache
 from patchgen.guest import initramfs, kvm, machine, saved
 from patchgen.guest.initramfs import Image
@@ -30,8 +30,8 @@ class Testbed:
         image: the guest's file system.
         machine: what QEMU emulates.
         cache: where saved guests are kept.
-        pace: what time limits in the guests are multiplied by (Guest).
-        differs: what its base does otherwise than linux-4.15.
+        time_scale: what time limits in the guests are multiplied by (Guest).
+        quirks: what its base does otherwise than linux-4.15.
     """
 
     __test__ = False  # pytest takes every class whose name begins with Test for tests
@@ -40,8 +40,8 @@ class Testbed:
     image: Image
     machine: Machine
     cache: Cache
-    pace: float = 1.0
-    differs: Differs = dataclasses.field(default_factory=Differs)
+    time_scale: float = 1.0
+    quirks: Quirks = dataclasses.field(default_factory=Quirks)
 
     def with_cpus(self, cpus: int) -> Self:
         """Return the same testbed with so many CPUs in each guest."""
@@ -55,7 +55,7 @@ class Testbed:
             GuestError: the kernel does not boot.
             MachineError: QEMU is missing or failed.
         """
-        with saved.ready_guest(self.cache, self.kernel, self.image, self.machine, pace=self.pace) as guest:
+        with saved.ready_guest(self.cache, self.kernel, self.image, self.machine, time_scale=self.time_scale) as guest:
             yield guest
 
     @contextmanager
@@ -68,7 +68,7 @@ class Testbed:
             UsageError: a file cannot be read.
         """
         image = initramfs.with_files(self.cache, self.image, files)
-        with Guest(self.kernel, image, self.machine, pace=self.pace) as guest:
+        with Guest(self.kernel, image, self.machine, time_scale=self.time_scale) as guest:
             yield guest
 
 
@@ -90,7 +90,7 @@ class Contents:
 def make(kernel: Path, contents: Contents, cache: Cache, sandbox: Sandbox | None = None) -> Testbed:
     """Return the testbed of a kernel: our programs or the user's, KVM where it works.
 
-    In a sandbox, which is for a stranger's kernel, it is not used: it would be a door to the host's kernel.
+    In a sandbox, which is for an untrusted kernel, it is not used: it would be a door to the host's kernel.
 
     Raises:
         UsageError: the user's program does not compile.
@@ -106,4 +106,4 @@ def make(kernel: Path, contents: Contents, cache: Cache, sandbox: Sandbox | None
     )
     accelerator = "tcg" if sandbox else kvm.accelerator(cache)
     described = dataclasses.replace(machine.load(), accelerator=accelerator, sandbox=sandbox)
-    return Testbed(kernel, initramfs.build(cache, choice), described, cache, differs=bases.load(settings.base).differs)
+    return Testbed(kernel, initramfs.build(cache, choice), described, cache, quirks=bases.load(settings.base).quirks)

@@ -18,7 +18,7 @@ from patchgen.cache import Cache, digest, machine_faults, prune, replacing, writ
 from patchgen.kernel import sandboxed, warnings
 from patchgen.kernel.configs import RECIPE, Config
 from patchgen.kernel.make import CONFIG, IMAGE, MAP, UNFINISHED, Maker
-from patchgen.kernel.sandboxed import Box, Chain, Objects
+from patchgen.kernel.sandboxed import Box, IncrementalBuilds, Objects
 from patchgen.kernel.start import start_config
 from patchgen.sandbox import Sandbox
 
@@ -35,7 +35,7 @@ class BuildRequest:
         tree: git tree id of its source in the base's repository.
         origin: the base.
         cache: where it is built and kept.
-        slot: the workspace; trees that follow each other there are built incrementally.
+        workspace: the workspace; trees that follow each other there are built incrementally.
         jobs: parallel compilers.
         sandbox: what an untrusted build is shut in. It begins with the base's objects, and nobody else gets what it
             makes: neither a trusted build nor an untrusted one of another chain.
@@ -46,10 +46,10 @@ class BuildRequest:
     tree: str
     origin: Source
     cache: Cache
-    slot: str = ""
+    workspace: str = ""
     jobs: int = 1
     sandbox: Sandbox | None = None
-    chain: Chain | None = None
+    chain: IncrementalBuilds | None = None
 
     def key(self) -> str:
         """Return the hash of everything that the kernel is made from.
@@ -72,7 +72,7 @@ class BuildRequest:
 
     def of_base(self) -> BuildRequest:
         """Return the same for the base itself, in its own workspace."""
-        return replace(self.trusted(), tree=self.origin.tree, slot=worktree.BASE_SLOT)
+        return replace(self.trusted(), tree=self.origin.tree, workspace=worktree.BASE_SLOT)
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ def build(request: BuildRequest) -> Kernel:
         request.chain.note(request.config.name, request.tree)
     if kernel := _found(places):
         return kernel
-    slot = worktree.slot_of(request.slot, boxed=request.sandbox is not None)
+    workspace = worktree.own_name(request.workspace, boxed=request.sandbox is not None)
     seed = _objects(request) if request.sandbox else None
-    with request.cache.lock(worktree.workspace_lock(request.origin, slot)):
+    with request.cache.lock(worktree.workspace_lock(request.origin, workspace)):
         if kernel := _found(places):
             return kernel
-        kernel = _make(request, worktree.workspace(request.origin, slot, request.cache), seed, places[-1])
+        kernel = _make(request, worktree.workspace(request.origin, workspace, request.cache), seed, places[-1])
     prune(places[-1].parent, _KEPT)
     return kernel
 
@@ -206,7 +206,7 @@ def compile_some(
     origin, cache, boxed = request.origin, request.cache, request.sandbox is not None
     seed = _objects(request) if boxed else None
     since = seed.tree if seed else ""
-    with worktree.held(origin, request.tree, request.slot, cache, boxed=boxed, since=since) as space:
+    with worktree.locked(origin, request.tree, request.workspace, cache, boxed=boxed, since=since) as space:
         with _maker(request, space, seed) as maker:
             maker.configure(start_config(request.config, origin, cache))
             wanted = objects(space.files)
@@ -246,16 +246,16 @@ def _objects(request: BuildRequest) -> Objects:
     key = digest("seed", base.key())
     kept = sandboxed.seed_of(key, cache)
     if not kept.is_file():
-        with cache.lock(worktree.workspace_lock(origin, base.slot)):
+        with cache.lock(worktree.workspace_lock(origin, base.workspace)):
             if not kept.is_file():
-                space = worktree.workspace(origin, base.slot, cache)
+                space = worktree.workspace(origin, base.workspace, cache)
                 # Even if the cache has the kernel: its objects may be gone, or of another tree.
                 written = _switch(base, space)
                 maker = Maker(space, config, cache, request.jobs)
                 maker.configure(start_config(config, origin, cache))
                 maker.warnings(maker.compile(), written)
                 sandboxed.keep_seed(space.output(config.name), key, cache)
-    output = worktree.workspace_place(origin, base.slot, cache).output(config.name)
+    output = worktree.workspace_place(origin, base.workspace, cache).output(config.name)
     return Objects(origin.tree, kept, warnings.noted(output))
 
 

@@ -54,7 +54,7 @@ def _config_failed(target: str, result: process.Result) -> BuildError:
 
 
 class Maker:
-    """Calls make for one workspace and configuration, for a stranger's tree in a box.
+    """Calls make for one workspace and configuration, for an untrusted tree in a box.
 
     Attributes:
         output: where its results are on this machine.
@@ -80,7 +80,7 @@ class Maker:
         self._ccache = shutil.which("ccache") is not None
         if self._ccache:
             # An untrusted build reads what the base was compiled to, and sees nothing of any other tree, ours included.
-            base = box is not None or space.slot == worktree.BASE_SLOT
+            base = box is not None or space.name == worktree.BASE_SLOT
             self._env |= {
                 "CCACHE_DIR": str(cache.directory(sandboxed.CCACHE_OF_BASE if base else "ccache")),
                 # With the relative names (see _make) an object is the same in whatever workspace it is made.
@@ -229,7 +229,7 @@ class Maker:
     def _failure(self, log: str) -> BuildError | MachineError:
         """Return the error that a failed build is, with the lines that tell why.
 
-        In a box the disk and the memory are limits of ours, and the words are the stranger's.
+        In a box the disk and the memory are limits of ours, and the words are the submission's.
         """
         if _MACHINE.search(log) and not self._box:
             return MachineError(f"the {self._config.title} could not be built", evidence=process.tail(log))

@@ -37,14 +37,14 @@ _NEW, _STOPS = "(NEW)", "Console input/output is redirected"
 _OPTION = re.compile(r"\((?P<name>[A-Z0-9_]+)\) \[[^\]]*\] \(NEW\)")
 
 
-def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: Sandbox | None = None) -> str:
+def asked(tree_id: str, source: Source, cache: Cache, *, workspace: str, sandbox: Sandbox | None = None) -> str:
     """Return what make asks, in its own words; "" if it goes on without a question.
 
     Args:
         tree_id: git tree id of the kernel's source.
         source: the base; its .config is made on the pristine tree.
         cache: where the answer is kept.
-        slot: the workspace, as for `kernel.build`.
+        workspace: the workspace, as for `kernel.build`.
         sandbox: what the make of an untrusted tree is shut in.
 
     Raises:
@@ -61,7 +61,7 @@ def asked(tree_id: str, source: Source, cache: Cache, *, slot: str, sandbox: San
     changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
     if not kept.is_file():
-        with worktree.held(source, tree_id, slot, cache, boxed=sandbox is not None) as space:
+        with worktree.locked(source, tree_id, workspace, cache, boxed=sandbox is not None) as space:
             if sandbox:
                 seen = worktree.workspace_place(source, "vanilla", cache)
                 result = _boxed(space, seen, config.arch, start, cache, sandbox)

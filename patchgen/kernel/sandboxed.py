@@ -1,7 +1,7 @@
-"""Building a stranger's tree: make runs in a sandbox, from the base's objects, and nothing it does outlives it.
+"""Building an untrusted tree: make runs in a sandbox, from the base's objects, and nothing it does outlives it.
 
 In the sandbox everything is where the base's workspace has it, so the base's objects and the compiler cache fit:
-`src` is the stranger's tree and can only be read (its files are hard links of the pristine ones), the build directory
+`src` is the untrusted tree and can only be read (its files are hard links of the pristine ones), the build directory
 is in memory and begins as what the base's build has left, kept as a tar. The compiler cache is read, not written to.
 So no submission can harm the pristine tree, the cache or another submission's verdict; what one leaves in its build
 directory goes with it.
@@ -10,7 +10,7 @@ Each call of make starts anew from there. What it is to find besides (`.config`)
 what we want of its results goes to files that are there already and have a greatest size.
 
 The trees of one submission differ by a patch each. So the build directory that one has left is where the next begins
-(`Chain`): it too only ever leaves a sandbox as a tar of limited size, and is only unpacked in another one.
+(`IncrementalBuilds`): it too only ever leaves a sandbox as a tar of limited size, and is only unpacked in another one.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Objects:
 
 
 @dataclass
-class Chain:
+class IncrementalBuilds:
     """Builds of one submission's trees, of which each begins with what the one before it has left.
 
     Attributes:
@@ -132,7 +132,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Box:
-    """Where make runs for one stranger's tree and one configuration.
+    """Where make runs for one untrusted tree and one configuration.
 
     Attributes:
         sandbox: with its limits.

@@ -22,7 +22,7 @@ from patchgen.cache import digest, write_text
 from patchgen.errors import BuildError
 from patchgen.findings import Finding
 from patchgen.grading import grader, rubric
-from patchgen.grading.builder import Workshop
+from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.context import Request
 from patchgen.grading.model import Verdict
 from patchgen.mutation.catalogue import Mutant, compose_mutant
@@ -30,7 +30,7 @@ from patchgen.pipeline import Project
 from patchgen.series import compose
 from patchgen.submission import apply, archive
 
-SLOT = "mutant"
+WORKSPACE = "mutant"
 # The stages of a verdict that judge a mutant of each stage.
 _STAGES = {"check": {2, 3}, "build": {4}, "patches": {4}, "test": {5}, "torture": {5, 6}, "cost": {5, 7}}
 _TORTURE_SECONDS = 18.0
@@ -99,11 +99,11 @@ class Judge:
 
     Args:
         project: whose series they are mutants of.
-        slot: the workspace that mutants are built in.
+        workspace: the workspace that mutants are built in.
     """
 
-    def __init__(self, project: Project, slot: str = SLOT) -> None:
-        self._project, self._slot = project, slot
+    def __init__(self, project: Project, workspace: str = WORKSPACE) -> None:
+        self._project, self._workspace = project, workspace
         self._origin = project.source()
         self._rubric = rubric.load(project.assignment)
         self._suite = grader.suite(project)
@@ -114,16 +114,16 @@ class Judge:
         Raises:
             PatchgenError: the catalogue is wrong, or the machine failed.
         """
-        slots: queue.SimpleQueue[str] = queue.SimpleQueue()
+        workspaces: queue.SimpleQueue[str] = queue.SimpleQueue()
         for number in range(1, _AT_ONCE + 1):
-            slots.put(f"{self._slot}-{number}")
+            workspaces.put(f"{self._workspace}-{number}")
 
         def one(mutant: Mutant) -> Judged:
-            slot = slots.get()
+            workspace = workspaces.get()
             try:
-                return self.judge(mutant, slot)
+                return self.judge(mutant, workspace)
             finally:
-                slots.put(slot)
+                workspaces.put(workspace)
 
         pool = ThreadPoolExecutor(_AT_ONCE)
         try:
@@ -131,12 +131,12 @@ class Judge:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def judge(self, mutant: Mutant, slot: str = "") -> Judged:
+    def judge(self, mutant: Mutant, workspace: str = "") -> Judged:
         """Return what comes of a mutant, or came of it before.
 
         Args:
             mutant: which.
-            slot: the workspace to build it in; "" for the judge's own.
+            workspace: the workspace to build it in; "" for the judge's own.
 
         Raises:
             PatchgenError: the catalogue is wrong, or the machine failed.
@@ -151,26 +151,28 @@ class Judge:
             if kept.is_file():
                 return _read(kept)
             begin = time.monotonic()
-            judged = (self._compiled if mutant.stage == "x86_64" else self._graded)(mutant, scratch, slot or self._slot)
+            judged = (self._compiled if mutant.stage == "x86_64" else self._graded)(
+                mutant, scratch, workspace or self._workspace
+            )
         write_text(kept, json.dumps(dataclasses.asdict(judged), indent=1))
         progress.note(f"{mutant.name}: {time.monotonic() - begin:.0f} s")
         return judged
 
-    def _graded(self, mutant: Mutant, scratch: Path, slot: str) -> Judged:
+    def _graded(self, mutant: Mutant, scratch: Path, workspace: str) -> Judged:
         stages = frozenset(_STAGES[mutant.stage])
         request = Request(scratch / "patch", self._rubric, stages, trust=True, torture_seconds=_TORTURE_SECONDS)
-        shop = Workshop(self._project, self._origin, slot, trust=True)
-        verdict = grader.judge(request, shop)
+        builder = KernelBuilder(self._project, self._origin, workspace, trust=True)
+        verdict = grader.grade(request, builder)
         return weigh(mutant, verdict)
 
-    def _compiled(self, mutant: Mutant, scratch: Path, slot: str) -> Judged:
+    def _compiled(self, mutant: Mutant, scratch: Path, workspace: str) -> Judged:
         """Compile it for x86-64, which no verdict does: there the calls are not to be."""
         given = archive.load(scratch / "patch", self._project.cache, None)
         tree = apply.apply(self._origin, given.patches, self._project.cache).trees[-1]
-        shop = Workshop(self._project, self._origin, slot, trust=True)
-        known = set(shop.vanilla("x86_64").warnings)
+        builder = KernelBuilder(self._project, self._origin, workspace, trust=True)
+        known = set(builder.vanilla("x86_64").warnings)
         try:
-            fresh = sorted(set(shop.build("x86_64", tree).warnings) - known)
+            fresh = sorted(set(builder.build("x86_64", tree).warnings) - known)
         except BuildError as error:
             return Judged(True, error.message, mutant.names, error.evidence[:_EVIDENCE])
         return Judged(bool(fresh), fresh[0] if fresh else "", mutant.names if fresh else (), "\n".join(fresh))

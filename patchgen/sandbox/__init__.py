@@ -1,4 +1,4 @@
-"""What a stranger's build or guest may do on this machine: read the system, compute, and write where it is told to.
+"""What an untrusted build or guest may do on this machine: read the system, compute, and write where it is told to.
 
 A program in the sandbox runs under bubblewrap: no network, its own processes, no user but itself, /usr and what it
 is given to read, and a home and /tmp of its own in memory, which are of a fixed size and gone when it ends. Nothing
@@ -285,7 +285,7 @@ def open_to(path: Path) -> None:
 
 
 def sandbox_for_untrusted(trust: bool, limits: Limits = BUILD) -> Sandbox | None:
-    """Return the sandbox that a stranger's work is put into; None where the user trusts it.
+    """Return the sandbox that untrusted work is put into; None where the user trusts it.
 
     Args:
         trust: the user does.
@@ -299,7 +299,7 @@ def sandbox_for_untrusted(trust: bool, limits: Limits = BUILD) -> Sandbox | None
     why = why_not()
     if why:
         raise MachineError(
-            f"a stranger's work is only built and run in a sandbox, and there is none here: {why}",
+            f"untrusted work is only built and run in a sandbox, and there is none here: {why}",
             hint="as root: apt-get install -y --no-install-recommends bubblewrap libseccomp2; "
             "or --trust, for work that you trust",
         )

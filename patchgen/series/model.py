@@ -4,8 +4,8 @@
     DIRECTORY/files/PATH.j2        a file that the series adds
     DIRECTORY/edits/PATH.toml      what it changes in a file of the base
     DIRECTORY/messages/ID.txt.j2   the commit message of a patch
-    DIRECTORY/idioms.j2            what the kernel calls things: values and macros that all templates see as `idiom`
-    DIRECTORY/bases/BASE/          what is otherwise on another base: base.toml, and an idioms.j2 in place of the first
+    DIRECTORY/compat.j2            what the kernel calls things: values and macros that all templates see as `compat`
+    DIRECTORY/bases/BASE/          what is otherwise on another base: base.toml, and a compat.j2 in place of the first
 
 Nothing here knows what a series is about.
 """
@@ -24,7 +24,7 @@ from patchgen.data import Model
 from patchgen.errors import SeriesError, UsageError
 
 Parameter = str | int
-_IDIOMS = "idioms.j2"
+_COMPAT = "compat.j2"
 
 
 def _tree_path(text: str) -> str:
@@ -112,7 +112,7 @@ class Series:
         patches: in order.
         edits: by path of the edited file.
         moved: by path, the path under which the series has the edits of a file that differs by base.
-        idioms: the template of what the kernel calls things; None if the series has none.
+        compat: the template of what the kernel calls things; None if the series has none.
     """
 
     directory: Path
@@ -122,7 +122,7 @@ class Series:
     patches: tuple[Patch, ...]
     edits: Mapping[str, tuple[Edit, ...]]
     moved: Mapping[str, str] = field(default_factory=dict)
-    idioms: Path | None = None
+    compat: Path | None = None
 
     @property
     def touched(self) -> list[str]:
@@ -164,11 +164,11 @@ def load(directory: Path, overrides: Mapping[str, Parameter] | None = None, base
     differs = files.load(own / "base.toml", BaseFile, SeriesError) if own and own.is_dir() else BaseFile()
     defaults = _override(data.parameters, differs.parameters)
     parameters = _override(defaults, overrides or {})
-    places = [own / _IDIOMS] if own else []
-    idioms = next((path for path in (*places, directory / _IDIOMS) if path.is_file()), None)
+    places = [own / _COMPAT] if own else []
+    compat = next((path for path in (*places, directory / _COMPAT) if path.is_file()), None)
     edits: dict[str, tuple[Edit, ...]] = {}
     moved = {there: here for here, there in differs.moved.items()}
-    blank = Series(directory, data.name, data.title, parameters, _moved(data.patch, differs), edits, moved, idioms)
+    blank = Series(directory, data.name, data.title, parameters, _moved(data.patch, differs), edits, moved, compat)
     for path in blank.touched:
         is_new, is_edited = blank.new_file(path).is_file(), blank.edit_file(path).is_file()
         if is_new == is_edited:

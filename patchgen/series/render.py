@@ -40,10 +40,10 @@ ENVIRONMENT.filters["fill"] = lambda text: f"{textwrap.fill(' '.join(text.split(
 
 
 def context(series: Series, patch: Patch, authors: list[str]) -> dict[str, object]:
-    """Return the names that the templates of one patch see: parameters, `authors`, `patch`, since() and `idiom`.
+    """Return the names that the templates of one patch see: parameters, `authors`, `patch`, since() and `compat`.
 
     Raises:
-        SeriesError: idioms.j2 is wrong.
+        SeriesError: compat.j2 is wrong.
     """
     order = [one.id for one in series.patches]
     here = order.index(patch.id)
@@ -58,11 +58,11 @@ def context(series: Series, patch: Patch, authors: list[str]) -> dict[str, objec
         "authors": authors,
         "patch": here + 1,
         "since": since,
-        "idiom": _idioms(series.idioms) if series.idioms else None,
+        "compat": _compat(series.compat) if series.compat else None,
     }
 
 
-def _idioms(path: Path) -> object:
+def _compat(path: Path) -> object:
     """Return what a template sets and defines, as attributes."""
     try:
         return _compiled(path.read_text(encoding="utf-8")).module

@@ -1,4 +1,4 @@
-"""Counting the pages of a PDF that a stranger made: in a process of its own, in a sandbox where there is one.
+"""Counting the pages of an untrusted PDF: in a process of its own, in a sandbox where there is one.
 
 pypdf is Python and runs nothing that is in the file, but a file can keep it busy for ever or take all memory.
 """

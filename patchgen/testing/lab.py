@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from patchgen.base.bases import Differs
+from patchgen.base.bases import Quirks
 
 if TYPE_CHECKING:
     from patchgen.guest.session import CommandResult, Guest
@@ -141,22 +141,22 @@ class Lab:
     Args:
         guest: a freshly restored guest.
         prefix: what every error line of the kernel log must begin with.
-        differs: what the kernel's base does otherwise than linux-4.15.
+        quirks: what the kernel's base does otherwise than linux-4.15.
 
     Attributes:
         soft_failures: what is wrong beside what the scenario is about.
         requirements: ids of those that the scenario stands for.
     """
 
-    def __init__(self, guest: Guest, prefix: str, differs: Differs | None = None) -> None:
+    def __init__(self, guest: Guest, prefix: str, quirks: Quirks | None = None) -> None:
         self.guest = guest
         self.prefix = prefix
         self.soft_failures: list[SoftFailure] = []
         self.requirements: tuple[str, ...] = ()
-        self.differs = differs or Differs()
+        self.quirks = quirks or Quirks()
         self.notes: list[str] = []
 
-    def otherwise(self, why: str) -> bool:
+    def expect_quirk(self, why: str) -> bool:
         """Note that this kernel is held to something else, and why; return whether it is."""
         if why:
             self.notes.append(why)

@@ -114,7 +114,7 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
     lab: Lab | None = None
     try:
         with testbed.with_cpus(scenario.cpus).ready() as guest:
-            lab = suite.lab(guest, suite.prefix, testbed.differs)
+            lab = suite.lab(guest, suite.prefix, testbed.quirks)
             lab.requirements = scenario.requirements
             _run(scenario, lab, seen)
             _look(lab, suite, seen)

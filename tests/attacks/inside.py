@@ -25,7 +25,12 @@ def descriptors() -> dict[str, object]:
         except OSError:  # the directory that was just listed
             continue
         what = next(word for word, test in _KINDS.items() if test(kind))
-        found[name] = {"is": what, "target": os.readlink(path), "mode": ("r", "w", "rw")[mode], "again": writable(path)}
+        found[name] = {
+            "is": what,
+            "target": os.readlink(path),
+            "mode": ("r", "w", "rw")[mode],
+            "reproduce": writable(path),
+        }
     return found
 
 

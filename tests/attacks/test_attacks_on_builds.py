@@ -1,4 +1,4 @@
-"""Builds that are an attack: what a Makefile does the moment make reads it, in the sandbox of all strangers' builds."""
+"""Builds that are an attack: what a Makefile does the moment make reads it, in the sandbox of all untrusted builds."""
 
 from __future__ import annotations
 
@@ -360,7 +360,7 @@ def test_a_hostile_build(
     values = {"home": home, "cache": cache.root, "pid": os.getpid(), "connect": connect, "abstract": ABSTRACT}
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
-    # The stranger's own workspace changes by being laid out, and his result is kept; nothing else may change.
+    # The submission's own workspace changes by being laid out, and its result is kept; nothing else may change.
     kept = ("trees", "ccache", "ccache-base", "seeds", "bases")
     guarded = [home, tmp_path / "linux", *(cache.directory(name) for name in kept)]
     guarded.append(worktree.workspace_place(origin, "vanilla", cache).root)

@@ -17,7 +17,7 @@ from patchgen.base.resolve import Source
 from patchgen.cache import Cache
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.grading import grader, rubric
-from patchgen.grading.builder import Workshop
+from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.context import Request
 from patchgen.grading.model import Result
 from patchgen.sandbox.handling import Handling
@@ -217,7 +217,7 @@ def test_a_verdict_stops_before_the_build(tmp_path: Path, cache: Cache, origin: 
     project = pipeline.open_project(Settings(cache=cache.root), {})
     given = handed_in(tmp_path)
     request = Request(given, rubric.load(ASSIGNMENT), frozenset({4} if not allow else {2}), allow_build_changes=allow)
-    found = grader.judge(request, Workshop(project, origin, "submission"))
+    found = grader.grade(request, KernelBuilder(project, origin, "submission"))
     changes = [one for one in found.findings if one.check == "build-changes"]
     assert "xxd" in changes[0].evidence
     if allow:

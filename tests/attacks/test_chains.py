@@ -25,12 +25,12 @@ from patchgen.cache import Cache
 from patchgen.checks import static
 from patchgen.errors import BuildError
 from patchgen.grading import build_stage, rubric
-from patchgen.grading.builder import Workshop
-from patchgen.grading.context import Case, Request
+from patchgen.grading.builder import KernelBuilder
+from patchgen.grading.context import GradingContext, Request
 from patchgen.kernel import build as kernel
 from patchgen.kernel import configs
 from patchgen.kernel.build import Kernel
-from patchgen.kernel.sandboxed import Chain
+from patchgen.kernel.sandboxed import IncrementalBuilds
 from patchgen.sandbox import Sandbox
 from patchgen.settings import Settings
 from patchgen.submission import apply, patches
@@ -70,9 +70,9 @@ def origin(tmp_path: Path, cache: Cache) -> Source:
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Chain:
+def chain(tmp_path: Path) -> IncrementalBuilds:
     (tmp_path / "place").mkdir()
-    return Chain(tmp_path / "place")
+    return IncrementalBuilds(tmp_path / "place")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def on_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees_on_disk, "distance", lambda origin, one, _: (int(one == origin.tree), 0), raising=False)
 
 
-def built(tree: str, origin: Source, cache: Cache, chain: Chain, box: Sandbox = BOX) -> Kernel:
+def built(tree: str, origin: Source, cache: Cache, chain: IncrementalBuilds, box: Sandbox = BOX) -> Kernel:
     return kernel.build(toybuild.request(tree, origin, cache, box, chain))
 
 
@@ -89,7 +89,7 @@ def log(of: Kernel) -> str:
     return of.image.with_name("build.log").read_text()
 
 
-def test_what_is_as_it_was_is_not_compiled_again(cache: Cache, origin: Source, chain: Chain) -> None:
+def test_what_is_as_it_was_is_not_compiled_again(cache: Cache, origin: Source, chain: IncrementalBuilds) -> None:
     mails = [toybuild.patch("kernel/fork.c", "warn me\n"), toybuild.patch("MAINTAINERS", "me\n")]
     first, second = [built(tree, origin, cache, chain) for tree in toybuild.trees(mails, origin, cache)]
     assert COMPILES in log(first)
@@ -101,7 +101,7 @@ def test_what_is_as_it_was_is_not_compiled_again(cache: Cache, origin: Source, c
 
 
 @pytest.mark.usefixtures("on_and_on")
-def test_what_is_as_in_the_base_again_is_compiled_again(cache: Cache, origin: Source, chain: Chain) -> None:
+def test_what_is_as_in_the_base_again_is_compiled_again(cache: Cache, origin: Source, chain: IncrementalBuilds) -> None:
     original = toybuild.FILES["kernel/fork.c"].data.decode()
     back = addition("kernel/fork.c", "warn me\n", original)
     mails = [toybuild.patch("kernel/fork.c", "warn me\n"), toybuild.patch("MAINTAINERS", "me\n"), back]
@@ -111,7 +111,7 @@ def test_what_is_as_in_the_base_again_is_compiled_again(cache: Cache, origin: So
     assert kernels[-1].warnings == ()
 
 
-def test_a_build_that_fails_leaves_the_chain_as_it_was(cache: Cache, origin: Source, chain: Chain) -> None:
+def test_a_build_that_fails_leaves_the_chain_as_it_was(cache: Cache, origin: Source, chain: IncrementalBuilds) -> None:
     broken = MAKEFILE.replace("\t@echo map", "\t@exit 1; echo map")
     mails = [toybuild.patch("kernel/fork.c", "one\n"), toybuild.patch("Makefile", broken)]
     first, second = toybuild.trees(mails, origin, cache)
@@ -121,7 +121,9 @@ def test_a_build_that_fails_leaves_the_chain_as_it_was(cache: Cache, origin: Sou
     assert chain.last["toy"].tree == first
 
 
-def test_what_is_larger_than_the_sandbox_allows_is_not_kept(cache: Cache, origin: Source, chain: Chain) -> None:
+def test_what_is_larger_than_the_sandbox_allows_is_not_kept(
+    cache: Cache, origin: Source, chain: IncrementalBuilds
+) -> None:
     box = replace(BOX, limits=replace(sandbox.BUILD, file=sandbox.MIB))
     fills = MAKEFILE.replace("\t@echo map", "\t@head -c 1000000 /dev/zero | tee $(O)/a > $(O)/b; echo map")
     first, second = toybuild.trees(
@@ -134,7 +136,7 @@ def test_what_is_larger_than_the_sandbox_allows_is_not_kept(cache: Cache, origin
 
 
 def test_objects_that_were_not_kept_are_not_taken_for_those_of_before(
-    cache: Cache, origin: Source, chain: Chain
+    cache: Cache, origin: Source, chain: IncrementalBuilds
 ) -> None:
     """The second tree's are too large, so the third begins with the first's, and compiles what the second changed."""
     fills = MAKEFILE.replace("\t@echo map", "\t@head -c 1000000 /dev/zero | tee $(O)/a > $(O)/b; echo map")
@@ -152,7 +154,7 @@ def test_objects_that_were_not_kept_are_not_taken_for_those_of_before(
 
 
 def test_nobody_else_gets_what_a_submission_has_left(
-    cache: Cache, origin: Source, chain: Chain, tmp_path: Path
+    cache: Cache, origin: Source, chain: IncrementalBuilds, tmp_path: Path
 ) -> None:
     """Its first patch leaves an object that is not what the source says; that is its own affair."""
     plants = MAKEFILE.replace("\t@echo map", "\t@echo forged > $(O)/object.o; ln -s / $(O)/root; echo map")
@@ -162,7 +164,7 @@ def test_nobody_else_gets_what_a_submission_has_left(
     assert built(second, origin, cache, chain).image.read_text() == "forged\n"
     other = toybuild.trees([toybuild.patch("MAINTAINERS", "y\n")], origin, cache)[-1]
     (tmp_path / "other").mkdir()
-    found = built(other, origin, cache, Chain(tmp_path / "other"))
+    found = built(other, origin, cache, IncrementalBuilds(tmp_path / "other"))
     assert found.image.read_bytes() == toybuild.FILES["kernel/fork.c"].data
 
 
@@ -178,7 +180,7 @@ def attacks_mails() -> list[bytes]:
 
 
 @pytest.fixture
-def forged(cache: Cache, origin: Source, chain: Chain, on_and_on: None) -> str:
+def forged(cache: Cache, origin: Source, chain: IncrementalBuilds, on_and_on: None) -> str:
     """Return the victim's tree after the attacker's patches were built one on the other."""
     first, second = toybuild.trees(attacks_mails(), origin, cache)
     victims = toybuild.trees([toybuild.patch("MAINTAINERS", "the victim\n")], origin, cache)[-1]
@@ -190,7 +192,7 @@ def forged(cache: Cache, origin: Source, chain: Chain, on_and_on: None) -> str:
 
 def test_a_victim_does_not_get_an_attackers_kernel(cache: Cache, origin: Source, tmp_path: Path, forged: str) -> None:
     (tmp_path / "other").mkdir()
-    assert built(forged, origin, cache, Chain(tmp_path / "other")).image.read_text() == HONEST
+    assert built(forged, origin, cache, IncrementalBuilds(tmp_path / "other")).image.read_text() == HONEST
 
 
 def test_trusted_work_does_not_get_an_attackers_kernel(cache: Cache, origin: Source, forged: str) -> None:
@@ -199,7 +201,9 @@ def test_trusted_work_does_not_get_an_attackers_kernel(cache: Cache, origin: Sou
     assert found.image.read_text() == HONEST
 
 
-def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+def case_of(
+    mails: list[bytes], cache: Cache, origin: Source, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> GradingContext:
     """Return a submission that has come as far as the stage that builds, which builds the toy kernel."""
     monkeypatch.setattr(configs, "load", lambda name, base="": toybuild.CONFIG)  # noqa: ARG005
     monkeypatch.setattr(build_stage, "_sparse", lambda case, paths: iter(()))  # noqa: ARG005
@@ -207,8 +211,8 @@ def case_of(mails: list[bytes], cache: Cache, origin: Source, place: Path, monke
     project: Any = SimpleNamespace(cache=cache, settings=Settings(cache=cache.root, jobs=2))
     read = [patches.read(f"{number:04}-a.patch", data, cache) for number, data in enumerate(mails, 1)]
     (place / "verdict").mkdir()
-    shop = Workshop(project, origin, "submission").within(place / "verdict")
-    case = Case(Request(place, rubric.load(ASSIGNMENT), frozenset({4})), shop)
+    shop = KernelBuilder(project, origin, "submission").within(place / "verdict")
+    case = GradingContext(Request(place, rubric.load(ASSIGNMENT), frozenset({4})), shop)
     case.submission = SimpleNamespace(patches=read)  # type: ignore[assignment]
     case.applied = case.buildable = apply.apply(origin, read, cache)
     return case
@@ -231,7 +235,7 @@ def test_the_kernel_that_is_judged_is_made_from_its_sources(
 def test_what_is_not_the_last_tree_is_built_on_what_is_there(cache: Cache, origin: Source, tmp_path: Path) -> None:
     """Going back, only what a patch changes is compiled; where the base is nearer, it begins there."""
     (tmp_path / "back").mkdir()
-    chain = Chain(tmp_path / "back")
+    chain = IncrementalBuilds(tmp_path / "back")
     mails = [toybuild.patch("MAINTAINERS", "me\n"), toybuild.patch("kernel/fork.c", "two\n")]
     mails += [toybuild.patch("fs/a.c", "a\n")]
     one, two, three = toybuild.trees(mails, origin, cache)
@@ -247,15 +251,17 @@ def test_a_submission_that_is_judged_again_is_not_built_again(cache: Cache, orig
     images = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        chain = Chain(tmp_path / name)
+        chain = IncrementalBuilds(tmp_path / name)
         images.append([built(tree, origin, cache, chain).image for tree in reversed(trees)])
         assert bool(chain.last) == (name == "first"), "only the first has built anything"
     assert images[0] == images[1]
 
 
-def test_results_of_static_analysis_are_keyed_as_kernels_are(cache: Cache, origin: Source, chain: Chain) -> None:
+def test_results_of_static_analysis_are_keyed_as_kernels_are(
+    cache: Cache, origin: Source, chain: IncrementalBuilds
+) -> None:
     first, second = toybuild.trees(attacks_mails(), origin, cache)
-    alone = static.Target(origin, second, "submission", frozenset(), BOX, Chain(chain.place))
+    alone = static.Target(origin, second, "submission", frozenset(), BOX, IncrementalBuilds(chain.place))
     chain.note(static.SANDBOXED, first)
     after = static.Target(origin, second, "submission", frozenset(), BOX, chain)
     trusted = static.Target(origin, second, "series", frozenset())

@@ -157,7 +157,7 @@ def test_a_command_is_for_a_shell() -> None:
         "schema_version": 1,
         "submission": "/tmp/x/given/patch.tar.gz",
         "findings": [
-            {"again": "patchgen test -- /tmp/x/given/patch.tar.gz", "message": "/tmp/x/given/patch.tar.gz: x"}
+            {"reproduce": "patchgen test -- /tmp/x/given/patch.tar.gz", "message": "/tmp/x/given/patch.tar.gz: x"}
         ],
     }
     names = {"/tmp/x/given/patch.tar.gz": COMMAND.means}
@@ -165,7 +165,7 @@ def test_a_command_is_for_a_shell() -> None:
     assert isinstance(renamed, dict)
     assert renamed["submission"] == COMMAND.means
     assert renamed["findings"][0]["message"] == f"{COMMAND.means}: x"
-    assert shlex.split(renamed["findings"][0]["again"]) == ["patchgen", "test", "--", COMMAND.means]
+    assert shlex.split(renamed["findings"][0]["reproduce"]) == ["patchgen", "test", "--", COMMAND.means]
 
 
 def test_no_cell_is_a_formula_behind_something_else() -> None:

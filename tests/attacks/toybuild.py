@@ -19,7 +19,7 @@ from patchgen.cache import Cache
 from patchgen.kernel import build as kernel
 from patchgen.kernel.build import BuildRequest, Kernel
 from patchgen.kernel.configs import Config
-from patchgen.kernel.sandboxed import Chain
+from patchgen.kernel.sandboxed import IncrementalBuilds
 from patchgen.sandbox import Sandbox
 from patchgen.settings import Settings
 from patchgen.submission import apply, patches
@@ -64,7 +64,7 @@ def build(mails: list[bytes], where: Source, cache: Cache, box: Sandbox | None) 
 
 
 def request(
-    tree: str, where: Source, cache: Cache, box: Sandbox | None = None, chain: Chain | None = None
+    tree: str, where: Source, cache: Cache, box: Sandbox | None = None, chain: IncrementalBuilds | None = None
 ) -> BuildRequest:
     """Return a build of the toy kernel, in the workspace of submissions or of our own series."""
     return BuildRequest(CONFIG, tree, where, cache, "submission" if box else "series", 2, box, chain)

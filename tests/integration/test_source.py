@@ -245,7 +245,7 @@ def test_only_touched_files_need_be_right(tmp_path: Path, cache: Cache) -> None:
     toytree.commit(linux, message="tidied")
     toytree.git(linux, "tag", "v4.15")
     toytree.write(linux, {"fs/other.c": File(b"x\n")})
-    toytree.commit(linux, message="again")
+    toytree.commit(linux, message="reproduce")
     assert obtain(cache, linux).tree == BASE.tree
 
 

@@ -1,4 +1,4 @@
-"""Workspaces for strangers' trees: what is old in them and what is new decides what make compiles."""
+"""Workspaces for untrusted trees: what is old in them and what is new decides what make compiles."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ CONFIG = "small"
 def build(project: Project, origin: Source, *, vanilla: bool, config: str = CONFIG) -> Kernel:
     """Return the kernel with the series, or without."""
     tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
-    slot, jobs = "vanilla" if vanilla else "series", project.settings.jobs
+    workspace, jobs = "vanilla" if vanilla else "series", project.settings.jobs
     chosen = configs.load(config, origin.base.name)
-    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, slot, jobs))
+    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, workspace, jobs))
 
 
 BUILD_TABLE = pytest.StashKey[dict[str, dict[str, str]]]()

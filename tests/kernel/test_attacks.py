@@ -22,7 +22,7 @@ from patchgen.errors import BuildError, GuestError
 from patchgen.guest.testbed import Testbed
 from patchgen.kernel import configs
 from patchgen.kernel.build import BuildRequest, Kernel, build, cached
-from patchgen.kernel.sandboxed import Chain
+from patchgen.kernel.sandboxed import IncrementalBuilds
 from patchgen.pipeline import Project
 from patchgen.sandbox import Sandbox
 from patchgen.submission import apply, patches
@@ -31,14 +31,14 @@ pytestmark = [needs_sandbox, pytest.mark.only_linux_4_15("a submission is made o
 
 
 def built(mail: bytes, project: Project, origin: Source) -> Kernel:
-    """Apply a patch to linux-4.15 and build it as a stranger's."""
+    """Apply a patch to linux-4.15 and build it as an untrusted one."""
     found = apply.apply(origin, [patches.read("0001-a.patch", mail, project.cache)], project.cache).trees[-1]
     box = sandbox.sandbox_for_untrusted(trust=False)
     return build(wanted(found, project, origin, box))
 
 
 def wanted(
-    tree: str, project: Project, origin: Source, box: Sandbox | None, chain: Chain | None = None
+    tree: str, project: Project, origin: Source, box: Sandbox | None, chain: IncrementalBuilds | None = None
 ) -> BuildRequest:
     config, jobs = configs.load("small"), project.settings.jobs
     return BuildRequest(config, tree, origin, project.cache, "submission", jobs, box, chain)
@@ -104,7 +104,7 @@ def test_a_victim_does_not_get_an_attackers_kernel(
     read = [patches.read(f"{number:04}-a.patch", mail, project.cache) for number, mail in enumerate(attacker, 1)]
     first, second = apply.apply(origin, read, project.cache).trees
     monkeypatch.setattr(worktree, "distance", lambda where, one, _: (int(one == where.tree), 0), raising=False)
-    chain, box = Chain(tmp_path), sandbox.sandbox_for_untrusted(trust=False)
+    chain, box = IncrementalBuilds(tmp_path), sandbox.sandbox_for_untrusted(trust=False)
     for one in (first, second):
         made = build(wanted(one, project, origin, box, chain))
     assert VICTIM.said in made.image.with_name("System.map").read_text(), "the attack works up to here"

@@ -34,10 +34,10 @@ PATCHES = len(load(ASSIGNMENT.directory).patches)
 ENOSYS = -38
 
 
-def build(project: Project, origin: Source, tree: str, config: str, slot: str) -> Kernel:
+def build(project: Project, origin: Source, tree: str, config: str, workspace: str) -> Kernel:
     jobs = project.settings.jobs
     chosen = configs.load(config, origin.base.name)
-    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, slot, jobs))
+    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, workspace, jobs))
 
 
 def matrix() -> Iterator[object]:

@@ -248,7 +248,7 @@ def test_a_kernel_that_never_prints(vanilla_kernel: Path, image: Image, tmp_path
     kernel = tmp_path / "bzImage"
     kernel.write_bytes(data)
     with pytest.raises(KernelFailedError, match="never boots") as caught:
-        Guest(kernel, image, MACHINE, pace=5 / BOOT_SECONDS).__enter__()
+        Guest(kernel, image, MACHINE, time_scale=5 / BOOT_SECONDS).__enter__()
     assert caught.value.kind == "never-boots"
 
 

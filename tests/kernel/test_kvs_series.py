@@ -37,7 +37,7 @@ def test_checkpatch_and_git_am_have_nothing_to_say(kvs: Project, tmp_path: Path)
 
 def test_make_asks_nothing(kvs: Project) -> None:
     origin = kvs.source()
-    assert questions.asked(pipeline.commit(kvs, origin).tree, origin, kvs.cache, slot="series") == ""
+    assert questions.asked(pipeline.commit(kvs, origin).tree, origin, kvs.cache, workspace="series") == ""
 
 
 def test_the_compiler_has_nothing_to_say(kvs: Project, vanilla: Kernel) -> None:

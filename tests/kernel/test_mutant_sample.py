@@ -23,7 +23,7 @@ ANCHORED = [one for one in MUTANTS.values() if any(change.file.startswith("edits
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_mutant_is_caught(name: str, project: Project, origin: Source) -> None:
-    judged = judging.Judge(project, slot="series").judge(MUTANTS[name])
+    judged = judging.Judge(project, workspace="series").judge(MUTANTS[name])
     assert judged.caught, judged.evidence
 
 
@@ -35,7 +35,7 @@ def test_its_anchors_are_there(name: str, project: Project, origin: Source, tmp_
 
 def test_what_was_judged_is_kept(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second judgement takes what the first one left, and one of another mutant does not."""
-    judge = judging.Judge(project, slot="series")
+    judge = judging.Judge(project, workspace="series")
     first = judge.judge(MUTANTS["trailing-blanks"])
     monkeypatch.setattr(judging.grader, "judge", lambda *_: pytest.fail("judged again"))
     assert judge.judge(MUTANTS["trailing-blanks"]) == first

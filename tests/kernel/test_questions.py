@@ -13,7 +13,7 @@ from patchgen import pipeline, sandbox
 from patchgen.base.resolve import Source
 from patchgen.findings import Severity
 from patchgen.grading import grader, rubric
-from patchgen.grading.builder import Workshop
+from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.context import Request
 from patchgen.grading.model import Result
 from patchgen.kernel import build as kernel
@@ -50,8 +50,8 @@ def asked(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> 
 
     def ask(tree: str, boxed: bool) -> str:
         box = sandbox.sandbox_for_untrusted(not boxed)
-        slot = "submission" if boxed else "series"
-        return questions.asked(tree, origin, project.cache, slot=slot, sandbox=box)
+        workspace = "submission" if boxed else "series"
+        return questions.asked(tree, origin, project.cache, workspace=workspace, sandbox=box)
 
     return ask
 
@@ -63,7 +63,7 @@ def test_our_own_series_asks_nothing(project: Project, asked: Callable[[str, boo
 def test_nor_does_it_on_the_second_base(second_project: Project) -> None:
     origin = second_project.source()
     tree = pipeline.commit(second_project, origin).tree
-    assert questions.asked(tree, origin, second_project.cache, slot="series") == ""
+    assert questions.asked(tree, origin, second_project.cache, workspace="series") == ""
 
 
 @pytest.mark.parametrize("boxed", [pytest.param(False, id="here"), BOX])
@@ -87,9 +87,9 @@ def test_one_without_a_prompt_is_not(
 
 def test_the_answer_is_kept(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = with_option(project, origin, PROMPT).tree
-    first = questions.asked(tree, origin, project.cache, slot="series")
+    first = questions.asked(tree, origin, project.cache, workspace="series")
     monkeypatch.setattr(questions, "_plain", lambda *_: pytest.fail("asked again"))
-    assert questions.asked(tree, origin, project.cache, slot="series") == first
+    assert questions.asked(tree, origin, project.cache, workspace="series") == first
 
 
 @pytest.mark.only_linux_4_15("a submission is made on no other base")
@@ -99,8 +99,8 @@ def test_a_verdict_names_the_patch_and_goes_on(project: Project, origin: Source,
     handed_in.mkdir()
     made = compose.format_patch(with_option(project, origin, "# Nothing yet.\n", PROMPT), handed_in)
     (handed_in / "report.txt").write_text("A report.\n")
-    shop = Workshop(project, origin, "submission")
-    verdict = grader.judge(Request(handed_in, rubric.load(ASSIGNMENT), frozenset(range(1, 5))), shop)
+    shop = KernelBuilder(project, origin, "submission")
+    verdict = grader.grade(Request(handed_in, rubric.load(ASSIGNMENT), frozenset(range(1, 5))), shop)
     (found,) = (one for one in verdict.findings if one.severity is Severity.ERROR)
     assert (found.check, found.stage, found.where, found.requirements) == ("question", "build", made[1].name, ("6-7",))
     assert "PF_ASKED" in found.message

@@ -180,7 +180,7 @@ def compare(program: Program, player: Player) -> None:
     """Play a program, and compare the kernel's answer with the model's."""
     failed: set[int] = set()
     while True:
-        played = pages.play(program, failed, player.bed.differs)
+        played = pages.play(program, failed, player.bed.quirks)
         result = player.run(played.words)
         reports = [line for line in result.text.splitlines() if line.startswith("move ")]
         refused = next(

@@ -25,7 +25,7 @@ from patchgen.checks import static
 from patchgen.errors import MachineError
 from patchgen.findings import Severity
 from patchgen.grading import grader, rubric, runtime_stages, timescale
-from patchgen.grading.builder import Workshop
+from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.context import Request
 from patchgen.grading.model import Result, Verdict
 from patchgen.guest.testbed import Testbed
@@ -106,7 +106,7 @@ def judged(project: Project, origin: Source, given: Path, stages: str = "1-5") -
     first, _, last = stages.partition("-")
     asked = frozenset(range(int(first), int(last or first) + 1))
     request = Request(given, rubric.load(ASSIGNMENT), asked)
-    return grader.judge(request, Workshop(project, origin, "submission"))
+    return grader.grade(request, KernelBuilder(project, origin, "submission"))
 
 
 def lost(verdict: Verdict) -> dict[str, float]:
@@ -136,7 +136,7 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert lost(verdict) == {}
     assert verdict.marks.earned == verdict.marks.points
     assert {one.result for one in verdict.scenarios} == {Result.PASS}
-    assert {one.result for one in verdict.sentences} == {Result.PASS}
+    assert {one.result for one in verdict.requirements} == {Result.PASS}
     assert [one.name for one in verdict.scenarios if one.picture] == [ASSIGNMENT.page.example]
     if SPARSE:
         assert (verdict.status, verdict.marks.mark) == (Result.PASS, 18.5)
@@ -146,7 +146,7 @@ def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, t
     """As trusted work, which has a compiler cache."""
     (tmp_path / "patch.tar.gz").write_bytes(pipeline.pack(pipeline.generate(project).files, project).data)
     request = Request(tmp_path / "patch.tar.gz", rubric.load(ASSIGNMENT), frozenset({4}), trust=True)
-    verdict = grader.judge(request, Workshop(project, origin, "submission", trust=True))
+    verdict = grader.grade(request, KernelBuilder(project, origin, "submission", trust=True))
     count = len(project.series.patches)
     assert verdict.stages[3].facts["built"].startswith(f"{count} of {count},")
     assert [one for one in verdict.findings if one.stage == "build"] == []
@@ -168,7 +168,7 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
     for one in found:
         assert "ENOSYS" in one.message + one.evidence or "not implemented" in one.message + one.evidence
         assert one.requirements
-        assert one.again == f"patchgen test --only {one.where} {idle}"
+        assert one.reproduce == f"patchgen test --only {one.where} {idle}"
     assert set(lost(verdict)) == {one.id for one in behaviour}, "the patch itself is fine"
     assert verdict.exit_status == (1 if SPARSE else 3)
 
@@ -176,7 +176,7 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
 def test_a_patch_of_another_tree_does_not_apply(
     project: Project, origin: Source, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Workshop, "_build", lambda *_: pytest.fail("a refusal needs no build"))
+    monkeypatch.setattr(KernelBuilder, "_build", lambda *_: pytest.fail("a refusal needs no build"))
     verdict = judged(project, origin, foreign)
     assert (verdict.marks.mark, verdict.status) == (0, Result.FAIL)
     assert "0001-x86-Change-it.patch does not apply" in verdict.marks.zero
@@ -250,7 +250,7 @@ def one_cpu() -> Iterator[None]:
 
 
 def without_times(verdict: Verdict) -> dict[str, Any]:
-    data = verdict.model_dump(mode="json", exclude={"seconds", "pace"})
+    data = verdict.model_dump(mode="json", exclude={"seconds", "time_scale"})
     for stage in data["stages"]:
         stage.pop("seconds")
         stage["facts"].pop("built", None)
@@ -303,7 +303,7 @@ def test_a_stage_that_fails_is_not_judged(
     def full(*args: Any, **kwargs: Any) -> None:
         raise MachineError("the disk is full")
 
-    monkeypatch.setattr(Workshop, "build", full)
+    monkeypatch.setattr(KernelBuilder, "build", full)
     verdict = judged(project, origin, idle)
     assert [stage.status for stage in verdict.stages[3:5]] == [Result.ERROR] * 2
     assert verdict.exit_status == 3
@@ -322,10 +322,10 @@ def test_without_sparse(project: Project, origin: Source, idle: Path, monkeypatc
 
 def test_the_pace_is_measured_and_kept_for_minutes(vanilla_bed: Testbed, project: Project) -> None:
     now = 4e9
-    kept = project.cache.directory("pace") / "vanilla.json"
+    kept = project.cache.directory("time_scale") / "vanilla.json"
     found = timescale.measure(vanilla_bed, project.cache, now)
     assert 1 <= found <= 50
-    kept.write_text(json.dumps({"at": now, "pace": 7.5}))
+    kept.write_text(json.dumps({"at": now, "time_scale": 7.5}))
     assert timescale.measure(vanilla_bed, project.cache, now + 100) == 7.5
     assert timescale.measure(vanilla_bed, project.cache, now + 400) != 7.5
     kept.unlink()
@@ -333,14 +333,14 @@ def test_the_pace_is_measured_and_kept_for_minutes(vanilla_bed: Testbed, project
 
 def test_kernels_are_held(project: Project, origin: Source, vanilla_kernel: Path, tmp_path: Path) -> None:
     """The cache drops all but the newest kernels; a verdict's must outlive that."""
-    held = Workshop(project, origin, "submission", place=tmp_path).vanilla()
+    held = KernelBuilder(project, origin, "submission", place=tmp_path).vanilla()
     assert held.image.parent.parent == tmp_path
     assert held.image.samefile(vanilla_kernel)
     assert held.image.with_name("build.log").is_file()
 
 
 def test_time_limits_grow_with_the_pace(vanilla_bed: Testbed) -> None:
-    with dataclasses.replace(vanilla_bed, pace=30.0).ready() as guest:
+    with dataclasses.replace(vanilla_bed, time_scale=30.0).ready() as guest:
         assert not guest.run("sleep 2", timeout=1).timed_out
     with vanilla_bed.ready() as guest:
         assert guest.run("sleep 2", timeout=1).timed_out

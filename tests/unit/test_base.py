@@ -80,7 +80,7 @@ def test_an_unknown_base() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_numbers_that_scenarios_expect_are_those_that_the_series_gives(name: str) -> None:
-    numbers = bases.load(name).differs.numbers
+    numbers = bases.load(name).quirks.numbers
     assert numbers is not None
     parameters = series.load(SERIES, base=name).parameters
     assert [parameters[key] for key in ("set_param_nr", "get_info_nr", "cleanup_nr")] == [
@@ -91,13 +91,13 @@ def test_the_numbers_that_scenarios_expect_are_those_that_the_series_gives(name:
 @pytest.mark.parametrize("name", OTHERS)
 def test_few_lines_of_the_templates_depend_on_the_base(name: str) -> None:
     """Counted as `git grep` lists them (docs/bases.md): what is neither blank nor a comment."""
-    files = [path for path in (SERIES / "bases" / name).rglob("*") if path.is_file()] + [SERIES / "idioms.j2"]
+    files = [path for path in (SERIES / "bases" / name).rglob("*") if path.is_file()] + [SERIES / "compat.j2"]
     lines = [line.strip() for path in files for line in path.read_text().splitlines()]
     assert 1 <= len([line for line in lines if line and not line.startswith(("#", "@#"))]) <= 60
 
 
 def test_no_template_asks_which_base_it_is_on() -> None:
-    """What differs has a name; a condition on a base or a version would be a line that is not in the list."""
+    """What quirks has a name; a condition on a base or a version would be a line that is not in the list."""
     templates = [path for folder in ("files", "edits", "messages") for path in (SERIES / folder).rglob("*.*")]
     assert len(templates) > 15
     for path in (*templates, SERIES / "series.toml"):

@@ -112,7 +112,7 @@ def test_it_is_for_32_bit_x86() -> None:
 
 @pytest.mark.parametrize("base", bases.names())
 def test_the_numbers_are_those_of_the_base(base: str) -> None:
-    other = bases.load(base).differs.numbers
+    other = bases.load(base).quirks.numbers
     first = other.first if other else 385
     parameters = series.load(HERE, None, base).parameters
     assert [parameters[name] for name in ("insert_nr", "search_nr", "delete_nr")] == [first, first + 1, first + 2]

@@ -148,21 +148,21 @@ class Stub(judging.Judge):
     """Judges without a kernel, and writes down where."""
 
     def __init__(self, broken: str = "") -> None:
-        self.slots: list[str] = []
-        self._slot, self._broken = "m", broken
+        self.workspaces: list[str] = []
+        self._workspace, self._broken = "m", broken
 
-    def judge(self, mutant: Mutant, slot: str = "") -> Judged:
+    def judge(self, mutant: Mutant, workspace: str = "") -> Judged:
         if mutant.name == self._broken:
             raise MachineError("the disk is full")
-        self.slots.append(slot)
+        self.workspaces.append(workspace)
         return judging.weigh(mutant, verdict())
 
 
 def test_mutants_are_judged_in_order_each_in_a_workspace_of_its_own() -> None:
     judge = Stub()
     assert [mutant.name for mutant, _ in judge.judge_all(MUTANTS)] == [mutant.name for mutant in MUTANTS]
-    assert len(judge.slots) == len(MUTANTS)
-    assert set(judge.slots) <= {"m-1", "m-2"}
+    assert len(judge.workspaces) == len(MUTANTS)
+    assert set(judge.workspaces) <= {"m-1", "m-2"}
 
 
 def test_what_was_judged_before_an_error_is_there() -> None:

@@ -168,7 +168,7 @@ def test_run_without_a_command(bed: Bed, words: list[str]) -> None:
     ],
 )
 def test_the_command_that_does_it_again_names_the_same_kernel(bed: Bed, target: UnderTest) -> None:
-    line = shlex.split(target.again("run", ["--timeout", "3"], target.base or "linux-4.15"))
+    line = shlex.split(target.reproduce("run", ["--timeout", "3"], target.base or "linux-4.15"))
     assert line[0] == "patchgen"
     done = CliRunner().invoke(app, [*line[1:], "--", "true"])
     assert done.exit_code == 0, done.output

@@ -27,7 +27,7 @@ from pf_stat.model.pages import (
     play,
 )
 
-from patchgen.base.bases import Differs
+from patchgen.base.bases import Quirks
 
 
 def touch(page: int, pages: int = 1, access: Access = "write") -> Touch:
@@ -103,13 +103,13 @@ def test_faults(program: list[Op], faults: dict[int, int]) -> None:
     ],
 )
 def test_a_kernel_whose_mprotect_spares_the_fault(program: list[Op], faults: dict[int, int]) -> None:
-    assert play(tuple(program), differs=Differs(mprotect="since 6.0")).faults == faults
+    assert play(tuple(program), quirks=Quirks(mprotect="since 6.0")).faults == faults
 
 
 def test_a_kernel_that_shrinks_only_what_is_mapped() -> None:
     program = (Map(1, 2), Shrink(0, 3, 1), Shrink(1, 2, 1))
     assert play(program).mapped == {}
-    later = play(program, differs=Differs(mremap="since 5.16"))
+    later = play(program, quirks=Quirks(mremap="since 5.16"))
     assert later.mapped == {1: "rw-p"}
     assert [word for word in later.words if word.startswith("shrink")] == ["shrink,1,2,1"]
 

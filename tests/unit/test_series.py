@@ -114,22 +114,22 @@ def test_a_wrong_base(tmp_path: Path, old: str, new: str, said: str) -> None:
         series.load(write_base(tmp_path, BASE.replace(old, new)), base="other")
 
 
-def test_idioms(tmp_path: Path) -> None:
+def test_compatibility_macros(tmp_path: Path) -> None:
     write_base(tmp_path)
-    (tmp_path / "idioms.j2").write_text('@% set lock = "sem" %@\n@% macro free(a) %@kfree(@{ a });@% endmacro %@\n')
-    text = "@{ idiom.lock }: @{ idiom.free('x') }"
+    (tmp_path / "compat.j2").write_text('@% set lock = "sem" %@\n@% macro free(a) %@kfree(@{ a });@% endmacro %@\n')
+    text = "@{ compat.lock }: @{ compat.free('x') }"
 
     def rendered(base: str | None) -> str:
         loaded = series.load(tmp_path, base=base)
         return render.render(text, render.context(loaded, loaded.patches[0], []), Path("t.j2"))
 
     assert rendered(None) == rendered("other") == "sem: kfree(x);"
-    (tmp_path / "bases/other/idioms.j2").write_text('@% set lock = "mutex" %@\n')
+    (tmp_path / "bases/other/compat.j2").write_text('@% set lock = "mutex" %@\n')
     assert rendered(None) == "sem: kfree(x);"
     with pytest.raises(SeriesError, match=r"t.j2:1: .*no attribute 'free'"):
         rendered("other")
-    (tmp_path / "bases/other/idioms.j2").write_text("@% set %@\n")
-    with pytest.raises(SeriesError, match=r"idioms.j2:1: "):
+    (tmp_path / "bases/other/compat.j2").write_text("@% set %@\n")
+    with pytest.raises(SeriesError, match=r"compat.j2:1: "):
         rendered("other")
 
 

@@ -10,7 +10,7 @@ import pytest
 from pf_stat.scenarios.lab import Call, Info, Lab
 from pfstat import SUITE
 
-from patchgen.base.bases import Differs
+from patchgen.base.bases import Quirks
 from patchgen.errors import GuestError
 from patchgen.findings import Result
 from patchgen.guest.testbed import Testbed
@@ -32,7 +32,7 @@ class _Guest:
 class _Bed:
     def __init__(self, guest: _Guest) -> None:
         self.guest = guest
-        self.differs = Differs()
+        self.quirks = Quirks()
 
     def with_cpus(self, _: int) -> _Bed:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchgen.checks import static
-from patchgen.checks.static import Said, Seen
+from patchgen.checks.static import Diagnostic, ToolResult
 from patchgen.kernel.warnings import tree_path
 
 LOG = """\
@@ -19,30 +19,32 @@ LOG = """\
 
 def test_warnings_and_errors_of_a_log() -> None:
     assert static.parse(LOG, tree_path) == {
-        Said("fs/exec.c", 62, "warning: symbol 'x' was not declared. Should it be static?"),
-        Said("arch/x86/mm/pf_stat.c", 94, "warning: context imbalance in 'f' - wrong count at exit"),
-        Said("include/linux/rcu.h", 9, "error: undefined identifier"),
+        Diagnostic("fs/exec.c", 62, "warning: symbol 'x' was not declared. Should it be static?"),
+        Diagnostic("arch/x86/mm/pf_stat.c", 94, "warning: context imbalance in 'f' - wrong count at exit"),
+        Diagnostic("include/linux/rcu.h", 9, "error: undefined identifier"),
     }
 
 
 def test_reports_of_semantic_patches_have_no_level() -> None:
     line = "fs/exec.c:12:1-10: WARNING: opportunity for kmemdup"
-    assert static.parse(line, tree_path, all_lines=True) == {Said("fs/exec.c", 12, "WARNING: opportunity for kmemdup")}
+    assert static.parse(line, tree_path, all_lines=True) == {
+        Diagnostic("fs/exec.c", 12, "WARNING: opportunity for kmemdup")
+    }
 
 
 def test_only_what_the_base_does_not_have_is_new() -> None:
-    before = {Said("a.c", 10, "w"), Said("a.c", 90, "v")}
-    moved = {Said("a.c", 12, "w"), Said("a.c", 93, "v")}
+    before = {Diagnostic("a.c", 10, "w"), Diagnostic("a.c", 90, "v")}
+    moved = {Diagnostic("a.c", 12, "w"), Diagnostic("a.c", 93, "v")}
     assert static.new(before, moved) == []
-    assert static.new(before, {*moved, Said("b.c", 12, "w")}) == [Said("b.c", 12, "w")]
+    assert static.new(before, {*moved, Diagnostic("b.c", 12, "w")}) == [Diagnostic("b.c", 12, "w")]
 
 
 def test_a_second_one_of_a_kind_is_new() -> None:
-    before = {Said("a.c", 10, "w")}
-    assert static.new(before, {Said("a.c", 10, "w"), Said("a.c", 20, "w")}) == [Said("a.c", 20, "w")]
+    before = {Diagnostic("a.c", 10, "w")}
+    assert static.new(before, {Diagnostic("a.c", 10, "w"), Diagnostic("a.c", 20, "w")}) == [Diagnostic("a.c", 20, "w")]
 
 
 def test_a_part_that_is_silent_on_one_tree_says_nothing_about_the_other() -> None:
-    said = {"a": {Said("x.c", 1, "warning: a")}, "b": {Said("x.c", 2, "warning: b")}}
-    assert Seen(said, "2 files").without({"b"}) == said["a"]
-    assert Seen(said, "2 files").without(()) == said["a"] | said["b"]
+    said = {"a": {Diagnostic("x.c", 1, "warning: a")}, "b": {Diagnostic("x.c", 2, "warning: b")}}
+    assert ToolResult(said, "2 files").without({"b"}) == said["a"]
+    assert ToolResult(said, "2 files").without(()) == said["a"] | said["b"]

@@ -250,13 +250,13 @@ def test_the_name_is_the_users(archives: list[Path], batch: Batch, stand_in: Cal
     stand_in(
         "import json\n"
         f"made = json.loads({BAD.model_dump_json()!r})\n"
-        "made['submission'] = sys.argv[-1]; made['findings'][0]['again'] = 'patchgen test ' + sys.argv[-1]\n"
+        "made['submission'] = sys.argv[-1]; made['findings'][0]['reproduce'] = 'patchgen test ' + sys.argv[-1]\n"
         "print(json.dumps(made)); raise SystemExit(1)"
     )
     rows = many.run(archives[:1], batch, many.here(1))
     assert rows[0].verdict is not None
     assert rows[0].verdict.submission == str(archives[0])
-    assert rows[0].verdict.findings[0].again == f"patchgen test {archives[0]}"
+    assert rows[0].verdict.findings[0].reproduce == f"patchgen test {archives[0]}"
 
 
 def test_an_odd_file_name_goes_through(tmp_path: Path, batch: Batch, stand_in: Callable[[str], None]) -> None:

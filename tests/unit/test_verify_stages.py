@@ -19,8 +19,8 @@ from patchgen.checks import diff_lint, shape
 from patchgen.errors import SubmissionError, UsageError
 from patchgen.findings import Finding, Severity
 from patchgen.grading import patch_stages, rubric
-from patchgen.grading.builder import Workshop
-from patchgen.grading.context import Case, Request
+from patchgen.grading.builder import KernelBuilder
+from patchgen.grading.context import GradingContext, Request
 from patchgen.pipeline import Project
 from patchgen.settings import Settings
 from patchgen.submission import inputs
@@ -60,9 +60,9 @@ def project(tmp_path: Path) -> Project:
     return pipeline.open_project(Settings(cache=tmp_path / "cache"), {})
 
 
-def look(project: Project, given: Path) -> tuple[Case, list[Finding]]:
-    shop = Workshop(project, cast("Source", None), "submission")
-    case = Case(Request(given, rubric.load(ASSIGNMENT), frozenset({1})), shop)
+def look(project: Project, given: Path) -> tuple[GradingContext, list[Finding]]:
+    shop = KernelBuilder(project, cast("Source", None), "submission")
+    case = GradingContext(Request(given, rubric.load(ASSIGNMENT), frozenset({1})), shop)
     return case, list(patch_stages.archive(case))
 
 

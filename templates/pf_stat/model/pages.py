@@ -9,7 +9,7 @@ two exceptions. Whether memory that was mapped by several calls can be moved as 
 it: the guest says what came of each move. And whether a child has a page that its parent has only read depends on
 the rest of the parent's mapping (copy_page_range() in mm/memory.c): the words let the child read it before it writes.
 
-What a later kernel does otherwise is a field of Differs, each with its reason.
+What a later kernel does otherwise is a field of Quirks, each with its reason.
 
 The kernel's side: do_wp_page(), do_anonymous_page(), do_cow_fault() in mm/memory.c; mprotect_fixup() in
 mm/mprotect.c; mremap_to() in mm/mremap.c; dup_mmap() in kernel/fork.c.
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from patchgen.base.bases import Differs
+from patchgen.base.bases import Quirks
 
 Prot = Literal["rw", "r", "none"]
 Kind = Literal["anon", "shared", "file", "sharedfile"]
@@ -216,15 +216,15 @@ class Played:
     heap: int
 
 
-def play(program: Program, failed: Set[int] = frozenset(), differs: Differs | None = None) -> Played:
+def play(program: Program, failed: Set[int] = frozenset(), quirks: Quirks | None = None) -> Played:
     """Predict what comes of a program that is executed under the tracked name.
 
     Args:
         program: its operations.
         failed: the moves, by number, of which the guest has reported that they failed.
-        differs: what the kernel's base does otherwise than linux-4.15.
+        quirks: what the kernel's base does otherwise than linux-4.15.
     """
-    return _Player(failed, differs or Differs()).play(program)
+    return _Player(failed, quirks or Quirks()).play(program)
 
 
 class _State(enum.Enum):
@@ -274,9 +274,9 @@ class _EndedError(Exception):
 class _Player:
     """Goes through a program. The executed process of the current run is the one whose space is `owner`."""
 
-    def __init__(self, failed: Set[int], differs: Differs) -> None:
+    def __init__(self, failed: Set[int], quirks: Quirks) -> None:
         self.failed = failed
-        self.differs = differs
+        self.quirks = quirks
         self.words: list[str] = []
         self.segments = 0
         self.moves = 0
@@ -379,7 +379,7 @@ class _Player:
             self.words.append(f"protect,{pages.start},{len(pages)},{op.prot}")
             self._split(process, pages)
             for one in (process.space[page] for page in pages):
-                if one.prot != op.prot and one.state is _State.OWN and not self.differs.mprotect:
+                if one.prot != op.prot and one.state is _State.OWN and not self.quirks.mprotect:
                     one.state = _State.GUARDED
                 one.prot = op.prot
 
@@ -415,7 +415,7 @@ class _Player:
         self._enter(process, there)
 
     def _shrink(self, process: _Process, op: Shrink) -> None:
-        if self.differs.mremap and op.page not in process.space:
+        if self.quirks.mremap and op.page not in process.space:
             return
         self.words.append(f"shrink,{op.page},{op.pages},{op.left}")
         self._unmap(process, range(op.page + op.left, op.page + op.pages))

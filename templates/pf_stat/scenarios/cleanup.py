@@ -55,8 +55,8 @@ def cleanup_takes_no_argument(lab: Lab) -> None:
 @scenario("2.4-1")
 def the_numbers_of_the_calls(lab: Lab) -> None:
     """385, 386 and 387 are the calls; the numbers beside them are not."""
-    other = lab.differs.numbers
-    first = other.first if other and lab.otherwise(other.why) else _FIRST
+    other = lab.quirks.numbers
+    first = other.first if other and lab.expect_quirk(other.why) else _FIRST
     answers = [int(line.split()[1]) for line in lab.run(f"pfcall numbers {first}").text.splitlines()]
     expect(f"number {first + 3}", errno_name(answers[-1]), "ENOSYS")
     known = [errno_name(answer) for answer in answers[:-1]]

@@ -13,7 +13,7 @@ from patchgen.testing.lab import Failed, Skipped, SoftFailure, errno_name, expec
 from patchgen.testing.picture import Picture, Vma
 
 if TYPE_CHECKING:
-    from patchgen.base.bases import Differs
+    from patchgen.base.bases import Quirks
     from patchgen.guest.session import CommandResult, Guest
 
 __all__ = ["Call", "Failed", "Info", "Lab", "Played", "Skipped", "Vma", "errno_name", "expect", "page", "scenario"]
@@ -147,8 +147,8 @@ class Lab(generic.Lab):
         last: the statistics that were seen last, None before.
     """
 
-    def __init__(self, guest: Guest, prefix: str, differs: Differs | None = None) -> None:
-        super().__init__(guest, prefix, differs)
+    def __init__(self, guest: Guest, prefix: str, quirks: Quirks | None = None) -> None:
+        super().__init__(guest, prefix, quirks)
         self.last: Info | None = None
         self._calling = ""
 
