@@ -37,18 +37,26 @@ _SAME = 200  # findings of one check; there are fewer scenarios
 
 @dataclass(frozen=True)
 class _Step:
-    """A stage: its name, what it does, and what of the context it needs."""
+    """A stage.
+
+    Attributes:
+        name: in a word.
+        run: what it does.
+        needs: what of the context it needs.
+        only: what it does where only stages after it were asked for; the same if there is nothing to leave out.
+    """
 
     name: str
     run: Callable[[GradingContext], Iterator[Finding]]
     needs: str = ""
+    only: Callable[[GradingContext], Iterator[Finding]] | None = None
 
 
 _STEPS = (
     _Step("archive", patch_stages.archive),
     _Step("patches", patch_stages.patches, "submission"),
     _Step("style", patch_stages.style, "sized"),
-    _Step("build", build_stage.build, "buildable"),
+    _Step("build", build_stage.build, "buildable", build_stage.build_last),
     _Step("behaviour", runtime_stages.behaviour, "kernel"),
     _Step("robustness", runtime_stages.robustness, "kernel"),
     _Step("cost", runtime_stages.costs, "kernel"),
@@ -122,8 +130,9 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
     found = _Findings(step.name, context.assignment)
     why = ""
     progress.note(f"{number} {step.name}")
+    partial = step.only if number not in context.request.stages else None
     try:
-        for finding in step.run(context):
+        for finding in (partial or step.run)(context):
             found.add(finding)
     except SubmissionError as error:
         # No stage expects this one; the submission is to blame all the same.
@@ -131,7 +140,8 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
     except MachineError as error:
         why = error.message
         found.add(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence))
-    status = Result.ERROR if why else Result.FAIL if found.wrong else Result.PASS
+    passed = Result.SKIP if partial else Result.PASS  # nothing was found, but nobody has looked at all of it
+    status = Result.ERROR if why else Result.FAIL if found.wrong else passed
     stage = Stage(
         number=number,
         name=step.name,
