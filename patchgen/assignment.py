@@ -115,12 +115,25 @@ class Page(Model):
     picture: str = ""
 
 
+class Foundation(Model):
+    """Scenarios on which others rest (patchgen.testing.blame).
+
+    Attributes:
+        scenarios: their names: if one of them fails, scenarios about anything else than `requirements` are blocked.
+        requirements: patterns (fnmatch) of the requirements that they are about.
+    """
+
+    scenarios: tuple[str, ...] = Field(min_length=1)
+    requirements: tuple[str, ...] = Field(min_length=1)
+
+
 class _File(Model):
     title: str
     submission: Form
     guest: Guest = Guest()
     page: Page = Page()
     sound: tuple[str, ...] = ()
+    foundation: tuple[Foundation, ...] = ()
     checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     measured: dict[str, str] = Field(default_factory=dict)
 
@@ -137,6 +150,7 @@ class Assignment:
         page: what the page of a verdict shows.
         requirements: its sentences by id, in its order.
         sound: ids of the requirements that a kernel breaks which dies or complains.
+        foundations: scenarios on which others rest, the deepest first.
         checks: ids of the requirements that a finding of a check is against, by patterns (fnmatch) of the check's name.
         measured: of the costs that `patchgen bench` judges, those that the report names: its words, by the bar's.
     """
@@ -148,6 +162,7 @@ class Assignment:
     page: Page
     requirements: Mapping[str, Requirement]
     sound: tuple[str, ...]
+    foundations: tuple[Foundation, ...]
     checks: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, str]
 
@@ -230,7 +245,16 @@ def _load(directory: Path) -> Assignment:
         if unknown := [one for one in ids if one not in known]:
             raise UsageError(f"{directory / FILE}: {where}: {REQUIREMENTS} has no {unknown[0]}")
     return Assignment(
-        directory, own.title, own.submission, own.guest, own.page, known, own.sound, own.checks, own.measured
+        directory=directory,
+        title=own.title,
+        form=own.submission,
+        guest=own.guest,
+        page=own.page,
+        requirements=known,
+        sound=own.sound,
+        foundations=own.foundation,
+        checks=own.checks,
+        measured=own.measured,
     )
 
 

@@ -14,6 +14,7 @@ from patchgen.errors import GuestError
 from patchgen.findings import Result
 from patchgen.guest import kernel_log
 from patchgen.guest.testbed import Testbed
+from patchgen.testing import blame
 from patchgen.testing.lab import Failed, Lab, Scenario, Skipped
 from patchgen.text import visible
 
@@ -210,7 +211,7 @@ def run_all(
 
             futures = [pool.submit(one, scenario) for scenario in scenarios]
             try:
-                return [future.result() for future in futures]
+                return blame.settle([future.result() for future in futures], suite.assignment)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
