@@ -130,6 +130,7 @@ SCENARIO(values_that_are_too_long, "L8", "A value of more than 4 MiB is a failur
 		EXPECT_FAILURE(kvs_insert("new", 3, val, too_long[i]), "L8", "kvs_insert of 0x%x bytes",
 			       (unsigned int)too_long[i]);
 		EXPECT_NONE("new", 3, "L8", "a search for the key after it");
+		kvs_delete("new", 3);
 	}
 	EXPECT_WORD("key", "value", "L8", "the entry that was there");
 }
@@ -159,4 +160,19 @@ SCENARIO(both_as_long_as_they_can_be, "3.5-1", "A key and a value of 4 MiB each 
 	EXPECT_DONE(kvs_insert(bytes, KVS_LONGEST, bytes, KVS_LONGEST), "3.5-1", "kvs_insert");
 	EXPECT(kvs_search(bytes, KVS_LONGEST, found, KVS_LONGEST + 1) >= 0, "3.5-1", "kvs_search");
 	EXPECT_BYTES(found, bytes, KVS_LONGEST, "3.5-1", "what it has found");
+}
+
+static void expect_minus_one(long ret, const char *what)
+{
+	EXPECT(ret >= 0 || ktap_returned(ret, -1), "L1", "%s, if it fails", what);
+}
+
+/* Of failures those that endanger no kernel; what all others return is looked at where they are. */
+SCENARIO(failure_is_minus_one, "L1", "A call that fails returns -1")
+{
+	NEED_WORD("key", "value");
+	expect_minus_one(kvs_insert("key", 0, "new", 3), "kvs_insert of an empty key");
+	expect_minus_one(kvs_search("key", 0, kvs_buffer, 16), "kvs_search with an empty key");
+	expect_minus_one(kvs_search("key", 3, kvs_buffer, 2), "kvs_search into a buffer that is too small");
+	expect_minus_one(kvs_delete("key", 0), "kvs_delete of an empty key");
 }

@@ -92,6 +92,7 @@ SCENARIO(long_values_come_and_go, "L9 4-1",
 
 	need_basics();
 	fill(bytes, 1 << 20, 1);
+	NEED(kvs_done(kvs_insert("long", 4, bytes, 1 << 20)), "3.5-1", "kvs_insert of one such value");
 	for (i = 0; i < 300; i++)
 		failed += kvs_insert("long", 4, bytes, 1 << 20) < 0 || kvs_delete("long", 4) < 0;
 	NEED_EQ(failed, 0, "L9", "of 300 that are inserted and deleted, those that cannot be");
@@ -121,6 +122,7 @@ SCENARIO(entries_until_memory_is_nearly_used_up, "3.5-2",
 
 	NEED_WORD("key", "value");
 	fill(bytes, 65536, 1);
+	NEED(kvs_done(kvs_insert(bytes, 8, bytes, 65536 - 64)), "3.5-1", "kvs_insert of one such value");
 	count = (unsigned int)(meminfo("MemFree:") / 64 * 3 / 4);
 	for (i = 0; i < count; i++) {
 		fill(bytes, 8, i);
