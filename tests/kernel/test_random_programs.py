@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from pf_stat.model import pages
+from pf_stat.model import operations, pages
 from pf_stat.model.pages import Op, Played, Program
 from pf_stat.scenarios.lab import Info, parse_info
 
@@ -29,7 +29,7 @@ SHARDS = 4  # for as many workers
 SECONDS = 20.0
 MAX_VMAS = 128
 AFTER_BOOT = ("random: crng", "clocksource: ")  # What the kernel says some time after it has booted.
-ARENA_END = pages.ARENA + pages.ARENA_PAGES * pages.PAGE_SIZE
+ARENA_END = operations.ARENA + operations.ARENA_PAGES * operations.PAGE_SIZE
 # Without this a read of a file's page maps its neighbours as well: do_fault_around() in mm/memory.c. And a process
 # that dies of SIGSEGV is no reason for a line in the kernel log.
 PREPARE = "echo 4096 >/sys/kernel/debug/fault_around_bytes; echo 0 >/proc/sys/debug/exception-trace"
@@ -237,13 +237,13 @@ def differences(played: Played, text: str) -> Iterator[tuple[str, object, object
     yield "VMAs", [(vma.start, vma.end) for vma in info.vmas], [(one.start, one.end) for one in maps[:MAX_VMAS]]
     yield "what is mapped in the arena", arena_in(maps), dict(played.mapped)
     heap = next((one for one in maps if one.name == "[heap]"), Mapped(0, 0, "", ""))
-    yield "pages of the heap", (heap.end - heap.start) // pages.PAGE_SIZE, played.heap
+    yield "pages of the heap", (heap.end - heap.start) // operations.PAGE_SIZE, played.heap
     other = 0
     for vma in info.vmas:
         if vma.start == heap.start:
             yield "faults in the heap", vma.faults, faults_in(vma, heap.start, played.heap_faults)
-        elif pages.ARENA <= vma.start < ARENA_END:
-            yield f"faults in {vma.start:x}-{vma.end:x}", vma.faults, faults_in(vma, pages.ARENA, played.faults)
+        elif operations.ARENA <= vma.start < ARENA_END:
+            yield f"faults in {vma.start:x}-{vma.end:x}", vma.faults, faults_in(vma, operations.ARENA, played.faults)
         else:
             other += vma.faults
     # The interpreter's own faults can be told only if all its VMAs are listed.
@@ -256,14 +256,14 @@ def differences(played: Played, text: str) -> Iterator[tuple[str, object, object
 def arena_in(maps: list[Mapped]) -> dict[int, str]:
     """Return the permissions of the arena's pages."""
     return {
-        address // pages.PAGE_SIZE - pages.ARENA // pages.PAGE_SIZE: one.permissions
+        address // operations.PAGE_SIZE - operations.ARENA // operations.PAGE_SIZE: one.permissions
         for one in maps
-        if pages.ARENA <= one.start < ARENA_END
-        for address in range(one.start, one.end, pages.PAGE_SIZE)
+        if operations.ARENA <= one.start < ARENA_END
+        for address in range(one.start, one.end, operations.PAGE_SIZE)
     }
 
 
 def faults_in(vma: Vma, base: int, faults: Mapping[int, int]) -> int:
     """Return the model's faults in a VMA."""
-    numbers = range((vma.start - base) // pages.PAGE_SIZE, (vma.end - base) // pages.PAGE_SIZE)
+    numbers = range((vma.start - base) // operations.PAGE_SIZE, (vma.end - base) // operations.PAGE_SIZE)
     return sum(faults.get(page, 0) for page in numbers)
