@@ -98,6 +98,8 @@ class GradingContext:
 
     def reproduce(self, command: str, *words: str) -> str:
         """Return the command line that does something to the submission once more."""
-        options = ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
+        named = self.builder.project.settings.assignment
+        options = ["--assignment", named] if named and not self.assignment.is_default else []
+        options += ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
         given = ["--"] * str(self.request.given).startswith("-") + [str(self.request.given)]
         return shlex.join(["patchgen", command, *words, *options, *given])
