@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchgen import progress, resources
+from patchgen.assignment import COST, STRESS
 from patchgen.cache import digest, file_digest
 from patchgen.errors import MachineError, SubmissionError
 from patchgen.findings import Finding, Result, Severity, worst
@@ -44,12 +45,14 @@ class _Step:
         run: what it does.
         needs: what of the context it needs.
         only: what it does where only stages after it were asked for; the same if there is nothing to leave out.
+        file: the assignment's file that says what it does: without it, there is no such stage. "" for none.
     """
 
     name: str
     run: Callable[[GradingContext], Iterator[Finding]]
     needs: str = ""
     only: Callable[[GradingContext], Iterator[Finding]] | None = None
+    file: str = ""
 
 
 _STEPS = (
@@ -58,8 +61,8 @@ _STEPS = (
     _Step("style", patch_stages.style, "sized"),
     _Step("build", build_stage.build, "buildable", build_stage.build_last),
     _Step("behaviour", runtime_stages.behaviour, "kernel"),
-    _Step("robustness", runtime_stages.robustness, "kernel"),
-    _Step("cost", runtime_stages.costs, "kernel"),
+    _Step("robustness", runtime_stages.robustness, "kernel", file=STRESS),
+    _Step("cost", runtime_stages.costs, "kernel", file=COST),
 )
 NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
@@ -118,6 +121,9 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
     """Run one stage, unless it was not asked for or has nothing to look at."""
     if number not in needed(context.request.stages):
         return Stage(number=number, name=step.name, status=Result.SKIP), []
+    if step.file and not context.assignment.has(step.file):
+        why = "the assignment has no such stage"
+        return Stage(number=number, name=step.name, status=Result.SKIP, why=why), []
     if step.needs and getattr(context, step.needs) is None:
         stopped = next((stage for stage in before if stage.status is Result.ERROR), None)
         if stopped:
