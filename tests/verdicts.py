@@ -55,6 +55,8 @@ def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain
         submission=text,
         content="c",
         base="Linux 4.15",
+        accelerator="tcg",
+        time_scale=1.5,
         status=status,
         stages=tuple(made),
         findings=findings,
