@@ -190,8 +190,12 @@ class Assignment:
         return finding if finding.requirements else replace(finding, requirements=self.broken_by(finding.check))
 
     def digest(self) -> str:
-        """Return a hash of all its files."""
-        files = sorted(path for path in self.directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        """Return a hash of all its files but the rubric, which has no say in what is found."""
+        files = sorted(
+            path
+            for path in self.directory.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path != self.directory / RUBRIC
+        )
         return digest("assignment", [(str(path.relative_to(self.directory)), file_digest(path)) for path in files])
 
 

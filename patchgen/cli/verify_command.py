@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchgen.cli import common
-from patchgen.errors import SubmissionError, UsageError
+from patchgen.cli import common, mark_command
+from patchgen.cli.mark_command import parse_moment, submission_moment
+from patchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from patchgen.grading.context import Request
     from patchgen.grading.model import Verdict
     from patchgen.grading.rubric import Rubric
     from patchgen.pipeline import Project
-
-_LAST = 7
-_OWN_DATE = "mtime"  # what --submitted takes for the file's own date
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +48,8 @@ def verify(
         typer.Option("--submitted", metavar="DATE", help="Say when it was handed in; mtime: the file's own date."),
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar="DATE", help="Replace the deadline of the rubric.")
+        str | None,
+        typer.Option("--deadline", metavar="DATE", help="Say until when it could be; default: the rubric's, if any."),
     ] = None,
     junit: common.Junit = None,
     html: Annotated[
@@ -88,10 +87,10 @@ def verify(
     from patchgen import pipeline
     from patchgen.assignment import RUBRIC
     from patchgen.base import bases
+    from patchgen.grading import grader, scoring
     from patchgen.grading import rubric as rubrics
-    from patchgen.grading import scoring
 
-    asked = parse_stages(stages)
+    asked = grader.parse_stages(stages)
     # Whatever else series are made for: this is what a submission is made on.
     project = pipeline.open_project(common.load_settings(bases.DEFAULT, assignment), {})
     path = rubric or project.assignment.directory / RUBRIC
@@ -146,7 +145,7 @@ def _batch(
     from patchgen.grading import batch as many
 
     stages, (trust, allow), jobs, scheduler = how
-    if moments[0] != _OWN_DATE:
+    if moments[0] != mark_command.OWN_DATE:
         submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
     batch = many.Batch(
         out,
@@ -163,27 +162,7 @@ def _batch(
         engine = distributed.engine(scheduler)
     else:
         engine = many.here(jobs)
-    rows = many.run(paths, batch, engine)
-    if json:
-        listed = [
-            {
-                "submission": row.name,
-                "status": row.status,
-                "mark": row.marks.mark if row.marks else None,
-                "page": row.file,
-                "why": row.why,
-            }
-            for row in rows
-        ]
-        common.emit({"results": str(out / many.RESULTS), "submissions": listed})
-    else:
-        from patchgen.grading import text
-
-        for row in rows:
-            what = text.headline(row.verdict) if row.verdict else f"{row.status}: {row.why}"
-            typer.echo(text.cut(f"{text.one_line(row.name)}: {text.one_line(what)}"))
-        typer.echo(str(out / many.RESULTS))
-    return many.exit_status(rows)
+    return mark_command.report(many.run(paths, batch, engine), out, json)
 
 
 def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
@@ -193,52 +172,3 @@ def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int],
     request: Request = Request(path, rubric, asked, *care)
     with builder.locked_workspace(project.cache) as workspace:
         return grader.grade(request, builder.KernelBuilder(project, project.source(), workspace, care[0]))
-
-
-def parse_stages(text: str) -> frozenset[int]:
-    """Return the numbers of the stages that `N`, `N-M` or a list of such with commas names.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    found: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        try:
-            low, high = int(first), int(last if dash else first)
-        except ValueError:
-            low = high = 0
-        if not 1 <= low <= high <= _LAST:
-            raise UsageError(f"--stages {text}: must be like 1-5 or 1,4, of 1 to {_LAST}")
-        found |= set(range(low, high + 1))
-    return frozenset(found)
-
-
-def parse_moment(option: str, text: str | None) -> datetime | None:
-    """Return a date, or a date and time, in ISO form; UTC unless it has a zone.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: must be like 2023-04-19T23:59:59+02:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def submission_moment(path: Path, text: str | None) -> datetime | None:
-    """Return when a submission was handed in: the date given, or that of the file.
-
-    Raises:
-        UsageError: the date is none.
-        SubmissionError: that of the file is none.
-    """
-    if text == _OWN_DATE:
-        try:
-            return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
-        except (ValueError, OverflowError, OSError) as error:
-            raise SubmissionError(f"{path}: the date of the file is none: {error}") from error
-    return parse_moment("--submitted", text)
