@@ -63,8 +63,16 @@ def verify(
         typer.Option(
             "--output",
             "-o",
-            metavar="DIR",
-            help="Grade many: write results.csv and a page for each into this directory.",
+            metavar="DIR|FILE",
+            help="Grade many: write results.csv and pages into this directory. With --format and one PATH: a file.",
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            help="Write sarif, github, ktap, junit, gradescope or inginious: to --output FILE, or for each of many.",
         ),
     ] = None,
     jobs: Annotated[int, common.jobs("Grade many: so many at a time.")] = 1,
@@ -87,7 +95,7 @@ def verify(
     from patchgen import pipeline
     from patchgen.assignment import RUBRIC
     from patchgen.base import bases
-    from patchgen.grading import grader, scoring
+    from patchgen.grading import forms, grader, scoring
     from patchgen.grading import rubric as rubrics
 
     asked = grader.parse_stages(stages)
@@ -97,11 +105,15 @@ def verify(
     chosen = rubrics.load(project.assignment, path)
     moments = (submitted, parse_moment("--deadline", deadline) or chosen.deadline)
     given = paths or [common.output_of(project) / project.assignment.form.archive]
-    if output or scheduler:
+    if form is not None and form not in forms.FORMS:
+        raise UsageError(f"--format {form}: there is no such form", hint=f"known: {', '.join(forms.FORMS)}")
+    is_file = form is not None and len(given) == 1 and not (output and output.is_dir()) and not scheduler
+    if (output and not is_file) or scheduler:
         if html or junit:
             raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
         how = (stages, (trust, allow_build_changes), jobs, scheduler)
-        status = _batch(given, output or Path("verdicts"), (project, path), how, moments, json)
+        out = output or mark_command.VERDICTS
+        status = _batch(given, out, (project, path), how, moments, (form or "", json))
         raise typer.Exit(status)
     if len(given) != 1:
         raise UsageError("more than one submission needs --output DIR")
@@ -109,7 +121,9 @@ def verify(
     verdict = _judged(project, given[0], chosen, asked, (trust, allow_build_changes))
     verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, chosen, handed_in, moments[1])})
     _write(verdict, project, html, junit)
-    if json:
+    if form:
+        _write_form(verdict, chosen, form, (output, project))
+    elif json:
         common.emit(verdict.model_dump(mode="json"))
     else:
         from patchgen.grading import text
@@ -133,13 +147,31 @@ def _write(verdict: Verdict, project: Project, html: Path | None, junit: Path | 
         writing.write(verdict, junit)
 
 
+def _write_form(verdict: Verdict, rubric: Rubric, form: str, to: tuple[Path | None, Project]) -> None:
+    """Write a verdict in another form, to a file or standard output."""
+    from patchgen import progress
+    from patchgen.cache import write_text
+    from patchgen.grading import forms, shown
+
+    output, project = to
+    made = forms.render(form, verdict, rubric, shown.places(project.cache.root))
+    if not made:
+        progress.warn(f"there is no final mark, and {form} has no word for that: nothing is written")
+        if output:
+            output.unlink(missing_ok=True)  # an older one would be taken for this one
+    elif output:
+        write_text(output, made)
+    else:
+        typer.echo(made, nl=False)
+
+
 def _batch(
     paths: list[Path],
     out: Path,
     marking: tuple[Project, Path],
     how: tuple[str, tuple[bool, bool], int, str | None],
     moments: tuple[str | None, datetime | None],
-    json: bool,
+    printed: tuple[str, bool],
 ) -> int:
     """Judge many and return the exit status."""
     from patchgen.grading import batch as many
@@ -155,6 +187,7 @@ def _batch(
         lambda path: submission_moment(path, moments[0]),
         moments[1],
         allow,
+        printed[0],
     )
     if scheduler:
         from patchgen.grading import distributed
@@ -162,7 +195,7 @@ def _batch(
         engine = distributed.engine(scheduler)
     else:
         engine = many.here(jobs)
-    return mark_command.report(many.run(paths, batch, engine), out, json)
+    return mark_command.report(many.run(paths, batch, engine), out, printed[1])
 
 
 def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:

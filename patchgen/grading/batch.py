@@ -51,6 +51,7 @@ class Batch:
         submitted: says when a submission was handed in.
         deadline: until when it could be.
         allow_build_changes: the user has looked at what they change of the build.
+        form: another form in which each verdict is written, too (forms.py); "" for none.
     """
 
     out: Path
@@ -61,12 +62,13 @@ class Batch:
     submitted: Callable[[Path], datetime | None]
     deadline: datetime | None
     allow_build_changes: bool = False
+    form: str = ""
 
     def terms(self) -> Terms:
         """Return what the marks depend on."""
         assignment = self.project.assignment
         rubric = rubrics.load(assignment, self.rubric)
-        return Terms(self.out, assignment, rubric, self.deadline, self.project.cache.root)
+        return Terms(self.out, assignment, rubric, self.deadline, self.project.cache.root, self.form)
 
 
 def key_of(task: Task, judged_with: str) -> str:

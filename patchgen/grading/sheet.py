@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from patchgen.assignment import Assignment
 from patchgen.cache import digest, write_text
 from patchgen.errors import MachineError
 from patchgen.findings import Result
-from patchgen.grading import adjustments, marking, page, shown, table
+from patchgen.grading import adjustments, forms, marking, page, shown, table
 from patchgen.grading.clean import clean
 from patchgen.grading.marking import Adjustment, Dates
 from patchgen.grading.model import Marks, Verdict
@@ -42,6 +43,7 @@ class Terms:
         rubric: what there are points for.
         deadline: until when they could be handed in.
         cache: directory of the machine that no student needs to know.
+        form: another form in which each verdict is written, too (forms.py); "" for none.
     """
 
     out: Path
@@ -49,6 +51,7 @@ class Terms:
     rubric: Rubric
     deadline: datetime | None
     cache: Path
+    form: str = ""
 
 
 def kept(out: Path, key: str) -> Verdict | None:
@@ -137,8 +140,24 @@ class Sheet:
         before = {row.name: _before(row.marks) for row in rows}
         entries = [self.entries[one.name] for one in self.register.entries]
         self.register.model_copy(update={"before": before}).write(self.terms.out, entries)
+        if self.terms.form:
+            self._write_forms([row for row in rows if row.verdict])
         _sweep(self.terms.out, {name for row in rows for name in (row.file, row.page)})
         return rows
+
+    def _write_forms(self, rows: Sequence[Row]) -> None:
+        """Write each verdict in the form that was asked for, or all of them in one file."""
+        form = forms.FORMS[self.terms.form]
+        place = self.terms.out / self.terms.form
+        if whole := forms.together(self.terms.form, [row.verdict for row in rows if row.verdict]):
+            write_text(place.with_suffix(f".{form.suffix}"), whole)
+            return
+        shutil.rmtree(place, ignore_errors=True)
+        for row in rows:
+            assert row.verdict is not None, "those that have none were left out"
+            made = forms.render(self.terms.form, row.verdict, self.terms.rubric, self._machine)
+            if made:
+                write_text(place / f"{Path(row.file).stem}.{form.suffix}", made)
 
     def _row(self, entry: Entry, verdict: Verdict) -> Row:
         terms = self.terms

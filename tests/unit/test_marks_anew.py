@@ -127,7 +127,7 @@ def test_an_interrupted_run_removes_nothing_and_compares_with_the_last_whole_one
     batch.run(given, many, answer)
     many.rubric.write_text(MARKS_TOML.replace("each = 0.5", "each = 1"))
 
-    def stopped(_: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
+    def stopped(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
         raise KeyboardInterrupt
         yield
 
