@@ -80,6 +80,11 @@ def verify(
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="Grade many on the workers of a Dask scheduler."),
     ] = None,
+    exam: Annotated[
+        int | None,
+        typer.Option("--exam", metavar="SEED", help="Grade the behaviour by random programs from this seed, too."),
+    ] = None,
+    programs: Annotated[int, typer.Option("--programs", metavar="N", min=1, help="So many of them.")] = 100,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of --json and end.")] = False,
     json: common.Json = False,
 ) -> None:
@@ -97,6 +102,8 @@ def verify(
     from patchgen.base import bases
     from patchgen.grading import forms, grader, scoring
     from patchgen.grading import rubric as rubrics
+    from patchgen.grading.context import Request
+    from patchgen.testing import exam as exams
 
     asked = grader.parse_stages(stages)
     # Whatever else series are made for: this is what a submission is made on.
@@ -107,18 +114,21 @@ def verify(
     given = paths or [common.output_of(project) / project.assignment.form.archive]
     if form is not None and form not in forms.FORMS:
         raise UsageError(f"--format {form}: there is no such form", hint=f"known: {', '.join(forms.FORMS)}")
+    if exam is not None:
+        exams.load(project.assignment)  # one that there is not must not cost minutes
     is_file = form is not None and len(given) == 1 and not (output and output.is_dir()) and not scheduler
     if (output and not is_file) or scheduler:
         if html or junit:
             raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
-        how = (stages, (trust, allow_build_changes), jobs, scheduler)
+        how = (stages, (trust, allow_build_changes), jobs, scheduler, (exam, programs))
         out = output or mark_command.VERDICTS
         status = _batch(given, out, (project, path), how, moments, (form or "", json))
         raise typer.Exit(status)
     if len(given) != 1:
         raise UsageError("more than one submission needs --output DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
-    verdict = _judged(project, given[0], chosen, asked, (trust, allow_build_changes))
+    request = Request(given[0], chosen, asked, trust, allow_build_changes, exam=exam, programs=programs)
+    verdict = _judged(project, request)
     verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, chosen, handed_in, moments[1])})
     _write(verdict, project, html, junit)
     if form:
@@ -169,14 +179,14 @@ def _batch(
     paths: list[Path],
     out: Path,
     marking: tuple[Project, Path],
-    how: tuple[str, tuple[bool, bool], int, str | None],
+    how: tuple[str, tuple[bool, bool], int, str | None, tuple[int | None, int]],
     moments: tuple[str | None, datetime | None],
     printed: tuple[str, bool],
 ) -> int:
     """Judge many and return the exit status."""
     from patchgen.grading import batch as many
 
-    stages, (trust, allow), jobs, scheduler = how
+    stages, (trust, allow), jobs, scheduler, sitting = how
     if moments[0] != mark_command.OWN_DATE:
         submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
     batch = many.Batch(
@@ -188,6 +198,7 @@ def _batch(
         moments[1],
         allow,
         printed[0],
+        *sitting,
     )
     if scheduler:
         from patchgen.grading import distributed
@@ -198,10 +209,8 @@ def _batch(
     return mark_command.report(many.run(paths, batch, engine), out, printed[1])
 
 
-def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
+def _judged(project: Project, request: Request) -> Verdict:
     from patchgen.grading import builder, grader
-    from patchgen.grading.context import Request
 
-    request: Request = Request(path, rubric, asked, *care)
     with builder.locked_workspace(project.cache) as workspace:
-        return grader.grade(request, builder.KernelBuilder(project, project.source(), workspace, care[0]))
+        return grader.grade(request, builder.KernelBuilder(project, project.source(), workspace, request.trust))

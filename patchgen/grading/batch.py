@@ -52,6 +52,8 @@ class Batch:
         deadline: until when it could be.
         allow_build_changes: the user has looked at what they change of the build.
         form: another form in which each verdict is written, too (forms.py); "" for none.
+        exam: the seed of random programs, None for none.
+        programs: how many of these.
     """
 
     out: Path
@@ -63,6 +65,8 @@ class Batch:
     deadline: datetime | None
     allow_build_changes: bool = False
     form: str = ""
+    exam: int | None = None
+    programs: int = 0
 
     def terms(self) -> Terms:
         """Return what the marks depend on."""
@@ -76,7 +80,7 @@ def key_of(task: Task, judged_with: str) -> str:
     # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
     given = (files, sorted(task.links))
-    how = (task.how.stages, task.how.trust, task.how.allow_build_changes)
+    how = (task.how.stages, task.how.trust, task.how.allow_build_changes, task.how.exam, task.how.programs)
     return digest("verdict", task.kind, *given, *how, judged_with)
 
 
@@ -181,5 +185,7 @@ def _task(path: Path, batch: Batch) -> Task:
         assignment=str(batch.project.assignment.directory),
         trust=batch.trust,
         allow_build_changes=batch.allow_build_changes,
+        exam=batch.exam,
+        programs=batch.programs,
     )
     return worker.pack(path, kind, how)

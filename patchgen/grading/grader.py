@@ -15,7 +15,7 @@ from patchgen import progress, resources
 from patchgen.cache import digest, file_digest
 from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.findings import Finding, Result, Severity
-from patchgen.grading import build_stage, marking, patch_stages, runtime_stages
+from patchgen.grading import build_stage, exam_part, marking, patch_stages, runtime_stages
 from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.clean import clean
 from patchgen.grading.context import GradingContext, Request
@@ -263,10 +263,15 @@ def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:
         result=outcome.result,
         message=outcome.message[:_MESSAGE],
         evidence=outcome.evidence[-_EVIDENCE:],
-        reproduce=context.reproduce("test", "--only", scenario.name) if failed else "",
+        reproduce=_again(outcome, context) if failed else "",
         seconds=round(outcome.seconds, 2),
         picture=outcome.picture if failed or scenario.name == context.assignment.page.example else None,
     )
+
+
+def _again(outcome: Outcome, context: GradingContext) -> str:
+    """Return the command that runs a scenario once more; an exam's finding has its own."""
+    return "" if outcome.scenario.name == exam_part.NAME else context.reproduce("test", "--only", outcome.scenario.name)
 
 
 def _sentences(context: GradingContext) -> Iterator[RequirementRow]:

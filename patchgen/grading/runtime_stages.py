@@ -12,7 +12,7 @@ from patchgen.checks import cost, cost_plan, stress
 from patchgen.checks.cost_plan import VANILLA
 from patchgen.errors import BuildError, GuestError, MachineError, UsageError
 from patchgen.findings import Finding, Result, Severity
-from patchgen.grading import timescale
+from patchgen.grading import exam_part, timescale
 from patchgen.grading.context import GradingContext
 from patchgen.grading.model import CostRow, CostTable
 from patchgen.testing import runner
@@ -114,6 +114,7 @@ def behaviour(context: GradingContext) -> Iterator[Finding]:
     for one in context.outcomes:
         if one.result in (Result.FAIL, Result.BLOCKED) or one.violated:
             yield _scenario(context, one)
+    yield from exam_part.sit(context, bed)
 
 
 def _scenario(context: GradingContext, outcome: Outcome) -> Finding:
