@@ -55,6 +55,8 @@ class Finding:
         requirements: ids of the sentences of the assignment that it stands on (requirements.toml).
         stage: of a verdict (patchgen.grading), "" elsewhere.
         reproduce: the command that shows it once more, "" if there is none.
+        path: the file of the kernel's tree that it is about, "" if it is about none.
+        line: its number there, as all patches leave it; 0 if that is not known.
     """
 
     check: str
@@ -65,10 +67,12 @@ class Finding:
     requirements: tuple[str, ...] = ()
     stage: str = ""
     reproduce: str = ""
+    path: str = ""
+    line: int = 0
 
     def __post_init__(self) -> None:
         """Spell out what a terminal would obey: these are an untrusted submission's words and names."""
-        for name in ("message", "where", "evidence"):
+        for name in ("message", "where", "evidence", "path"):
             object.__setattr__(self, name, visible(getattr(self, name)))
 
 

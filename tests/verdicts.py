@@ -75,6 +75,7 @@ def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain
         ),
         requirements=(
             RequirementRow(id="2.1-1", text="A sentence.", result=Result.FAIL, scenarios=results, findings=1),
+            RequirementRow(id="2.1-2", text="Another.", result=Result.PASS, scenarios={"b": Result.PASS}, findings=0),
         ),
         costs=CostTable(
             states={"idle": "idle", "tracked": "tracked"},

@@ -59,7 +59,7 @@ def lateness(marks: Marks) -> str:
     if not marks.days_late:
         return ""
     days = f"{marks.days_late} day{'s' if marks.days_late > 1 else ''}"
-    return f"{days} late: {marks.penalty:,.0f} marks less"
+    return f"{days} late: {marks.penalty:,g} marks less"
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
