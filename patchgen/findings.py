@@ -17,6 +17,18 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class Kind(StrEnum):
+    """What is wrong, in the order in which people are told of it."""
+
+    CRASH = "crash"
+    BOOT = "boot"
+    BUILD = "build"
+    LEAK = "leak"
+    BEHAVIOUR = "behaviour"
+    LOG = "log"
+    STYLE = "style"
+
+
 class Result(StrEnum):
     """What came of something that was tried, in the words of KTAP and JUnit.
 
@@ -55,6 +67,10 @@ class Finding:
         requirements: ids of the sentences of the assignment that it stands on (requirements.toml).
         stage: of a verdict (patchgen.grading), "" elsewhere.
         reproduce: the command that shows it once more, "" if there is none.
+        kind: of a verdict's findings, what is wrong.
+        because: the scenario that blocked this one, "" if none did.
+        place: file and line of the submission, "PATH:LINE", as far as they can be told.
+        details: more evidence, which nobody reads at first: registers, the console.
     """
 
     check: str
@@ -65,10 +81,14 @@ class Finding:
     requirements: tuple[str, ...] = ()
     stage: str = ""
     reproduce: str = ""
+    kind: Kind | None = None
+    because: str = ""
+    place: str = ""
+    details: str = ""
 
     def __post_init__(self) -> None:
         """Spell out what a terminal would obey: these are an untrusted submission's words and names."""
-        for name in ("message", "where", "evidence"):
+        for name in ("message", "where", "evidence", "place", "details"):
             object.__setattr__(self, name, visible(getattr(self, name)))
 
 

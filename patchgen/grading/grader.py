@@ -15,7 +15,16 @@ from patchgen import progress, resources
 from patchgen.cache import digest, file_digest
 from patchgen.errors import MachineError, SubmissionError
 from patchgen.findings import Finding, Result, Severity, worst
-from patchgen.grading import build_stage, patch_stages, runtime_stages, scoring
+from patchgen.grading import (
+    build_stage,
+    diagnosis,
+    order,
+    patch_stages,
+    places,
+    runtime_stages,
+    scoring,
+    signatures,
+)
 from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.clean import clean
 from patchgen.grading.context import GradingContext, Request
@@ -185,7 +194,9 @@ class _Findings:
         self.wrong |= finding.severity is Severity.ERROR
         self._seen[finding.check] += 1
         if self._seen[finding.check] <= _SAME:
-            self._kept.append(_trimmed(replace(self._assignment.blame(finding), stage=self._stage)))
+            blamed = self._assignment.blame(finding)
+            kind = blamed.kind or order.kind(blamed, self._assignment)
+            self._kept.append(_trimmed(replace(blamed, stage=self._stage, kind=kind)))
 
     def all(self) -> list[Finding]:
         """Return them, and notes on what was left out."""
@@ -197,9 +208,11 @@ class _Findings:
 def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
     sentences = tuple(_sentences(context, findings))
     by_sentence = {one.id: one.scenarios for one in sentences} if context.outcomes else {}
-    marked = scoring.mark(context.request.rubric, stages, findings, by_sentence)
+    rubric = context.request.rubric
+    marked = scoring.crashed(scoring.mark(rubric, stages, findings, by_sentence), rubric, findings)
     given = context.submission
-    return Verdict(
+    text = places.sources(context.applied)
+    made = Verdict(
         patchgen=program_version(),
         suite=suite(context.builder.project),
         submission=str(context.request.given),
@@ -209,7 +222,7 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         time_scale=context.time_scale,
         status=_status(stages, findings, marked),
         stages=tuple(stages),
-        findings=tuple(findings),
+        findings=tuple(places.located(findings, text)),
         patches=tuple(
             PatchRow(
                 name=patch.name,
@@ -227,6 +240,8 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         marks=marked,
         seconds=round(seconds, 2),
     )
+    known = signatures.load(context.assignment)
+    return diagnosis.priced(diagnosis.diagnosed(made, known, text), context.request.rubric)
 
 
 def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: scoring.Marks) -> Result:

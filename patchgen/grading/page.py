@@ -13,11 +13,13 @@ import jinja2
 
 from patchgen.assignment import Page
 from patchgen.findings import Result, Severity
-from patchgen.grading import picture, text
+from patchgen.grading import order, picture, text
 from patchgen.grading.model import CostTable, RequirementRow, Verdict
 
 _TEMPLATE = Path(__file__).with_suffix(".html.j2")
 _OPEN = 3  # findings whose evidence is shown without a click
+_FEW = 3  # known mistakes that are shown at once
+_TITLE = 110  # characters of a title: two lines of a phone
 _MANY = 12  # findings that are shown at once
 _PICTURES = 6
 _TITLES = {
@@ -75,7 +77,7 @@ def render(verdict: Verdict, look: Page) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"kind": _kind}
+    environment.globals |= {"kind": _kind, "title": _title}
     drawn = [(row, picture.columns(row.picture)) for row in verdict.scenarios if row.picture]
     # A failure that shows in no area has no picture worth looking at.
     failed = [one for one in drawn if one[0].result is Result.FAIL and any(area.wrong for area in one[1].columns)]
@@ -83,10 +85,12 @@ def render(verdict: Verdict, look: Page) -> str:
         verdict=verdict,
         headline=_figure(verdict),
         late=text.lateness(verdict.marks),
-        problems=text.groups(text.ranked(verdict.findings)),
-        notes=[one for one in verdict.findings if one.severity == "note"],
+        problems=order.causes(verdict.findings),
+        failures=sum(bool(set(row.violated) & set(row.requirements)) for row in verdict.scenarios),
+        notes=[one for one in verdict.findings if one.severity == "note" and one.check != "blocked"],
         opened=_OPEN,
         many=_MANY,
+        few=_FEW,
         titles=_TITLES,
         pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result is Result.PASS][:1],
         hidden=max(0, len(failed) - _PICTURES),
@@ -100,6 +104,11 @@ def render(verdict: Verdict, look: Page) -> str:
 
 def _kind(word: str) -> str:
     return _CLASSES.get(str(word), "none")
+
+
+def _title(message: str) -> str:
+    """Return the first line of a message, not longer than a title may be."""
+    return text.cut(message.partition("\n")[0], _TITLE)
 
 
 def _figure(verdict: Verdict) -> str:

@@ -19,7 +19,7 @@ from pfstat import ASSIGNMENT
 from verdicts import finding, verdict
 
 from patchgen.findings import Severity
-from patchgen.grading import junit, model, page, text
+from patchgen.grading import junit, model, order, page, text
 from patchgen.grading import picture as drawing
 from patchgen.grading.clean import clean
 from patchgen.grading.model import Result, Verdict
@@ -147,7 +147,7 @@ def test_the_gravest_comes_first() -> None:
         finding("d", "style"),
         finding("e", "build", Severity.ERROR),
     ]
-    assert [one.check for one in text.ranked(found)] == ["c", "e", "b", "d"]
+    assert [one.check for one in order.ranked(found)] == ["c", "e", "b", "d"]
 
 
 def test_what_says_the_same_is_told_once() -> None:
@@ -157,7 +157,7 @@ def test_what_says_the_same_is_told_once() -> None:
     ]
     odd = finding("scenario", "behaviour", Severity.ERROR, message="faults: wanted 3, got 4")
     lines = list(text.summary(verdict(*found[:50], odd, *found[50:], status=Result.FAIL)))
-    assert [line for line in lines if "like this" in line] == ["        and 89 more like this"]
+    assert [line for line in lines if "the same cause" in line] == ["          and 89 more for the same cause"]
     assert any("wanted 3, got 4" in line for line in lines)
 
 
