@@ -143,6 +143,8 @@ class _File(Model):
     guest: Guest = Guest()
     page: Page = Page()
     sound: tuple[str, ...] = ()
+    leak: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
     foundation: tuple[Foundation, ...] = ()
     exam: Exam = Exam()
     checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -161,6 +163,8 @@ class Assignment:
         page: what the page of a verdict shows.
         requirements: its sentences by id, in its order.
         sound: ids of the requirements that a kernel breaks which dies or complains.
+        leak: patterns (fnmatch) of the requirements, and of the checks, that only a leak is against.
+        log: the same of what the kernel log is to have, and not to have.
         foundations: scenarios on which others rest, the deepest first.
         checks: ids of the requirements that a finding of a check is against, by patterns (fnmatch) of the check's name.
         measured: of the costs that `patchgen bench` judges, those that the report names: its words, by the bar's.
@@ -174,6 +178,8 @@ class Assignment:
     page: Page
     requirements: Mapping[str, Requirement]
     sound: tuple[str, ...]
+    leak: tuple[str, ...]
+    log: tuple[str, ...]
     foundations: tuple[Foundation, ...]
     checks: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, str]
@@ -269,6 +275,8 @@ def _load(directory: Path) -> Assignment:
         page=own.page,
         requirements=known,
         sound=own.sound,
+        leak=own.leak,
+        log=own.log,
         foundations=own.foundation,
         checks=own.checks,
         measured=own.measured,

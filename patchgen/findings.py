@@ -17,6 +17,18 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class Kind(StrEnum):
+    """What is wrong, in the order in which people are told of it."""
+
+    CRASH = "crash"
+    BOOT = "boot"
+    BUILD = "build"
+    LEAK = "leak"
+    BEHAVIOUR = "behaviour"
+    LOG = "log"
+    STYLE = "style"
+
+
 class Result(StrEnum):
     """What came of something that was tried, in the words of KTAP and JUnit.
 
@@ -57,6 +69,10 @@ class Finding:
         reproduce: the command that shows it once more, "" if there is none.
         path: the file of the kernel's tree that it is about, "" if it is about none.
         line: its number there, as all patches leave it; 0 if that is not known.
+        kind: of a verdict's findings, what is wrong.
+        because: the scenario that blocked this one, "" if none did.
+        place: file and line of the submission, "PATH:LINE", as far as they can be told.
+        details: more evidence, which nobody reads at first: registers, the console.
     """
 
     check: str
@@ -69,10 +85,14 @@ class Finding:
     reproduce: str = ""
     path: str = ""
     line: int = 0
+    kind: Kind | None = None
+    because: str = ""
+    place: str = ""
+    details: str = ""
 
     def __post_init__(self) -> None:
         """Spell out what a terminal would obey: these are an untrusted submission's words and names."""
-        for name in ("message", "where", "evidence", "path"):
+        for name in ("message", "where", "evidence", "path", "place", "details"):
             object.__setattr__(self, name, visible(getattr(self, name)))
 
 

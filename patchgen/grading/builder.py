@@ -15,13 +15,14 @@ from filelock import FileLock, Timeout
 from patchgen import pipeline, sandbox
 from patchgen.cache import machine_faults
 from patchgen.checks import static
-from patchgen.kernel import configs, questions
+from patchgen.kernel import configs, lines, questions
 from patchgen.kernel.build import BuildRequest, build
 from patchgen.kernel.sandboxed import IncrementalBuilds
 
 if TYPE_CHECKING:
     from patchgen.base.resolve import Source
     from patchgen.cache import Cache
+    from patchgen.guest.oops import Frame
     from patchgen.guest.testbed import Testbed
     from patchgen.kernel.build import Kernel
     from patchgen.pipeline import Project
@@ -95,6 +96,16 @@ class KernelBuilder:
             MachineError: the machine failed.
         """
         return self._build(config, tree, self.chain)
+
+    def line(self, config: str, tree: str, path: str, frame: Frame) -> int:
+        """Return the line of a file that a place in a kernel comes from; 0 if that cannot be told.
+
+        Raises:
+            PatchgenError: it cannot be compiled once more.
+        """
+        chosen, cache, jobs = configs.load(config), self.project.cache, self.project.settings.jobs
+        request = BuildRequest(chosen, tree, self.origin, cache, self.workspace, jobs, self.box(), self.chain)
+        return lines.line(request, path, frame.function, frame.offset)
 
     def _build(self, config: str, tree: str, chain: IncrementalBuilds | None) -> Kernel:
         chosen = configs.load(config)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from patchgen import __version__
 from patchgen.findings import Finding, Result, Severity
-from patchgen.grading import junit, platforms, shown, text
+from patchgen.grading import junit, order, platforms, shown, text
 from patchgen.grading.model import Stage, Verdict
 from patchgen.grading.rubric import Rubric
 from patchgen.text import one_line
@@ -77,7 +77,7 @@ def _sarif_result(finding: Finding) -> Mapping[str, object]:
 
 def github(verdict: Verdict, _: Rubric) -> str:
     """Return a workflow command for each finding that is no note, and one for each stage in error."""
-    lines = [_command(one) for one in text.ranked(verdict.findings)]
+    lines = [_command(one) for one in order.ranked(verdict.findings)]
     for stage in verdict.stages:
         if stage.status is Result.ERROR:
             lines.append(f"::error title={_property(f'{stage.name} could not be graded')}::{_data(stage.why)}")

@@ -16,7 +16,17 @@ from patchgen.assignment import COST, STRESS
 from patchgen.cache import digest, file_digest
 from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.findings import Finding, Result, Severity
-from patchgen.grading import build_stage, exam_part, marking, patch_stages, runtime_stages
+from patchgen.grading import (
+    build_stage,
+    diagnosis,
+    exam_part,
+    marking,
+    order,
+    patch_stages,
+    places,
+    runtime_stages,
+    signatures,
+)
 from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.clean import clean
 from patchgen.grading.context import GradingContext, Request
@@ -216,7 +226,9 @@ class _Findings:
         self.wrong |= finding.severity is Severity.ERROR
         self._seen[finding.check] += 1
         if self._seen[finding.check] <= _SAME:
-            self._kept.append(_trimmed(replace(self._assignment.blame(finding), stage=self._stage)))
+            blamed = self._assignment.blame(finding)
+            kind = blamed.kind or order.kind(blamed, self._assignment)
+            self._kept.append(_trimmed(replace(blamed, stage=self._stage, kind=kind)))
 
     def all(self) -> list[Finding]:
         """Return them, and notes on what was left out."""
@@ -227,6 +239,7 @@ class _Findings:
 
 def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
     given = context.submission
+    text = places.sources(context.applied)
     found = Verdict(
         patchgen=program_version(),
         suite=suite(context.builder.project),
@@ -237,7 +250,7 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         time_scale=context.time_scale,
         status=Result.PASS,
         stages=tuple(stages),
-        findings=tuple(findings),
+        findings=tuple(places.located(findings, text)),
         patches=tuple(
             PatchRow(
                 name=patch.name,
@@ -255,7 +268,8 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         marks=marking.NONE,
         seconds=round(seconds, 2),
     )
-    return marking.mark(found, context.request.rubric, context.assignment)
+    diagnosed = diagnosis.diagnosed(found, signatures.load(context.assignment), text)
+    return marking.mark(diagnosed, context.request.rubric, context.assignment)
 
 
 def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:

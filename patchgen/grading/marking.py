@@ -6,12 +6,12 @@ What was found stays as it is, so a verdict that was kept is marked anew in no t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patchgen.assignment import Assignment
 from patchgen.findings import Finding, Result, Severity, worst
-from patchgen.grading import scoring
+from patchgen.grading import diagnosis, order, scoring
 from patchgen.grading.model import CostTable, ItemMark, Marks, RequirementRow, Verdict
 from patchgen.grading.rubric import Rubric
 
@@ -58,13 +58,15 @@ def mark(
     """
     findings = [one for one in verdict.findings if one.check != _LIMIT]
     if verdict.costs:
-        findings += [assignment.blame(one) for one in _over_limits(verdict.costs, rubric)]
+        blamed = (assignment.blame(one) for one in _over_limits(verdict.costs, rubric))
+        findings += [replace(one, kind=order.kind(one, assignment)) for one in blamed]
     dates = dates or Dates()
     scenarios = {row.id: row.scenarios for row in verdict.requirements} if verdict.scenarios else {}
     marks = scoring.mark(rubric, verdict.stages, findings, scenarios)
     if by_hand:
         marks = scoring.total(marks.rubric, [_adjusted(item, by_hand.get(item.id)) for item in marks.items])
-    return verdict.model_copy(
+    marks = scoring.crashed(marks, rubric, findings)
+    marked = verdict.model_copy(
         update={
             "findings": tuple(findings),
             "requirements": tuple(_requirements(verdict.requirements, findings)),
@@ -72,6 +74,7 @@ def mark(
             "marks": scoring.late(marks, rubric, dates.submitted, dates.deadline),
         }
     )
+    return diagnosis.priced(marked, rubric)
 
 
 def _status(verdict: Verdict, rubric: Rubric, findings: Sequence[Finding], marks: Marks) -> Result:

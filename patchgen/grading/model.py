@@ -173,7 +173,8 @@ class Marks(Model):
         rubric: the rubric's title.
         items: each item.
         points: the points of the items that were judged.
-        earned: of these, before the penalty.
+        earned: of these, before what a crash takes and before the penalty.
+        crash: points that are taken off because the kernel crashes, besides what the items have lost.
         zero: the reason why the mark is 0 whatever was earned, "" if it is not.
         days_late: days begun after the deadline; None if not both dates are known.
         penalty: marks taken off for these.
@@ -185,11 +186,42 @@ class Marks(Model):
     items: tuple[ItemMark, ...]
     points: float
     earned: float
+    crash: float = 0.0
     zero: str = ""
     days_late: int | None = None
     penalty: float = 0.0
     mark: float | None
     complete: bool
+
+
+class Diagnosis(Model):
+    """A known mistake that explains failures of a submission.
+
+    Attributes:
+        name: the mistake's, in the assignment's mutants.toml.
+        mistake: what it is, in a sentence.
+        requirements: ids of those that it breaks.
+        scenarios: the failed ones that it explains, first the one that shows it best.
+        points: what these have cost; of what several mistakes explain, each has its share.
+        place: file and line of the submission, "PATH:LINE", as far as they can be told.
+        source: that line.
+        reproduce: the command that shows it.
+        seen: share of the scenarios which this mistake fails that have failed here.
+        explained: share of the failures here that it explains.
+        alike: other mistakes that these failures would fit as well, in a sentence each.
+    """
+
+    name: str
+    mistake: str
+    requirements: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    points: float = 0.0
+    place: str = ""
+    source: str = ""
+    reproduce: str = ""
+    seen: float
+    explained: float
+    alike: tuple[str, ...] = ()
 
 
 class Verdict(Model):
@@ -206,6 +238,8 @@ class Verdict(Model):
         time_scale: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
         status: in a word: ERROR if the machine kept something from being judged.
         stages: all seven.
+        diagnosis: the known mistakes that explain its failed scenarios, the one that cost most first.
+        unexplained: the failed scenarios that no known mistake explains.
         findings: everything that there is to say, in the order of the stages.
         patches: the patches.
         scenarios: what came of them.
@@ -225,6 +259,8 @@ class Verdict(Model):
     time_scale: float = 0.0
     status: Literal[Result.PASS, Result.FAIL, Result.ERROR]
     stages: tuple[Stage, ...]
+    diagnosis: tuple[Diagnosis, ...] = ()
+    unexplained: tuple[str, ...] = ()
     findings: tuple[Finding, ...]
     patches: tuple[PatchRow, ...] = ()
     scenarios: tuple[ScenarioRow, ...] = ()

@@ -14,11 +14,13 @@ import jinja2
 
 from patchgen.assignment import Page
 from patchgen.findings import Result, Severity
-from patchgen.grading import picture, text
+from patchgen.grading import order, picture, text
 from patchgen.grading.model import CostTable, RequirementRow, Verdict
 
 _TEMPLATE = Path(__file__).with_suffix(".html.j2")
 _OPEN = 3  # findings whose evidence is shown without a click
+_FEW = 3  # known mistakes that are shown at once
+_TITLE = 110  # characters of a title: two lines of a phone
 _MANY = 12  # findings that are shown at once
 _PICTURES = 6
 _TITLES = {
@@ -80,10 +82,12 @@ def render(verdict: Verdict, look: Page) -> str:
         verdict=verdict,
         headline=_figure(verdict),
         late=text.lateness(verdict.marks),
-        problems=text.groups(text.ranked(verdict.findings)),
-        notes=[one for one in verdict.findings if one.severity == "note"],
+        problems=order.causes(verdict.findings),
+        failures=sum(bool(set(row.violated) & set(row.requirements)) for row in verdict.scenarios),
+        notes=[one for one in verdict.findings if one.severity == "note" and one.check != "blocked"],
         opened=_OPEN,
         many=_MANY,
+        few=_FEW,
         titles=_TITLES,
         pictures=failed[:_PICTURES] or [one for one in drawn if one[0].result is Result.PASS][:1],
         hidden=max(0, len(failed) - _PICTURES),
@@ -101,12 +105,17 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"kind": _kind}
+    environment.globals |= {"kind": _kind, "title": _title}
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _kind(word: str) -> str:
     return _CLASSES.get(str(word), "none")
+
+
+def _title(message: str) -> str:
+    """Return the first line of a message, not longer than a title may be."""
+    return text.cut(message.partition("\n")[0], _TITLE)
 
 
 def _figure(verdict: Verdict) -> str:

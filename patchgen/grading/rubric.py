@@ -89,6 +89,8 @@ class Rubric(Model):
         deadline: after which a submission is late; None if only --deadline says so.
         late: marks that are taken off for 1, 2, ... days begun after it; the last number holds for all further days.
             Empty: being late costs nothing.
+        crash: share of all points of behaviour that a kernel which crashes in a scenario loses, besides what the
+            requirements of the crashed call cost.
         items: what there are points for.
         costs: limits of the cost stage.
     """
@@ -96,6 +98,7 @@ class Rubric(Model):
     title: str
     deadline: datetime | None = None
     late: tuple[float, ...] = ()
+    crash: float = Field(default=0.33, ge=0, le=1)
     items: tuple[Item, ...] = Field(alias="item", min_length=1)
     costs: tuple[Limit, ...] = Field(alias="cost", default=())
 

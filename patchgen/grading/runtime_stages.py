@@ -13,7 +13,9 @@ from patchgen.checks.cost_plan import VANILLA
 from patchgen.errors import BuildError, GuestError, MachineError, UsageError
 from patchgen.findings import Finding, Result, Severity
 from patchgen.grading import exam_part, timescale
+from patchgen.grading.builder import CONFIG
 from patchgen.grading.context import GradingContext
+from patchgen.grading.crash import CrashReader
 from patchgen.grading.model import CostRow, CostTable
 from patchgen.testing import runner
 
@@ -63,7 +65,7 @@ class HangGuard:
         """Run one scenario."""
         if self._hung >= _PATIENCE:
             message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
-            return runner.Outcome(scenario, Result.FAIL, message, "", 0.0)
+            return runner.Outcome(scenario, Result.BLOCKED, message, "", 0.0)
         outcome = self._run(scenario, bed, suite, after)
         if outcome.result is Result.FAIL and outcome.seconds > self._long:
             self._hung += 1
@@ -94,11 +96,14 @@ def behaviour(context: GradingContext) -> Iterator[Finding]:
     prepare(context)
     bed = context.builder.testbed(context.kernel.image)
     if dead := _does_not_boot(bed):
+        # It is said once: no scenario has shown anything, and no further guest is started.
         why = f"the kernel does not boot: {dead.message}"
-        context.outcomes = [runner.Outcome(scenario, Result.FAIL, why, "", 0.0) for scenario in context.suite.scenarios]
+        blocked = [runner.Outcome(scenario, Result.BLOCKED, why, "", 0.0) for scenario in context.suite.scenarios]
+        context.outcomes = blocked
         context.kernel = None
         again = shlex.join(["patchgen", "run", str(context.request.given), "--", "true"])
-        yield Finding("boot", Severity.ERROR, why, "", dead.evidence, reproduce=again)
+        found = Finding("boot", Severity.ERROR, why, "", dead.evidence, reproduce=again)
+        yield from CrashReader(context, CONFIG).read([found])
         return
     workers = runner.at_once(context.builder.project.settings.jobs)
     context.outcomes = runner.run_all(
@@ -111,9 +116,8 @@ def behaviour(context: GradingContext) -> Iterator[Finding]:
     unknown = [one for one in context.outcomes if one.result is Result.ERROR]
     if unknown:
         context.errors["scenarios"] = f"{len(unknown)} of them: {unknown[0].message}"
-    for one in context.outcomes:
-        if one.result in (Result.FAIL, Result.BLOCKED) or one.violated:
-            yield _scenario(context, one)
+    bad = [one for one in context.outcomes if one.result in (Result.FAIL, Result.BLOCKED) or one.violated]
+    yield from CrashReader(context, CONFIG).read([_scenario(context, one) for one in bad])
     yield from exam_part.sit(context, bed)
 
 
@@ -127,7 +131,8 @@ def _scenario(context: GradingContext, outcome: Outcome) -> Finding:
     again = context.reproduce("test", "--only", scenario.name)
     title, severity = scenario.summary.rstrip("."), Severity.ERROR
     if outcome.crashed:
-        check = "crash"
+        check = "crash" if outcome.died else "complaint"
+        title, evidence = outcome.message.partition("\n")[0], outcome.evidence or evidence
     elif outcome.result is Result.FAIL:
         check = "scenario"
     elif outcome.result is Result.BLOCKED:
@@ -136,7 +141,8 @@ def _scenario(context: GradingContext, outcome: Outcome) -> Finding:
     else:
         # It did what it should, and something else went wrong on the way.
         check, title = "on-the-way", outcome.message.partition("\n")[0]
-    return Finding(check, severity, title, scenario.name, evidence, outcome.violated, reproduce=again)
+    because = outcome.blocked_by
+    return Finding(check, severity, title, scenario.name, evidence, outcome.violated, reproduce=again, because=because)
 
 
 def robustness(context: GradingContext) -> Iterator[Finding]:
@@ -160,8 +166,9 @@ def robustness(context: GradingContext) -> Iterator[Finding]:
         return
     context.facts |= {name: verdict.facts[name] for name in ("seed", "seconds") if name in verdict.facts}
     context.facts["findings"] = str(len(verdict.findings))
-    for one in verdict.findings:
-        yield dataclasses.replace(one, reproduce=context.reproduce("torture", *words))
+    again = context.reproduce("torture", *words)
+    found = [dataclasses.replace(one, reproduce=again) for one in verdict.findings]
+    yield from CrashReader(context, stress.CONFIG).read(found)
 
 
 def costs(context: GradingContext) -> Iterator[Finding]:

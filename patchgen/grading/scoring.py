@@ -63,6 +63,33 @@ def total(rubric: str, items: Sequence[ItemMark]) -> Marks:
     )
 
 
+def costs(rubric: Rubric, scenarios: Mapping[str, Mapping[str, Result]]) -> dict[str, float]:
+    """Return what each requirement has cost that a scenario shows to be violated, by its id.
+
+    Args:
+        rubric: what there are points for.
+        scenarios: result of each requirement's scenarios.
+    """
+    found = {}
+    for item in rubric.items:
+        judged = [one for one in item.among(scenarios) if scenarios.get(one)]
+        failed = (one for one in judged if Result.FAIL in scenarios[one].values())
+        found.update({one: item.points / len(judged) for one in failed})
+    return found
+
+
+def crashed(marks: Marks, rubric: Rubric, findings: Sequence[Finding]) -> Marks:
+    """Return the marks less what a kernel loses that crashes in a scenario: at most what is left of behaviour."""
+    if not any(one.check == "crash" and one.stage == "behaviour" for one in findings):
+        return marks
+    among = {item.id for item in rubric.items if item.stage == "behaviour"}
+    judged = [item for item in marks.items if item.id in among and item.earned is not None]
+    share = rubric.crash * sum(item.points for item in judged)
+    less = round(min(share, sum(item.earned or 0 for item in judged)), 2)
+    left = marks.mark and round(marks.mark - less, 2)  # neither None nor 0 becomes less
+    return marks.model_copy(update={"crash": less, "mark": left})
+
+
 def late(marks: Marks, rubric: Rubric, submitted: datetime | None, deadline: datetime | None) -> Marks:
     """Return the marks less what is taken off for being late, if both dates are known: never more than there is."""
     if submitted is None or deadline is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from patchgen.findings import Result
 from patchgen.grading.model import Marks, Verdict
-from patchgen.grading.text import ranked
+from patchgen.grading.order import ranked
 from patchgen.text import one_line
 
 _HEAD = (

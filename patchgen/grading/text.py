@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchgen.findings import Finding, Result, Severity
+from patchgen.grading import order
 from patchgen.grading.model import ItemMark, Marks, Stage, Verdict
 from patchgen.text import one_line
 
 WIDTH = 100
 _PROBLEMS = 6
+_MISTAKES = 3
 _MARKS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 
 
 def summary(verdict: Verdict) -> Iterator[str]:
@@ -21,13 +22,16 @@ def summary(verdict: Verdict) -> Iterator[str]:
         yield cut(f"  The mark is 0. {one_line(verdict.marks.zero)}")
     if late := lateness(verdict.marks):
         yield f"  {late}"
-    problems = ranked(verdict.findings)
-    if problems:
+    if verdict.marks.crash and not verdict.marks.zero:
+        yield f"  the kernel crashes: {verdict.marks.crash:g} points less"
+    yield from _diagnosis(verdict)
+    found = order.causes(verdict.findings)
+    if found:
         yield ""
-    alike = groups(problems)
-    for same in alike[:_PROBLEMS]:
-        yield from _problem(same[0], len(same) - 1)
-    if left := sum(len(same) for same in alike[_PROBLEMS:]):
+    shown = _PROBLEMS - min(_MISTAKES, len(verdict.diagnosis))
+    for cause in found[:shown]:
+        yield from _problem(cause)
+    if left := sum(1 + len(cause.rest) for cause in found[shown:]):
         yield f"  ... and {left} more: --html FILE or --json shows them all"
     yield ""
     for stage in verdict.stages:
@@ -62,43 +66,46 @@ def lateness(marks: Marks) -> str:
     return f"{days} late: {marks.penalty:,g} marks less"
 
 
-def ranked(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings that are no notes, gravest first, otherwise in the order of the stages."""
-    told = [finding for finding in findings if finding.severity is not Severity.NOTE]
-    return sorted(told, key=lambda finding: _ORDER[finding.severity])
-
-
-def groups(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """Return findings that say the same, together, in the order of the first of each.
-
-    Of scenarios the same is what was wanted and what came; of other checks, the message without the place.
-    """
-    found: dict[tuple[str, str, str], list[Finding]] = {}
-    for finding in findings:
-        words = finding.message.partition(": ")[2] or finding.message
-        if finding.check == "checkpatch":
-            words = words.partition(":")[0]
-        found.setdefault((finding.check, finding.severity, words), []).append(finding)
-    return list(found.values())
-
-
 def cut(line: str, width: int = WIDTH) -> str:
     """Return a line that is not longer than a terminal is wide."""
     return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
-def _problem(finding: Finding, more: int) -> Iterator[str]:
+def _diagnosis(verdict: Verdict) -> Iterator[str]:
+    """Yield what is known of what has failed: the mistakes, and what none of them explains."""
+    if verdict.diagnosis:
+        yield ""
+    for one in verdict.diagnosis[:_MISTAKES]:
+        requirements = f"  [{', '.join(one.requirements)}]" if one.requirements else ""
+        cost = f"{one.points:.2f}" if one.points else ""
+        yield cut(f"mistake {cost:>5} {one_line(one.mistake)}", WIDTH - len(requirements)) + requirements
+        if one.place:
+            yield cut(f"              at {one_line(one.place)}: {one_line(one.source)}")
+        sure = f"{100 * one.seen:.0f} % of its signs are there, it explains {100 * one.explained:.0f} % of the failures"
+        yield f"              {sure}"
+        if one.reproduce:
+            yield cut(f"              reproduce: {one_line(one.reproduce)}")
+    if len(verdict.diagnosis) > _MISTAKES:
+        yield f"  ... and {len(verdict.diagnosis) - _MISTAKES} more mistakes"
+    if verdict.unexplained:
+        yield cut(f"no known mistake explains {', '.join(map(one_line, verdict.unexplained))}")
+
+
+def _problem(cause: order.Cause) -> Iterator[str]:
+    finding = cause.head
     where = f"{one_line(finding.where)}: " if finding.where else ""
     requirements = f"  [{', '.join(finding.requirements)}]" if finding.requirements else ""
-    head = f"{_MARKS[finding.severity]:7} {where}{one_line(finding.message)}"
+    head = f"{finding.kind or _MARKS[finding.severity]:9} {where}{one_line(finding.message)}"
     yield cut(head, WIDTH - len(requirements)) + requirements
-    if more:
-        yield f"        and {more} more like this"
+    if finding.place:
+        yield cut(f"          at {one_line(finding.place)}")
+    if cause.rest:
+        yield f"          and {len(cause.rest)} more for the same cause"
     lines = [line for line in finding.evidence.splitlines() if line.strip()]
-    if lines and finding.check != "scenario":  # the beginning of a console says nothing
-        yield cut(f"        | {one_line(lines[0])}")
+    if lines:
+        yield cut(f"          | {one_line(lines[0])}")
     if finding.reproduce:
-        yield cut(f"        reproduce: {one_line(finding.reproduce)}")
+        yield cut(f"          reproduce: {one_line(finding.reproduce)}")
 
 
 def _stage(stage: Stage, findings: Sequence[Finding]) -> str:

@@ -20,10 +20,11 @@ from patchgen.kernel.configs import RECIPE, Config
 from patchgen.kernel.make import CONFIG, IMAGE, MAP, UNFINISHED, Maker
 from patchgen.kernel.sandboxed import Box, IncrementalBuilds, Objects
 from patchgen.kernel.start import start_config
-from patchgen.sandbox import Sandbox
+from patchgen.sandbox import MIB, Sandbox
 
 _KEPT = 96  # A kernel takes 3 MB; those of verdicts that are under way must be among them.
 _RECORD = "kernel.json"
+_OBJECT_MAX = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,29 @@ def compile_some(
             wanted = objects(space.files)
             # Only what is said of these files counts, not of the headers' generators, which come first.
             return maker.make(*arguments, *wanted, before=("prepare", "scripts"), anew=wanted), len(wanted)
+
+
+@contextlib.contextmanager
+def object_with_lines(request: BuildRequest, name: str) -> Iterator[Path]:
+    """Compile one object of a tree once more, with line numbers in it: its code is the same as without.
+
+    Args:
+        request: a build of the tree.
+        name: the object's path in the tree.
+
+    Raises:
+        BuildError: it does not compile.
+    """
+    origin, cache, boxed = request.origin, request.cache, request.sandbox is not None
+    seed = _objects(request) if boxed else None
+    flags = " ".join(("-pipe", *request.config.cflags, "-g1"))
+    since = seed.tree if seed else ""
+    with worktree.locked(origin, request.tree, request.workspace, cache, boxed=boxed, since=since) as space:
+        with _maker(request, space, seed) as maker:
+            maker.configure(start_config(request.config, origin, cache))
+            results = {name: _OBJECT_MAX}
+            maker.make(f"KCFLAGS={flags}", name, before=("prepare", "scripts"), anew=[name], results=results)
+            yield maker.output / name
 
 
 @contextlib.contextmanager

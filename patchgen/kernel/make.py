@@ -141,20 +141,29 @@ class Maker:
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
 
-    def make(self, *targets: str, before: tuple[str, ...], anew: Sequence[str]) -> str:
+    def make(
+        self,
+        *targets: str,
+        before: tuple[str, ...],
+        anew: Sequence[str],
+        results: Mapping[str, int] | None = None,
+    ) -> str:
         """Make some targets, without the objects `anew`, and return all that was printed.
 
         Args:
             targets: what is made.
             before: what is made first; what that prints is left out.
             anew: objects that are removed first.
+            results: files that are wanted from a box, with the bytes that each may have.
 
         Raises:
             BuildError: it failed, with the compiler's lines.
         """
         jobs = f"-j{self._jobs}"
         first = self._make(jobs, *before) if before else []
-        result = self._run(Call(self._make(jobs, *targets), self._env, before=first, remove=anew))
+        result = self._run(
+            Call(self._make(jobs, *targets), self._env, before=first, remove=anew, results=results or {})
+        )
         if result.status:
             raise self._failure(result.stdout)
         return result.stdout

@@ -33,6 +33,7 @@ from patchgen.submission import apply, archive
 WORKSPACE = "mutant"
 # The stages of a verdict that judge a mutant of each stage.
 _STAGES = {"check": {2, 3}, "build": {4}, "patches": {4}, "test": {5}, "torture": {5, 6}, "cost": {5, 7}}
+_OF_SCENARIOS = ("scenario", "crash", "complaint", "on-the-way")
 _TORTURE_SECONDS = 18.0
 _AT_ONCE = 2  # one compiles while guests of another run
 _EVIDENCE = 1500
@@ -77,7 +78,7 @@ def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
     right = [one for one in right if not mutant.shows or re.search(mutant.shows, _words(one))]
     named = tuple(name for name in mutant.names if any(name in names_of(one) for one in right))
     shown = right[0].evidence if right else "\n".join(_words(one) for one in weighty)
-    by = (right[0].where if right[0].check in ("scenario", "crash", "log") else right[0].message) if right else ""
+    by = (right[0].where if right[0].check in _OF_SCENARIOS else right[0].message) if right else ""
     failed = (one for one in verdict.scenarios if set(one.violated) & set(one.requirements))
     kills = tuple(sorted(one.name for one in failed))
     violated = tuple(sorted({name for one in verdict.scenarios for name in one.violated}))
@@ -90,7 +91,7 @@ def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
 
 
 def _words(finding: Finding) -> str:
-    head = f"{finding.where}\n" if finding.check in ("scenario", "crash") else f"{finding.check}: "
+    head = f"{finding.where}\n" if finding.check in _OF_SCENARIOS else f"{finding.check}: "
     return f"{head}{finding.message}\n{finding.evidence}"
 
 

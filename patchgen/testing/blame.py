@@ -40,4 +40,4 @@ def _resting(outcome: Outcome, foundation: Foundation, failed: Outcome) -> Outco
     if own:
         return replace(outcome, violated=own)
     message = f"blocked by {failed.scenario.name} ({failed.scenario.summary})\n{outcome.message}"
-    return replace(outcome, result=Result.BLOCKED, violated=(), message=message)
+    return replace(outcome, result=Result.BLOCKED, violated=(), message=message, blocked_by=failed.scenario.name)

@@ -43,6 +43,8 @@ class Outcome:
         notes: in what this kernel is held to something else than linux-4.15, and why.
         violated: ids of the requirements that it shows to be violated.
         crashed: the kernel died, or complained.
+        died: it died, or went silent.
+        blocked_by: name of the scenario that this one rests on and which has failed, "" if that is not why.
     """
 
     scenario: Scenario
@@ -54,6 +56,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     violated: tuple[str, ...] = ()
     crashed: bool = False
+    died: bool = False
+    blocked_by: str = ""
 
     @property
     def passed(self) -> bool:
@@ -85,6 +89,7 @@ class _Seen:
         violated: requirements, or sections of them.
         skipped: it cannot be run on this kernel.
         crashed: the kernel died, or complained.
+        died: it died, or went silent.
         failure: what was raised, if that was compared.
     """
 
@@ -93,6 +98,7 @@ class _Seen:
     violated: tuple[str, ...] = ()
     skipped: bool = False
     crashed: bool = False
+    died: bool = False
     failure: Failed | None = None
 
 
@@ -125,6 +131,7 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
                 after(scenario, guest)
     except GuestError as error:
         seen.message, seen.evidence, seen.crashed, seen.skipped = error.message, error.evidence, True, False
+        seen.died = True
         seen.violated = (*(lab.culprits() if lab else ()), *suite.assignment.sound)
     return _outcome(scenario, suite, seen, lab, time.monotonic() - begin)
 
@@ -172,7 +179,7 @@ def _outcome(scenario: Scenario, suite: Suite, seen: _Seen, lab: Lab | None, sec
     drawn = lab.picture(*compared, passed=result is Result.PASS) if lab else None
     notes = tuple(lab.notes) if lab else ()
     shown = visible(seen.message), visible(seen.evidence)
-    return Outcome(scenario, result, *shown, seconds, drawn, notes, violated, seen.crashed)
+    return Outcome(scenario, result, *shown, seconds, drawn, notes, violated, seen.crashed, seen.died)
 
 
 def at_once(jobs: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -18,8 +19,8 @@ from pf_stat.scenarios.lab import Info, picture
 from pfstat import ASSIGNMENT
 from verdicts import finding, verdict
 
-from patchgen.findings import Severity
-from patchgen.grading import junit, model, page, text
+from patchgen.findings import Finding, Severity
+from patchgen.grading import junit, model, order, page, text
 from patchgen.grading import picture as drawing
 from patchgen.grading.clean import clean
 from patchgen.grading.model import Result, Verdict
@@ -93,12 +94,18 @@ def read(verdict: Verdict) -> _Reader:
 
 
 def shape(reader: _Reader) -> list[str]:
-    return [tag for tag, _ in reader.tags]
+    """Return the tags; a message of several lines is shown as a whole below its first line, in one more <pre>."""
+    return [tag for tag, _ in reader.tags if tag != "pre"]
+
+
+def shown(text: str) -> Finding:
+    """Return a finding with evidence, in which a text stands wherever it can."""
+    return dataclasses.replace(finding("x", "build", Severity.ERROR, message=text, where=text), evidence="shown")
 
 
 @functools.cache
 def plain_shape() -> list[str]:
-    return shape(read(clean(verdict(finding("x", "build", Severity.ERROR, where="y"), status=Result.FAIL))))
+    return shape(read(clean(verdict(shown("plain"), status=Result.FAIL))))
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -106,10 +113,7 @@ def plain_shape() -> list[str]:
 @example(HOSTILE)
 def test_the_page_escapes_everything(raw: str) -> None:
     """Whatever text a submission brings, the page has the same tags as with plain text, and shows the text."""
-    hostile = clean(
-        verdict(finding("x", "build", Severity.ERROR, message=raw, where=raw), text=raw, status=Result.FAIL)
-    )
-    reader = read(hostile)
+    reader = read(clean(verdict(shown(raw), text=raw, status=Result.FAIL)))
     assert shape(reader) == plain_shape()
     assert visible(raw).split() == [] or visible(raw).split()[0] in reader.text
     assert "script" not in shape(reader)
@@ -147,7 +151,7 @@ def test_the_gravest_comes_first() -> None:
         finding("d", "style"),
         finding("e", "build", Severity.ERROR),
     ]
-    assert [one.check for one in text.ranked(found)] == ["c", "e", "b", "d"]
+    assert [one.check for one in order.ranked(found)] == ["c", "e", "b", "d"]
 
 
 def test_what_says_the_same_is_told_once() -> None:
@@ -157,7 +161,7 @@ def test_what_says_the_same_is_told_once() -> None:
     ]
     odd = finding("scenario", "behaviour", Severity.ERROR, message="faults: wanted 3, got 4")
     lines = list(text.summary(verdict(*found[:50], odd, *found[50:], status=Result.FAIL)))
-    assert [line for line in lines if "like this" in line] == ["        and 89 more like this"]
+    assert [line for line in lines if "the same cause" in line] == ["          and 89 more for the same cause"]
     assert any("wanted 3, got 4" in line for line in lines)
 
 

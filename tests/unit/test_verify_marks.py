@@ -73,6 +73,38 @@ def test_what_was_not_judged_is_no_point_lost() -> None:
     assert (whole.mark, whole.earned, whole.points) == (None, 9, 9)
 
 
+def crashed(*checks: str, share: float = 0.5, stage: str = "behaviour", **results: Result) -> Marks:
+    findings = [finding(check, stage, Severity.ERROR) for check in checks]
+    rubric_ = MARKS_RUBRIC.model_copy(update={"crash": share})
+    return scoring.crashed(scoring.mark(rubric_, stages({}), findings, sentences(**results)), rubric_, findings)
+
+
+def test_a_crash_takes_its_share_of_behaviour() -> None:
+    assert [
+        (one.crash, one.mark, one.earned) for one in (crashed("crash"), crashed("crash", "crash", a=Result.FAIL))
+    ] == [
+        (3, 7, 10),
+        (3, 4, 7),
+    ]
+
+
+def test_a_crash_takes_no_more_than_there_is() -> None:
+    found = crashed("crash", share=1, b=Result.FAIL)
+    assert (found.crash, found.mark) == (0, 4), "all of behaviour is lost already; the rest stays"
+    assert crashed("crash", share=1, a=Result.FAIL).mark == 4
+
+
+def test_what_is_no_crash() -> None:
+    assert crashed("complaint", "scenario", "boot").crash == 0
+    assert crashed("crash", stage="robustness").crash == 0
+
+
+def test_a_crash_leaves_what_is_not_known_alone() -> None:
+    findings = [finding("build", "build", Severity.ERROR), finding("crash", "behaviour", Severity.ERROR)]
+    for made in (mark(findings[0]), mark(cost=Result.ERROR, archive=Result.ERROR)):
+        assert scoring.crashed(made, MARKS_RUBRIC, findings).mark == made.mark
+
+
 def test_what_was_not_asked_for_has_no_points() -> None:
     found = mark(behaviour=Result.SKIP)
     assert (found.mark, found.earned, found.points, found.complete) == (4, 4, 4, False)

@@ -1,0 +1,186 @@
+"""Which known mistakes explain what has failed: on made-up signatures, and on the kept kill matrices."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+
+import pytest
+from verdicts import MARKS_RUBRIC, verdict
+
+from patchgen import assignment, data
+from patchgen.assignment import KILL_MATRIX, MUTANTS
+from patchgen.errors import UsageError
+from patchgen.findings import Finding, Result, Severity
+from patchgen.grading import diagnosis, scoring, signatures
+from patchgen.grading.diagnosis import Observed
+from patchgen.grading.model import RequirementRow, ScenarioRow, Verdict
+from patchgen.grading.places import Sources
+from patchgen.grading.signatures import Signature
+
+ASSIGNMENTS = [assignment.load(name) for name in assignment.names()]
+KEPT = {one.name: signatures.load(one) for one in ASSIGNMENTS}
+MARKED = [
+    pytest.param(name, marks=pytest.mark.skipif(len(KEPT[name]) < 20, reason="there is NO kill matrix: make mutants"))
+    for name in KEPT
+]
+NOTHING = Sources({})
+
+
+def known(name: str, requirement: str, *scenarios: str) -> Signature:
+    return Signature(name, f"It is {name}.", (requirement,), frozenset(scenarios), frozenset({requirement}))
+
+
+A, B, C = known("a", "2.1-1", "s1", "s2", "s3"), known("b", "2.1-2", "s3", "s4"), known("c", "2.1-3", *"tuvwx")
+KNOWN = (A, B, C)
+
+
+def seen(*mistakes: Signature, unknown: Sequence[str] = (), more: Sequence[str] = ()) -> Observed:
+    """Return what is seen of a kernel with these mistakes."""
+    failed = frozenset(more).union(*(one.scenarios for one in mistakes)) - set(unknown)
+    return Observed(failed, frozenset(unknown), frozenset().union(*(one.violated for one in mistakes)))
+
+
+def names(found: Sequence[Signature]) -> list[str]:
+    return sorted(one.name for one in found)
+
+
+def test_the_fewest_mistakes_explain_it() -> None:
+    assert names(diagnosis.explain(seen(), KNOWN)) == []
+    assert names(diagnosis.explain(seen(A), KNOWN)) == ["a"]
+    assert names(diagnosis.explain(seen(A, B), KNOWN)) == ["a", "b"]
+    assert names(diagnosis.explain(seen(A, B, C), KNOWN)) == ["a", "b", "c"]
+    both = Signature("both", "It is both.", ("2.1-1",), A.scenarios | B.scenarios, A.violated | B.violated)
+    assert names(diagnosis.explain(seen(A, B), (*KNOWN, both))) == ["both"]
+
+
+def test_most_of_a_signature_must_be_there() -> None:
+    few = Observed(frozenset("tuv"), frozenset(), frozenset({"2.1-3"}))
+    assert names(diagnosis.explain(few, KNOWN)) == []
+    assert names(diagnosis.explain(Observed(frozenset("tuvw"), frozenset(), few.violated), KNOWN)) == ["c"]
+
+
+def test_what_was_blocked_says_nothing() -> None:
+    assert names(diagnosis.explain(seen(C, unknown="tuvw"), KNOWN)) == ["c"]
+    assert names(diagnosis.explain(seen(C, unknown="tuvwx"), KNOWN)) == []
+
+
+def test_a_mistake_breaks_its_requirement() -> None:
+    assert diagnosis.explain(Observed(A.scenarios, frozenset(), frozenset({"2.1-9"})), KNOWN) == []
+
+
+def test_signatures_need_kills() -> None:
+    mutants = [{"name": name, "mistake": "M.", "names": ["2.1-1", "robustness"]} for name in ("a", "b", "c")]
+    rows: dict[str, dict[str, object]] = {"a": {"kills": ["s"], "violated": ["2.1-1"]}, "b": {"kills": []}}
+    made = signatures.made(mutants, rows, frozenset({"2.1-1"}))
+    assert made == (Signature("a", "M.", ("2.1-1",), frozenset({"s"}), frozenset({"2.1-1"})),)
+
+
+def row(name: str, *violated: str, result: Result = Result.FAIL) -> ScenarioRow:
+    return ScenarioRow(
+        name=name,
+        requirements=violated or ("2.1-2",),
+        violated=violated,
+        summary=name,
+        result=result,
+        reproduce=f"patchgen test --only {name}",
+    )
+
+
+def judged(*rows: ScenarioRow, findings: Sequence[Finding] = ()) -> Verdict:
+    ids = ("2.1-1", "2.1-2", "2.1-3")
+    results = {
+        id_: {one.name: Result.FAIL if id_ in one.violated else Result.PASS for one in rows if id_ in one.requirements}
+        for id_ in ids
+    }
+    made = verdict(*findings)
+    marks = scoring.crashed(scoring.mark(MARKS_RUBRIC, made.stages, findings, results), MARKS_RUBRIC, findings)
+    requirements = tuple(
+        RequirementRow(id=id_, text=id_, result=Result.FAIL, scenarios=results[id_], findings=0) for id_ in ids
+    )
+    return made.model_copy(update={"scenarios": rows, "requirements": requirements, "marks": marks})
+
+
+def test_a_diagnosis_says_what_it_was_and_what_it_cost() -> None:
+    rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1", "2.1-2"), row("s4", "2.1-2"), row("z", "2.1-3"))
+    where = Finding("scenario", Severity.ERROR, "x", "s4", stage="behaviour", place="mm/x.c:3")
+    text = Sources({"mm/x.c": {3: "\treturn 0;"}})
+    made = diagnosis.diagnosed(judged(*rows, findings=[where]), KNOWN, text)
+    made = diagnosis.priced(made, MARKS_RUBRIC)
+    assert sorted((one.name, one.mistake, one.requirements) for one in made.diagnosis) == [
+        ("a", "It is a.", ("2.1-1",)),
+        ("b", "It is b.", ("2.1-2",)),
+    ]
+    by_name = {one.name: one for one in made.diagnosis}
+    assert by_name["b"].scenarios == ("s4", "s3"), "what only it fails shows it best"
+    assert by_name["b"].reproduce == "patchgen test --only s4"
+    assert (by_name["b"].place, by_name["b"].source) == ("mm/x.c:3", "return 0;")
+    assert (by_name["a"].seen, by_name["a"].explained) == (1, 0.6)
+    assert made.unexplained == ("z",)
+    # Each of three requirements costs 2 of 6 points; both mistakes show the first two (s3).
+    assert sum(one.points for one in made.diagnosis) == 4
+    assert by_name["a"].points == by_name["b"].points == 2
+
+
+def test_what_a_crash_costs_is_of_the_mistake_that_crashes() -> None:
+    rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1"), row("fine", result=Result.PASS))
+    crash = Finding("crash", Severity.ERROR, "it dies", "s1", stage="behaviour")
+    made = diagnosis.priced(diagnosis.diagnosed(judged(*rows, findings=[crash]), KNOWN, NOTHING), MARKS_RUBRIC)
+    assert made.marks.crash == 1.98, "a third of 6 points"
+    assert [(one.name, one.points) for one in made.diagnosis] == [("a", 3 + 1.98)]
+
+
+def test_mistakes_that_look_the_same_are_named() -> None:
+    twin = known("twin", "2.1-1", *A.scenarios)
+    rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1"))
+    made = diagnosis.diagnosed(judged(*rows), (*KNOWN, twin), NOTHING)
+    assert [(one.name, one.alike) for one in made.diagnosis] == [("a", ("It is twin.",))]
+
+
+# On what is kept.
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_without_its_own_row_a_mutant_is_explained_by_its_like_or_not_at_all(name: str) -> None:
+    wrong = []
+    for one in KEPT[name]:
+        found = diagnosis.explain(seen(one), [other for other in KEPT[name] if other is not one])
+        covered = frozenset().union(*(other.scenarios for other in found))
+        like = any(set(other.requirements) & (set(one.requirements) | one.violated) for other in found)
+        if one.scenarios <= covered and not like:
+            wrong.append(one.name)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_combinations_name_their_members(name: str) -> None:
+    """Of 120 unions of two and three signatures, four fifths name all members, or what looks the same."""
+    draw, right, begin = random.Random(940), 0, time.monotonic()
+    pools = [draw.sample(KEPT[name], size) for size in (2, 3) for _ in range(60)]
+    for members in pools:
+        found = diagnosis.explain(seen(*members), KEPT[name])
+        looks = [(other.scenarios, other.violated) for other in found]
+        right += all((one.scenarios, one.violated) in looks for one in members)
+    assert right >= 0.8 * len(pools), f"{right} of {len(pools)}"
+    assert time.monotonic() - begin < 20, "a second for 200, on a machine that does nothing else"
+
+
+@pytest.mark.parametrize("one", ASSIGNMENTS, ids=lambda one: one.name)
+def test_what_a_mutant_loses_most_is_what_it_breaks(one: assignment.Assignment) -> None:
+    """Of the items that a mutant's scenarios lose points of, the first has a requirement that the mutant names."""
+    from patchgen.grading import rubric
+
+    if not one.has(KILL_MATRIX):
+        pytest.skip("there is NO kill matrix: make mutants")
+    rows = json.loads((one.directory / KILL_MATRIX).read_text(encoding="utf-8"))
+    items = {item.id: item.among(one.requirements) for item in rubric.load(one).items if item.requirements}
+    wrong = {}
+    for mutant in data.read(one.directory / MUTANTS, UsageError)["mutant"]:  # type: ignore[attr-defined]
+        lost = {item: points for item, points in rows.get(mutant["name"], {}).get("lost", {}).items() if item in items}
+        named = set(mutant["names"]) & set(one.requirements)
+        most = [item for item, points in lost.items() if points == max(lost.values())]
+        if named and lost and not any(named & set(items[item]) for item in most):
+            wrong[mutant["name"]] = (sorted(named), lost)
+    assert wrong == {}
