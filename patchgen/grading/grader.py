@@ -280,8 +280,9 @@ def _sentences(context: GradingContext, findings: Sequence[Finding]) -> Iterator
             if row.requirement.id in outcome.violated:
                 scenarios[outcome.scenario.name] = Result.FAIL
             elif outcome.scenario.name in scenarios:
-                # It has failed, but this requirement is not violated by that.
-                scenarios[outcome.scenario.name] = Result.PASS if outcome.result is Result.FAIL else outcome.result
+                # It has failed, but this requirement is not violated by that. Of a kernel that died nothing is known.
+                other = Result.BLOCKED if outcome.died else Result.PASS
+                scenarios[outcome.scenario.name] = other if outcome.result is Result.FAIL else outcome.result
         found = named.count(row.requirement.id)
         result = worst(scenarios.values()) if scenarios else Result.FAIL if found else Result.PASS
         yield RequirementRow(
