@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,7 +49,12 @@ def build(
 
 
 @under_test.options()
-def boot(target: UnderTest) -> None:
+def boot(
+    target: UnderTest,
+    gdb: Annotated[
+        bool, typer.Option("--gdb", help="Wait for gdb before the first instruction, and print the command for it.")
+    ] = False,
+) -> None:
     """Boot the kernel under test and open a shell in it.
 
     The assignment's programs are there. Ctrl-] ends the guest.
@@ -60,7 +66,16 @@ def boot(target: UnderTest) -> None:
     if not sys.stdin.isatty():
         raise UsageError("patchgen boot needs a terminal", hint="patchgen run -- 'COMMAND' … does not")
     project = target.project()
-    with target.testbed(project).ready() as guest:
+    bed = target.testbed(project, "symbols" if gdb else "small")
+    symbols = bed.kernel.with_name("vmlinux")
+
+    def wait(socket: Path) -> None:
+        if not symbols.is_file():
+            progress.warn(f"gdb has no symbols: there is no vmlinux beside {bed.kernel}")
+        words = ["gdb", *([str(symbols)] if symbols.is_file() else []), "-ex", f"target remote {socket}"]
+        progress.note(f"It waits for a debugger, which lets it boot with `continue`: {shlex.join(words)}")
+
+    with bed.debugged(wait) if gdb else bed.ready() as guest:
         first = project.assignment.guest.try_first
         progress.note("Type exit, or Ctrl-], to end." + (f" Try: {first}" if first else ""))
         guest.interact()

@@ -2,11 +2,12 @@
 
 The signature of a mistake is the set of scenarios that fail on a kernel which has it and no other (the kill matrix). A
 scenario counts as failed if it shows a requirement of its own to be violated, just as in the matrix. One that was
-blocked or skipped here says nothing about either, and is left out of the signatures.
+blocked or skipped here says nothing about either, and is left out of the signatures; and so is one in which the kernel
+crashed, of the signature of a mistake that crashes nothing.
 
 A mistake is a candidate if two thirds of its signature have failed here, and one of the requirements that it breaks is
 violated. Of the candidates the set is taken whose price is least: each failure that stays unexplained costs 1, each
-scenario that should have failed and has not costs 1, a requirement that is violated on one side only costs a quarter,
+scenario that should have failed and has not costs 1, a requirement that is violated on one side only costs a half,
 and each mistake costs a little, so that of two explanations the shorter one is taken. The search adds, drops or
 exchanges one mistake at a time for as long as the price falls.
 """
@@ -18,14 +19,14 @@ from dataclasses import dataclass
 
 from patchgen.findings import Finding, Result
 from patchgen.grading import scoring
-from patchgen.grading.model import Diagnosis, ScenarioRow, Verdict
+from patchgen.grading.model import Diagnosis, Verdict
 from patchgen.grading.places import Sources
 from patchgen.grading.rubric import Rubric
 from patchgen.grading.signatures import Signature
 
 _SEEN = 2 / 3  # of a signature, before the mistake is a candidate
-_SHORT = 0.6  # what a mistake costs; less than the one failure that it explains
-_STRANGE = 0.25  # what a requirement costs that is violated and should not be, or the other way round
+_SHORT = 0.4  # what a mistake costs; less than the one failure that it explains
+_STRANGE = 0.5  # what a requirement costs that is violated and should not be, or the other way round
 _MOST = 6  # mistakes of one submission
 _CANDIDATES = 40
 _ALIKE = 3
@@ -39,11 +40,13 @@ class Observed:
         failed: scenarios that show a requirement of theirs to be violated.
         unknown: scenarios that were blocked, skipped or not judged.
         violated: ids of the requirements that some scenario shows to be violated.
+        crashed: scenarios in which the kernel dies or complains.
     """
 
     failed: frozenset[str]
     unknown: frozenset[str]
     violated: frozenset[str]
+    crashed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,14 @@ class _Candidate:
         return len(self.hits) / len(self.expected)
 
 
-def observed(scenarios: Iterable[ScenarioRow]) -> Observed:
+def observed(verdict: Verdict) -> Observed:
     """Return what was seen of a submission."""
-    rows = list(scenarios)
+    rows = verdict.scenarios
+    crashed = frozenset(one.where for one in verdict.findings if one.check in ("crash", "complaint"))
     failed = frozenset(row.name for row in rows if set(row.violated) & set(row.requirements))
     silent = (Result.BLOCKED, Result.SKIP, Result.ERROR, Result.NOT_RUN)
     unknown = frozenset(row.name for row in rows if row.result in silent) - failed
-    return Observed(failed, unknown, frozenset(one for row in rows for one in row.violated))
+    return Observed(failed, unknown, frozenset(one for row in rows for one in row.violated), crashed)
 
 
 def explain(seen: Observed, known: Sequence[Signature]) -> list[Signature]:
@@ -84,7 +88,7 @@ def explain(seen: Observed, known: Sequence[Signature]) -> list[Signature]:
 def _candidates(seen: Observed, known: Sequence[Signature]) -> list[_Candidate]:
     found = []
     for one in known:
-        expected = one.scenarios - seen.unknown
+        expected = one.scenarios - seen.unknown - (seen.crashed if one.sound else frozenset())
         hits = expected & seen.failed
         broken = not one.requirements or bool(set(one.requirements) & seen.violated)
         if hits and broken and len(hits) >= _SEEN * len(expected):
@@ -127,7 +131,7 @@ def diagnosed(verdict: Verdict, known: Sequence[Signature], text: Sources) -> Ve
         known: the assignment's mistakes.
         text: of the submission.
     """
-    seen = observed(verdict.scenarios)
+    seen = observed(verdict)
     candidates = _candidates(seen, known)
     chosen = _cheapest(seen, candidates)
     made = tuple(_diagnosis(one, candidates, known, verdict, text) for one in chosen)
@@ -139,7 +143,7 @@ def diagnosed(verdict: Verdict, known: Sequence[Signature], text: Sources) -> Ve
 def _diagnosis(
     one: _Candidate, candidates: Sequence[_Candidate], known: Sequence[Signature], verdict: Verdict, text: Sources
 ) -> Diagnosis:
-    own, failed = one.signature, observed(verdict.scenarios).failed
+    own, failed = one.signature, observed(verdict).failed
     # What few mistakes fail tells most about this one.
     rarity = {name: sum(name in other.scenarios for other in known) for name in one.hits}
     names = sorted(one.hits, key=lambda name: (rarity[name], name))

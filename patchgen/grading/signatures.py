@@ -23,6 +23,7 @@ class Signature:
         requirements: ids of those that it breaks, as the catalogue says.
         scenarios: those that fail on it.
         violated: ids of all requirements that these show to be violated.
+        sound: the kernel does not die or complain.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Signature:
     requirements: tuple[str, ...]
     scenarios: frozenset[str]
     violated: frozenset[str]
+    sound: bool = True
 
 
 def load(assignment: Assignment) -> tuple[Signature, ...]:
@@ -38,23 +40,26 @@ def load(assignment: Assignment) -> tuple[Signature, ...]:
     Raises:
         UsageError: a file is wrong.
     """
-    return _load(assignment.directory, frozenset(assignment.requirements))
+    return _load(assignment.directory, frozenset(assignment.requirements), frozenset(assignment.sound))
 
 
 @functools.cache
-def _load(directory: Path, requirements: frozenset[str]) -> tuple[Signature, ...]:
+def _load(directory: Path, requirements: frozenset[str], sound: frozenset[str]) -> tuple[Signature, ...]:
     matrix, mutants = directory / KILL_MATRIX, directory / MUTANTS
     if not (matrix.is_file() and mutants.is_file()):
         return ()
     try:
         rows = json.loads(matrix.read_text(encoding="utf-8"))
-        return made(data.read(mutants, UsageError)["mutant"], rows, requirements)  # type: ignore[arg-type]
+        return made(data.read(mutants, UsageError)["mutant"], rows, requirements, sound)  # type: ignore[arg-type]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{matrix} does not fit {mutants.name}: {error!r}") from error
 
 
 def made(
-    mutants: Sequence[Mapping[str, object]], rows: Mapping[str, Mapping[str, object]], requirements: frozenset[str]
+    mutants: Sequence[Mapping[str, object]],
+    rows: Mapping[str, Mapping[str, object]],
+    requirements: frozenset[str],
+    sound: frozenset[str],
 ) -> tuple[Signature, ...]:
     """Return the signatures of mutants.
 
@@ -62,6 +67,7 @@ def made(
         mutants: the catalogue, as data.
         rows: of the kill matrix, by the mutants' names.
         requirements: all ids.
+        sound: ids of those that a kernel breaks which dies or complains.
     """
     found = []
     for mutant in mutants:
@@ -69,7 +75,7 @@ def made(
         breaks = tuple(one for one in _words(mutant["names"]) if one in requirements)
         kills, violated = frozenset(_words(row.get("kills", ()))), frozenset(_words(row.get("violated", ())))
         if kills:
-            found.append(Signature(name, str(mutant["mistake"]), breaks, kills, violated))
+            found.append(Signature(name, str(mutant["mistake"]), breaks, kills, violated, not violated & sound))
     return tuple(found)
 
 

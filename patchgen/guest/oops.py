@@ -14,7 +14,7 @@ _FRAME = re.compile(r"([A-Za-z_][\w.]*)\+0x([0-9a-f]{1,8})/0x[0-9a-f]{1,8}")
 _HERE = re.compile(r"^(?:E?IP|RIP|PC): |^WARNING: ")
 _TRACE = re.compile(r"^\s*(?:Call Trace|Call trace|backtrace|Backtrace):")
 _FILE = re.compile(r"\b(?:kernel BUG|WARNING:.*?) at (?:\.\./src/|\./|\.\./)*([\w./-]+\.[chS]):(\d+)")
-_FRAMES = 40
+_LINES, _LONGEST = 200, 400
 # What the compiler adds to a function's name, and the kernel to a system call's.
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold)[.\d]*")
 _CALL = re.compile(r"^(?:__)?(?:sys|SyS|SYSC|se_sys|do_sys|ia32_sys)_")
@@ -44,7 +44,8 @@ class Oops:
 
     Attributes:
         what: the first line of it, without the time.
-        frames: where it happened, from the inside out; the kernel's guesses ("? name") are left out.
+        frames: where it happened, from the inside out. The kernel's guesses ("? name") are there only if it has nothing
+            better: without frame pointers all are guesses.
         place: file and line that the kernel itself names (BUG_ON, WARN_ON), "PATH:LINE", or "".
     """
 
@@ -71,14 +72,15 @@ def read(console: str) -> Oops | None:
     first = next((number for number, line in enumerate(lines) if kernel_log.complaints(line)), None)
     if first is None:
         return None
-    frames: list[Frame] = []
+    here, sure, guessed = list[Frame](), list[Frame](), list[Frame]()
     tracing = False
-    for line in lines[first:]:
+    for line in lines[first : first + _LINES]:
         tracing |= bool(_TRACE.match(line))
-        if "?" in line or not (tracing or _HERE.match(line)):
-            continue
-        frames += [Frame(match[1], int(match[2], 16)) for match in _FRAME.finditer(line)]
-        if len(frames) >= _FRAMES:
-            break
+        found = [Frame(match[1], int(match[2], 16)) for match in _FRAME.finditer(line[:_LONGEST])]
+        if _HERE.match(line):
+            here += found
+        elif tracing:
+            (guessed if "?" in line else sure).extend(found)
     named = _FILE.search(lines[first])
-    return Oops(lines[first], tuple(dict.fromkeys(frames)), f"{named[1]}:{named[2]}" if named else "")
+    frames = tuple(dict.fromkeys([*here, *(sure or guessed)]))
+    return Oops(lines[first], frames, f"{named[1]}:{named[2]}" if named else "")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from patchgen.guest.machine import Machine
     from patchgen.sandbox import Sandbox
 
+DEBUGGER = "debugger"  # the socket at which a debugger is waited for
 _CONNECT_SECONDS = 20.0
 _SOCKET_PATH_MAX = 107  # sun_path of unix(7), less its NUL
 # Of an untrusted kernel's console. A serial line that is emulated takes minutes for that.
@@ -55,6 +56,7 @@ class Qemu:
         state: an empty file into which it may be saved; a QMP line is opened for that.
 
     Attributes:
+        debugged: it waits for a debugger before its first instruction, at the socket DEBUGGER in its directory.
         directory: a private directory, its working directory.
         control: the socket of the second serial line.
         monitor: the socket of QMP, if there is a line.
@@ -69,6 +71,7 @@ class Qemu:
         state: Path | None = None,
     ) -> None:
         self._machine = machine
+        self.debugged = False
         self._arguments = arguments
         self._files, self._state = files, state
         self._lines = ["control", *(["monitor"] if state else [])]
@@ -199,6 +202,8 @@ class Qemu:
         argv += ["-serial", "chardev:control"]
         if "monitor" in self._lines:
             argv += ["-mon", "chardev=monitor,mode=control"]
+        if self.debugged:
+            argv += ["-chardev", f"socket,id=gdb,path={DEBUGGER},server=on,wait=off", "-gdb", "chardev:gdb", "-S"]
         return argv + self._arguments
 
     def _start(self, argv: list[str], sandbox: Sandbox | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,7 +14,7 @@ from patchgen.errors import GuestError, UsageError
 from patchgen.guest import failures, kernel_log
 from patchgen.guest.control import Channel, ChannelError, ClosedError, DamagedError, Frame, words
 from patchgen.guest.kernel_log import LogLine
-from patchgen.guest.qemu import Qemu
+from patchgen.guest.qemu import DEBUGGER, Qemu
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BOOT_SECONDS = 60.0
 RESTORE_SECONDS = 20.0
+_DEBUGGING_SECONDS = 86400.0
 # The agent kills a command at its time limit and gives it 2 s to be gone; an emulated machine may be slow on top.
 _GRACE_SECONDS = 10.0
 # What one command's output and log may be: the agent stops at 1 MiB of output, and the kernel's log is smaller.
@@ -108,6 +109,7 @@ class Guest:
         time_scale: float = 1.0,
     ) -> None:
         check_kernel(kernel)
+        self._on_debugger: Callable[[Path], None] | None = None
         self._time_scale = time_scale
         self.machine = machine
         self._restored = saved is not None
@@ -120,6 +122,15 @@ class Guest:
         self.qemu = Qemu(machine, arguments, files, state=state)
         self._channel: Channel | None = None
 
+    def debugged(self, on_debugger: Callable[[Path], None]) -> Guest:
+        """Let the guest wait for a debugger before its first instruction; then its boot has no time limit.
+
+        Args:
+            on_debugger: called with the unix socket at which it waits.
+        """
+        self._on_debugger, self.qemu.debugged = on_debugger, True
+        return self
+
     def __enter__(self) -> Guest:
         """Start it and wait until it answers.
 
@@ -130,7 +141,10 @@ class Guest:
         self.qemu.__enter__()
         try:
             self._channel = Channel(self.qemu.control, lambda: self.qemu.flooded)
-            if self._restored:
+            if self._on_debugger:
+                self._on_debugger(self.qemu.directory / DEBUGGER)
+                self._receive(_DEBUGGING_SECONDS, "at boot", wanted=("ready",))
+            elif self._restored:
                 self._send(Frame("ping"), "when restored")
                 self._receive(RESTORE_SECONDS * self._time_scale, "when restored", wanted=("ack",))
             else:

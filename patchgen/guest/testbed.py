@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -56,6 +56,22 @@ class Testbed:
             MachineError: QEMU is missing or failed.
         """
         with saved.ready_guest(self.cache, self.kernel, self.image, self.machine, time_scale=self.time_scale) as guest:
+            yield guest
+
+    @contextmanager
+    def debugged(self, on_debugger: Callable[[Path], None]) -> Iterator[Guest]:
+        """Give a guest that a debugger has let boot.
+
+        Args:
+            on_debugger: called with the unix socket at which it waits for one, before its first instruction.
+
+        Raises:
+            GuestError: the kernel does not boot.
+            MachineError: QEMU is missing or failed.
+        """
+        # Breakpoints and single steps are the emulator's own; one CPU, since nobody looks at two.
+        bed = dataclasses.replace(self.machine, accelerator="tcg", cpus=1)
+        with Guest(self.kernel, self.image, bed, time_scale=self.time_scale).debugged(on_debugger) as guest:
             yield guest
 
     @contextmanager

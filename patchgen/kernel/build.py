@@ -17,7 +17,7 @@ from patchgen.base.worktree import Workspace
 from patchgen.cache import Cache, digest, machine_faults, prune, replacing, write_text
 from patchgen.kernel import sandboxed, warnings
 from patchgen.kernel.configs import RECIPE, Config
-from patchgen.kernel.make import CONFIG, IMAGE, MAP, UNFINISHED, Maker
+from patchgen.kernel.make import CONFIG, IMAGE, MAP, SYMBOLS, UNFINISHED, Maker
 from patchgen.kernel.sandboxed import Box, IncrementalBuilds, Objects
 from patchgen.kernel.start import start_config
 from patchgen.sandbox import MIB, Sandbox
@@ -180,6 +180,8 @@ def _keep(kernel: Kernel, config: Config, output: Path, log: str) -> None:
         fresh.mkdir()
         for file, name in ((IMAGE, "bzImage"), (MAP, MAP), (CONFIG, "config")):
             shutil.copyfile(output / file, fresh / name)
+        if config.symbols:
+            shutil.copyfile(output / SYMBOLS, fresh / SYMBOLS)
         for notes in config.notes():
             if (output / notes).is_file():
                 (fresh / notes).parent.mkdir(parents=True, exist_ok=True)

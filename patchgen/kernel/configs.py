@@ -30,6 +30,7 @@ class Config(Model):
         cflags: added to every compilation (make's KCFLAGS).
         patches: directory beside kernels.toml with a series that goes on top of the tree; "" for none.
         profile: objects that are compiled with gcov's counters, where the tree has them.
+        symbols: vmlinux is kept too, for a debugger.
         steps: about how many steps a first build has.
     """
 
@@ -41,6 +42,7 @@ class Config(Model):
     cflags: tuple[str, ...] = ()
     patches: str = ""
     profile: tuple[str, ...] = ()
+    symbols: bool = False
     steps: int = Field(gt=0)
 
     def identity(self) -> dict[str, object]:

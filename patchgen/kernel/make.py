@@ -20,6 +20,7 @@ from patchgen.sandbox import MIB
 # What is taken out of a build, and how large each may be.
 IMAGE, MAP, CONFIG = "arch/x86/boot/bzImage", "System.map", ".config"
 _RESULTS = {IMAGE: 48 * MIB, MAP: 32 * MIB}
+SYMBOLS, _SYMBOLS_MAX = "vmlinux", 512 * MIB
 _CONFIG_MAX, _NOTES_MAX = MIB, 4 * MIB
 # In a build directory: the files that a build was to compile and which it did not end; how many steps the last one had.
 UNFINISHED, _STEPS = ".patchgen-unfinished", ".patchgen-steps"
@@ -193,6 +194,7 @@ class Maker:
                     step.update(done)
 
             results = {**_RESULTS, **dict.fromkeys(self._config.notes(), _NOTES_MAX)}
+            results |= {SYMBOLS: _SYMBOLS_MAX} if self._config.symbols else {}
             call = Call(self._make(f"-j{self._jobs}", "bzImage"), self._env, results=results, keep=keep)
             result = self._run(call, on_line=on_line)
         if result.status:

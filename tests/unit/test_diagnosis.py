@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import random
 import time
 from collections.abc import Sequence
@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import pytest
 from verdicts import MARKS_RUBRIC, verdict
 
-from patchgen import assignment, data
-from patchgen.assignment import KILL_MATRIX, MUTANTS
-from patchgen.errors import UsageError
+from patchgen import assignment
+from patchgen.assignment import KILL_MATRIX
 from patchgen.findings import Finding, Result, Severity
-from patchgen.grading import diagnosis, scoring, signatures
+from patchgen.grading import diagnosis, rubric, scoring, signatures
 from patchgen.grading.diagnosis import Observed
 from patchgen.grading.model import RequirementRow, ScenarioRow, Verdict
 from patchgen.grading.places import Sources
@@ -35,6 +34,7 @@ def known(name: str, requirement: str, *scenarios: str) -> Signature:
 
 A, B, C = known("a", "2.1-1", "s1", "s2", "s3"), known("b", "2.1-2", "s3", "s4"), known("c", "2.1-3", *"tuvwx")
 KNOWN = (A, B, C)
+DIES = dataclasses.replace(A, name="dies", sound=False)
 
 
 def seen(*mistakes: Signature, unknown: Sequence[str] = (), more: Sequence[str] = ()) -> Observed:
@@ -67,6 +67,12 @@ def test_what_was_blocked_says_nothing() -> None:
     assert names(diagnosis.explain(seen(C, unknown="tuvwx"), KNOWN)) == []
 
 
+def test_a_crash_is_no_sign_of_what_does_not_crash() -> None:
+    all_crash = Observed(A.scenarios, frozenset(), A.violated, A.scenarios)
+    assert diagnosis.explain(all_crash, KNOWN) == []
+    assert names(diagnosis.explain(all_crash, (*KNOWN, DIES))) == ["dies"]
+
+
 def test_a_mistake_breaks_its_requirement() -> None:
     assert diagnosis.explain(Observed(A.scenarios, frozenset(), frozenset({"2.1-9"})), KNOWN) == []
 
@@ -74,7 +80,7 @@ def test_a_mistake_breaks_its_requirement() -> None:
 def test_signatures_need_kills() -> None:
     mutants = [{"name": name, "mistake": "M.", "names": ["2.1-1", "robustness"]} for name in ("a", "b", "c")]
     rows: dict[str, dict[str, object]] = {"a": {"kills": ["s"], "violated": ["2.1-1"]}, "b": {"kills": []}}
-    made = signatures.made(mutants, rows, frozenset({"2.1-1"}))
+    made = signatures.made(mutants, rows, frozenset({"2.1-1"}), frozenset())
     assert made == (Signature("a", "M.", ("2.1-1",), frozenset({"s"}), frozenset({"2.1-1"})),)
 
 
@@ -127,9 +133,9 @@ def test_a_diagnosis_says_what_it_was_and_what_it_cost() -> None:
 def test_what_a_crash_costs_is_of_the_mistake_that_crashes() -> None:
     rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1"), row("fine", result=Result.PASS))
     crash = Finding("crash", Severity.ERROR, "it dies", "s1", stage="behaviour")
-    made = diagnosis.priced(diagnosis.diagnosed(judged(*rows, findings=[crash]), KNOWN, NOTHING), MARKS_RUBRIC)
+    made = diagnosis.priced(diagnosis.diagnosed(judged(*rows, findings=[crash]), (DIES,), NOTHING), MARKS_RUBRIC)
     assert made.marks.crash == 1.98, "a third of 6 points"
-    assert [(one.name, one.points) for one in made.diagnosis] == [("a", 3 + 1.98)]
+    assert [(one.name, one.points) for one in made.diagnosis] == [("dies", 3 + 1.98)]
 
 
 def test_mistakes_that_look_the_same_are_named() -> None:
@@ -154,33 +160,48 @@ def test_without_its_own_row_a_mutant_is_explained_by_its_like_or_not_at_all(nam
     assert wrong == []
 
 
+def hidden(members: Sequence[Signature]) -> bool:
+    """Whether all that fails on one of them fails on the others anyway: nobody could tell that it is there."""
+    others = ([other for other in members if other is not one] for one in members)
+    return any(
+        one.scenarios <= frozenset().union(*(other.scenarios for other in rest))
+        for one, rest in zip(members, others, strict=True)
+    )
+
+
 @pytest.mark.parametrize("name", MARKED)
 def test_combinations_name_their_members(name: str) -> None:
-    """Of 120 unions of two and three signatures, four fifths name all members, or what looks the same."""
-    draw, right, begin = random.Random(940), 0, time.monotonic()
-    pools = [draw.sample(KEPT[name], size) for size in (2, 3) for _ in range(60)]
+    """Of 300 unions of two and three signatures, nine tenths name all members, if each has something of its own.
+
+    With those that have a member which shows in nothing, it is three quarters. What looks just the same is as good.
+    """
+    draw, begin = random.Random(940), time.monotonic()
+    pools = [draw.sample(KEPT[name], size) for size in (2, 3) for _ in range(150)]
+    right = []
     for members in pools:
         found = diagnosis.explain(seen(*members), KEPT[name])
         looks = [(other.scenarios, other.violated) for other in found]
-        right += all((one.scenarios, one.violated) in looks for one in members)
-    assert right >= 0.8 * len(pools), f"{right} of {len(pools)}"
-    assert time.monotonic() - begin < 20, "a second for 200, on a machine that does nothing else"
+        right.append(all((one.scenarios, one.violated) in looks for one in members))
+    assert time.monotonic() - begin < 15, "a second for 200, on a machine that does nothing else"
+    shown = [one for one, members in zip(right, pools, strict=True) if not hidden(members)]
+    assert sum(shown) >= 0.9 * len(shown), f"{sum(shown)} of {len(shown)}"
+    assert sum(right) >= 0.75 * len(right), f"{sum(right)} of {len(right)}"
 
 
 @pytest.mark.parametrize("one", ASSIGNMENTS, ids=lambda one: one.name)
-def test_what_a_mutant_loses_most_is_what_it_breaks(one: assignment.Assignment) -> None:
-    """Of the items that a mutant's scenarios lose points of, the first has a requirement that the mutant names."""
-    from patchgen.grading import rubric
+def test_what_a_mutant_violates_most_of_is_what_it_breaks(one: assignment.Assignment) -> None:
+    """Of the rubric's items, one of which a mutant violates most requirements has one that the mutant names.
 
+    What is only blocked loses points, but is not blamed. A tenth may be wrong: a kernel that counts every program fails
+    scenarios about names for good.
+    """
     if not one.has(KILL_MATRIX):
         pytest.skip("there is NO kill matrix: make mutants")
-    rows = json.loads((one.directory / KILL_MATRIX).read_text(encoding="utf-8"))
-    items = {item.id: item.among(one.requirements) for item in rubric.load(one).items if item.requirements}
+    items = {item.id: set(item.among(one.requirements)) for item in rubric.load(one).items if item.requirements}
     wrong = {}
-    for mutant in data.read(one.directory / MUTANTS, UsageError)["mutant"]:  # type: ignore[attr-defined]
-        lost = {item: points for item, points in rows.get(mutant["name"], {}).get("lost", {}).items() if item in items}
-        named = set(mutant["names"]) & set(one.requirements)
-        most = [item for item, points in lost.items() if points == max(lost.values())]
-        if named and lost and not any(named & set(items[item]) for item in most):
-            wrong[mutant["name"]] = (sorted(named), lost)
-    assert wrong == {}
+    for mutant in KEPT[one.name]:
+        counts = {item: len(ids & mutant.violated) for item, ids in items.items()}
+        most = [item for item, count in counts.items() if count == max(counts.values())]
+        if mutant.requirements and not any(set(mutant.requirements) & items[item] for item in most):
+            wrong[mutant.name] = (mutant.requirements, sorted(mutant.violated))
+    assert len(wrong) <= len(KEPT[one.name]) / 10, wrong

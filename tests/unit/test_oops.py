@@ -65,6 +65,12 @@ def test_what_the_kernel_names_itself() -> None:
     assert (bug.place, bug.reason) == ("mm/slub.c:3887", "BUG()")
 
 
+def test_guesses_are_better_than_nothing() -> None:
+    found = oops.read("BUG: unable to handle x at (null)\nEIP: kfree+0x1/0x2\nCall Trace:\n ? pf_stat_put+0x3/0x4\n")
+    assert found is not None
+    assert (found.frames, found.reason) == ((Frame("kfree", 1), Frame("pf_stat_put", 3)), "unable to handle x")
+
+
 def test_no_trouble_is_none() -> None:
     assert oops.read("[    0.1] Linux version 4.15.0\nkfree+0x1/0x2\n") is None
 

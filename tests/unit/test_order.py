@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pytest
 from pfstat import ASSIGNMENT
@@ -16,10 +15,14 @@ from patchgen.grading.order import Cause
 KVS = assignment.load("kvs")
 
 
-def found(check: str, *requirements: str, message: str = "", where: str = "", **more: Any) -> Finding:
+def found(check: str, *requirements: str, message: str = "", where: str = "", because: str = "") -> Finding:
     severity = Severity.NOTE if check == "blocked" else Severity.ERROR
-    one = Finding(check, severity, message or check, where, requirements=requirements, **more)
+    one = Finding(check, severity, message or check, where, requirements=requirements, because=because)
     return dataclasses.replace(one, kind=order.kind(ASSIGNMENT.blame(one), ASSIGNMENT))
+
+
+def at(place: str, finding: Finding) -> Finding:
+    return dataclasses.replace(finding, place=place)
 
 
 @pytest.mark.parametrize(
@@ -77,17 +80,15 @@ def test_what_is_blocked_lies_beneath_what_blocks_it() -> None:
 
 def test_one_line_is_one_cause() -> None:
     line = "arch/x86/mm/pf_stat.c:7"
-    said = [found("on-the-way", "3-5", "S13", message=f"log of call {number}", place=line) for number in range(83)]
-    residue = found("residue-print", place=line, message="printk below KERN_ERR")
-    other = found("on-the-way", "3-5", "S13", message="log of call 1", place="arch/x86/mm/pf_stat.c:9")
+    said = [at(line, found("on-the-way", "3-5", "S13", message=f"log of call {number}")) for number in range(83)]
+    residue = at(line, found("residue-print", message="printk below KERN_ERR"))
+    other = at("arch/x86/mm/pf_stat.c:9", found("on-the-way", "3-5", "S13", message="log of call 1"))
     assert [len(one.rest) for one in order.causes([*said, residue, other])] == [83, 0]
 
 
 def test_crashes_at_one_place_are_one_cause() -> None:
-    here = [
-        found("crash", "3-4", message=f"it dies {number}", place="mm/x.c:3", where=str(number)) for number in (1, 2)
-    ]
-    there = found("crash", "3-4", message="it dies", place="mm/x.c:4")
+    here = [at("mm/x.c:3", found("crash", "3-4", message=f"it dies {number}")) for number in (1, 2)]
+    there = at("mm/x.c:4", found("crash", "3-4", message="it dies"))
     assert [[one.message for one in (cause.head, *cause.rest)] for cause in order.causes([*here, there])] == [
         ["it dies 1", "it dies 2"],
         ["it dies"],
