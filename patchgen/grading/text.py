@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 
 from patchgen.findings import Finding, Result, Severity
 from patchgen.grading.model import ItemMark, Marks, Stage, Verdict
 from patchgen.text import one_line
 
 WIDTH = 100
+_longest: ContextVar[int | None] = ContextVar("longest", default=WIDTH)
 _PROBLEMS = 6
 _MARKS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
@@ -83,8 +86,22 @@ def groups(findings: Sequence[Finding]) -> list[list[Finding]]:
 
 
 def cut(line: str, width: int = WIDTH) -> str:
-    """Return a line that is not longer than a terminal is wide."""
+    """Return a line that is not longer than it may be (`longest`)."""
+    most = _longest.get()
+    if most is None:
+        return line
+    width += most - WIDTH
     return line if len(line) <= width else f"{line[: width - 3]}..."
+
+
+@contextlib.contextmanager
+def longest(characters: int | None) -> Iterator[None]:
+    """Let lines be so long while the block runs; None: as long as they are."""
+    token = _longest.set(characters)
+    try:
+        yield
+    finally:
+        _longest.reset(token)
 
 
 def _problem(finding: Finding, more: int) -> Iterator[str]:
