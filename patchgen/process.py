@@ -243,16 +243,13 @@ def started(
     words = [str(word) for word in argv]
     with _interrupts_held() as release:
         process = launch(words, cwd=cwd, env=env, stderr=stderr, sandbox=sandbox)
-        with sandbox.watch(process) if sandbox else contextlib.nullcontext():
-            running.PROGRAMS.add(process)
+        with running.noted(process), sandbox.watch(process) if sandbox else contextlib.nullcontext():
             try:
                 release()
                 yield process
             except BaseException:
                 end_group(process)
                 raise
-            finally:
-                running.PROGRAMS.discard(process)
 
 
 def run(

@@ -7,8 +7,19 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 
-PROGRAMS: set[subprocess.Popen[bytes]] = set()
+_programs: set[subprocess.Popen[bytes]] = set()
+
+
+@contextlib.contextmanager
+def noted(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Count a program among those that run while the block does."""
+    _programs.add(process)
+    try:
+        yield
+    finally:
+        _programs.discard(process)
 
 
 def interrupt_all(seconds: float) -> None:
@@ -18,7 +29,7 @@ def interrupt_all(seconds: float) -> None:
         seconds: that they have to clean up.
     """
     until = time.monotonic() + seconds
-    found = list(PROGRAMS)
+    found = list(_programs)
     for process in found:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGINT)
