@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 
 from patchgen.findings import Finding, Result, Severity
 from patchgen.grading import order
@@ -10,6 +12,7 @@ from patchgen.grading.model import ItemMark, Marks, Stage, Verdict
 from patchgen.text import one_line
 
 WIDTH = 100
+_longest: ContextVar[int | None] = ContextVar("longest", default=WIDTH)
 _PROBLEMS = 6
 _MISTAKES = 3
 _MARKS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -67,10 +70,15 @@ def lateness(marks: Marks) -> str:
 
 
 def cut(line: str, width: int = WIDTH) -> str:
-    """Return a line that is not longer than a terminal is wide."""
+    """Return a line that is not longer than it may be (`longest`)."""
+    most = _longest.get()
+    if most is None:
+        return line
+    width += most - WIDTH
     return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
+<<<<<<< HEAD
 def _diagnosis(verdict: Verdict) -> Iterator[str]:
     """Yield what is known of what has failed: the mistakes, and what none of them explains."""
     if verdict.diagnosis:
@@ -93,6 +101,19 @@ def _diagnosis(verdict: Verdict) -> Iterator[str]:
 
 def _problem(cause: order.Cause) -> Iterator[str]:
     finding = cause.head
+=======
+@contextlib.contextmanager
+def longest(characters: int | None) -> Iterator[None]:
+    """Let lines be so long while the block runs; None: as long as they are."""
+    token = _longest.set(characters)
+    try:
+        yield
+    finally:
+        _longest.reset(token)
+
+
+def _problem(finding: Finding, more: int) -> Iterator[str]:
+>>>>>>> 7ea1e371b052c01ccf69b0876a16eeef8cef0285
     where = f"{one_line(finding.where)}: " if finding.where else ""
     requirements = f"  [{', '.join(finding.requirements)}]" if finding.requirements else ""
     head = f"{finding.kind or _MARKS[finding.severity]:9} {where}{one_line(finding.message)}"
