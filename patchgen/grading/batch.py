@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from patchgen import progress, running
+from patchgen import progress
 from patchgen.cache import digest
 from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.findings import Result
@@ -100,7 +100,7 @@ def here(jobs: int) -> Engine:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 # Leaving the block waits for the threads, and these for their processes.
-                running.interrupt_all(_CLEAN_UP_SECONDS)
+                progress.interrupt_all(_CLEAN_UP_SECONDS)
                 raise
 
     return run

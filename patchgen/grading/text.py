@@ -78,7 +78,16 @@ def cut(line: str, width: int = WIDTH) -> str:
     return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
-<<<<<<< HEAD
+@contextlib.contextmanager
+def longest(characters: int | None) -> Iterator[None]:
+    """Let lines be so long while the block runs; None: as long as they are."""
+    token = _longest.set(characters)
+    try:
+        yield
+    finally:
+        _longest.reset(token)
+
+
 def _diagnosis(verdict: Verdict) -> Iterator[str]:
     """Yield what is known of what has failed: the mistakes, and what none of them explains."""
     if verdict.diagnosis:
@@ -101,19 +110,6 @@ def _diagnosis(verdict: Verdict) -> Iterator[str]:
 
 def _problem(cause: order.Cause) -> Iterator[str]:
     finding = cause.head
-=======
-@contextlib.contextmanager
-def longest(characters: int | None) -> Iterator[None]:
-    """Let lines be so long while the block runs; None: as long as they are."""
-    token = _longest.set(characters)
-    try:
-        yield
-    finally:
-        _longest.reset(token)
-
-
-def _problem(finding: Finding, more: int) -> Iterator[str]:
->>>>>>> 7ea1e371b052c01ccf69b0876a16eeef8cef0285
     where = f"{one_line(finding.where)}: " if finding.where else ""
     requirements = f"  [{', '.join(finding.requirements)}]" if finding.requirements else ""
     head = f"{finding.kind or _MARKS[finding.severity]:9} {where}{one_line(finding.message)}"
