@@ -26,6 +26,7 @@ from patchgen.grading.sheet import RESULTS, Sheet, Terms, exit_status, keep, kep
 from patchgen.grading.table import Row
 from patchgen.grading.worker import Answer, Task
 from patchgen.pipeline import Project
+from patchgen.process import running
 from patchgen.submission import inputs
 from patchgen.text import one_line
 
@@ -100,7 +101,7 @@ def here(jobs: int) -> Engine:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 # Leaving the block waits for the threads, and these for their processes.
-                progress.interrupt_all(_CLEAN_UP_SECONDS)
+                running.interrupt_all(_CLEAN_UP_SECONDS)
                 raise
 
     return run

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from patchgen import progress
 from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
+from patchgen.process import running
 
 # What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
 _INHERITED = (
@@ -242,7 +242,7 @@ def started(
     words = [str(word) for word in argv]
     with _interrupts_held() as release:
         process = launch(words, cwd=cwd, env=env, stderr=stderr, sandbox=sandbox)
-        with progress.noted(process), sandbox.watch(process) if sandbox else contextlib.nullcontext():
+        with running.noted(process), sandbox.watch(process) if sandbox else contextlib.nullcontext():
             try:
                 release()
                 yield process
