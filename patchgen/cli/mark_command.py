@@ -42,9 +42,9 @@ def mark(
     ] = VERDICTS,
     json: common.Json = False,
 ) -> None:
-    """Give marks anew to what verify --output has judged; no guest starts.
+    """Mark anew what verify --output has judged.
 
-    The table and the pages follow another rubric, another deadline, and DIR/adjustments.csv.
+    The table and the pages follow another rubric, another deadline, and DIR/adjustments.csv. No guest starts.
     """
     from patchgen.assignment import RUBRIC, load
     from patchgen.grading import register as registers
