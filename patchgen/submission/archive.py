@@ -139,7 +139,7 @@ def _read_archive(origin: Path) -> dict[str, bytes]:
 
 def _archive_hint(packed: bytes, origin: Path) -> str:
     """Return what a file seems to be that is no archive as it was asked for, and what to do."""
-    again = "tar -czf patch.tar.gz patch"
+    again = "tar -czf ARCHIVE.tar.gz DIRECTORY"
     known = {b"PK": "a zip", b"Rar!": "a RAR", b"7z": "a 7-Zip", b"BZh": "a bzip2", b"\xfd7zXZ": "an xz"}
     if kind := next((name for magic, name in known.items() if packed.startswith(magic)), ""):
         return f"it is {kind} archive; make it with {again}"
