@@ -50,6 +50,7 @@ SCENARIO(replace_by_an_empty_value, "L3", "A value of no bytes takes the place o
 	if (kvs_insert("key", 3, "", 0) >= 0) {
 		memset(kvs_buffer, FILL, 16);
 		EXPECT_RET(kvs_search("key", 3, kvs_buffer, 16), 1, "L3", "it has taken the place: it is found");
+		NEED(kvs_buffer[0] != 'v' || kvs_buffer[4] != 'e', "L3", "and the old one is not");
 		EXPECT_EQ(foreign(kvs_buffer, 16), 0, "L5", "bytes that are copied then");
 	} else {
 		EXPECT(kvs_none("key", 3) || kvs_is("key", 3, "value", 5, 16), "L6",
