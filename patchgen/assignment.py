@@ -127,6 +127,16 @@ class Foundation(Model):
     requirements: tuple[str, ...] = Field(min_length=1)
 
 
+class Exam(Model):
+    """Random programs (patchgen.testing.exam).
+
+    Attributes:
+        module: the Python module of the assignment's directory that makes and checks them, with dots; "" for none.
+    """
+
+    module: str = ""
+
+
 class _File(Model):
     title: str
     submission: Form
@@ -136,6 +146,7 @@ class _File(Model):
     leak: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
     foundation: tuple[Foundation, ...] = ()
+    exam: Exam = Exam()
     checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     measured: dict[str, str] = Field(default_factory=dict)
 
@@ -157,6 +168,7 @@ class Assignment:
         foundations: scenarios on which others rest, the deepest first.
         checks: ids of the requirements that a finding of a check is against, by patterns (fnmatch) of the check's name.
         measured: of the costs that `patchgen bench` judges, those that the report names: its words, by the bar's.
+        exam: the module with its random programs, "" if it has none.
     """
 
     directory: Path
@@ -171,6 +183,7 @@ class Assignment:
     foundations: tuple[Foundation, ...]
     checks: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, str]
+    exam: str = ""
 
     @property
     def name(self) -> str:
@@ -196,8 +209,12 @@ class Assignment:
         return finding if finding.requirements else replace(finding, requirements=self.broken_by(finding.check))
 
     def digest(self) -> str:
-        """Return a hash of all its files."""
-        files = sorted(path for path in self.directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        """Return a hash of all its files but the rubric, which has no say in what is found."""
+        files = sorted(
+            path
+            for path in self.directory.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts and path != self.directory / RUBRIC
+        )
         return digest("assignment", [(str(path.relative_to(self.directory)), file_digest(path)) for path in files])
 
 
@@ -263,6 +280,7 @@ def _load(directory: Path) -> Assignment:
         foundations=own.foundation,
         checks=own.checks,
         measured=own.measured,
+        exam=own.exam.module,
     )
 
 

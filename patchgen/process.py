@@ -76,10 +76,7 @@ class Bounds(Protocol):
 
 
 class Confinement(Protocol):
-    """What a program can be shut in.
-
-    `sandbox.Sandbox` is one. Its module uses this one to start programs, so this one cannot import it.
-    """
+    """What a program can be shut in. `sandbox.Sandbox` is one; its module imports this one to start programs."""
 
     @property
     def limits(self) -> Bounds:

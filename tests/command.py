@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+_SECONDS = 1500  # more than pytest gives any test: it ends a test first, and the command with it
 # Root without capabilities is bound by file modes as anybody is.
 POWERLESS = ("setpriv", "--bounding-set=-all", "--") if os.geteuid() == 0 else ()
 
@@ -20,7 +21,7 @@ def patchgen(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=_SECONDS,
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert "internal error" not in done.stderr, done.stderr

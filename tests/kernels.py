@@ -12,9 +12,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from patchgen import pipeline
 from patchgen.base import bases
+from patchgen.base.resolve import Source
 from patchgen.cli import choice
 from patchgen.errors import BaseError, DownloadError
+from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest, Kernel
+from patchgen.pipeline import Project
 from patchgen.settings import Settings, load
 
 VARIABLE = "PATCHGEN_TEST_KERNELS"
@@ -103,3 +109,11 @@ def decided() -> Kernels | None:
 def as_text(kernels: Kernels) -> str:
     """Return the variable's value."""
     return json.dumps(asdict(kernels))
+
+
+def build(project: Project, origin: Source, *, vanilla: bool, config: str = "small") -> Kernel:
+    """Return the kernel with the series, or without."""
+    tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
+    workspace, jobs = "vanilla" if vanilla else "series", project.settings.jobs
+    chosen = configs.load(config, origin.base.name)
+    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, workspace, jobs))

@@ -6,9 +6,17 @@ from patchgen import assignment
 from patchgen.checks import cost_plan
 from patchgen.series import model as series
 from patchgen.testing import suite
+from patchgen.testing.suite import Suite
 
-ASSIGNMENT = assignment.load("pf_stat")
+
+def suite_of(name: str) -> Suite:
+    """Return the scenarios of an assignment that comes with the program."""
+    chosen = assignment.load(name)
+    return suite.load(chosen, series.load(chosen.directory).parameters)
+
+
+SUITE = suite_of("pf_stat")
+ASSIGNMENT = SUITE.assignment
 REQUIREMENTS = ASSIGNMENT.requirements
-SUITE = suite.load(ASSIGNMENT, series.load(ASSIGNMENT.directory).parameters)
 SCENARIOS = SUITE.scenarios
 COSTS = cost_plan.load(ASSIGNMENT)

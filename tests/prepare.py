@@ -10,7 +10,7 @@ import sys
 
 import kernels
 
-from patchgen import pipeline, progress
+from patchgen import assignment, pipeline, progress
 from patchgen.checks import stress
 from patchgen.errors import BuildError, PatchgenError
 from patchgen.kernel import build as kernel
@@ -28,8 +28,10 @@ def main() -> int:
         chosen = kernels.of_this_run()
         progress.note(chosen.sentence())
         for name, wanted in ((chosen.main, _ALL), (chosen.second, _CONFORMANCE)):
-            if name:
-                build(pipeline.open_project(kernels.SETTINGS.model_copy(update={"base": name}), {}), wanted)
+            for exercise in assignment.names() if name else ():
+                settings = kernels.SETTINGS.model_copy(update={"base": name, "assignment": exercise})
+                project = pipeline.open_project(settings, {})
+                build(project, wanted if project.assignment.is_default else _CONFORMANCE)
         print(kernels.as_text(chosen))  # noqa: T201 - what is asked for
     except PatchgenError as error:
         progress.warn(f"kernel tests cannot run: {error.message}")

@@ -55,6 +55,8 @@ def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain
         submission=text,
         content="c",
         base="Linux 4.15",
+        accelerator="tcg",
+        time_scale=1.5,
         status=status,
         stages=tuple(made),
         findings=findings,
@@ -73,6 +75,7 @@ def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain
         ),
         requirements=(
             RequirementRow(id="2.1-1", text="A sentence.", result=Result.FAIL, scenarios=results, findings=1),
+            RequirementRow(id="2.1-2", text="Another.", result=Result.PASS, scenarios={"b": Result.PASS}, findings=0),
         ),
         costs=CostTable(
             states={"idle": "idle", "tracked": "tracked"},

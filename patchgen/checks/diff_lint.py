@@ -69,7 +69,7 @@ def find(patch: PatchFile) -> Iterator[Finding]:
     for file in patch.files:
         if _JUNK.search(file.path) and file.added:
             message = f"{file.path}: a file that a compiler or an editor leaves behind"
-            yield Finding("residue-file", Severity.WARNING, message, patch.name)
+            yield Finding("residue-file", Severity.WARNING, message, patch.name, path=file.path)
         if PurePosixPath(file.path).suffix in _SOURCES:
             yield from _in_file(patch.name, file)
 
@@ -84,7 +84,8 @@ def _in_file(name: str, file: PatchedFile) -> Iterator[Finding]:
 
 def _found(check: str, severity: Severity, what: str, place: tuple[str, str, Line]) -> Finding:
     name, path, line = place
-    return Finding(check, severity, f"{path}:{line.number}: {what}", name, f"+{line.text}")
+    message = f"{path}:{line.number}: {what}"
+    return Finding(check, severity, message, name, f"+{line.text}", path=path, line=line.number)
 
 
 def _prints(name: str, path: str, lines: Sequence[Line]) -> Iterator[Finding]:

@@ -108,7 +108,15 @@ def style(
     """
     styles = checkpatch.check(submission.patches, worktree.pristine(source, cache), source.tree, cache, box)
     findings = [
-        Finding("checkpatch", _LEVELS[remark.level], _said(remark), one.patch, remark.source)
+        Finding(
+            "checkpatch",
+            _LEVELS[remark.level],
+            _said(remark),
+            one.patch,
+            remark.source,
+            path=remark.path,
+            line=remark.line,
+        )
         for one in styles
         for remark in one.records()
     ]

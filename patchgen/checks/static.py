@@ -170,7 +170,10 @@ def analyse(target: Target, cache: Cache, jobs: int, only: str = "") -> Report:
         counts = f"{len(before)} without the series, {len(after)} with it, {len(fresh)} new"
         rows.append((tool.name, f"{series.what}: {counts}"))
         unheard += [f"{part} ({why})" for part, why in sorted(silent.items())]
-        findings += [Finding(tool.name, Severity.ERROR, one.text, f"{one.path}:{one.line}") for one in fresh]
+        findings += [
+            Finding(tool.name, Severity.ERROR, one.text, f"{one.path}:{one.line}", path=one.path, line=one.line)
+            for one in fresh
+        ]
     return Report(tuple(findings), tuple(rows), tuple(missing), tuple(unheard))
 
 

@@ -18,6 +18,7 @@ from patchgen.cli import (
     coverage_commands,
     host_commands,
     kernel_commands,
+    mark_command,
     mutants_command,
     series_commands,
     static_commands,
@@ -65,6 +66,7 @@ torture_commands.register(app)
 bench_command.register(app)
 mutants_command.register(app)
 verify_command.register(app)
+mark_command.register(app)
 
 
 def _crash_log() -> Path | None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from patchgen.cli import common
-from patchgen.errors import SubmissionError, UsageError
+from patchgen.cli import common, mark_command
+from patchgen.cli.mark_command import parse_moment, submission_moment
+from patchgen.errors import UsageError
 
 if TYPE_CHECKING:
     from patchgen.grading.context import Request
     from patchgen.grading.model import Verdict
     from patchgen.grading.rubric import Rubric
     from patchgen.pipeline import Project
-
-_LAST = 7
-_OWN_DATE = "mtime"  # what --submitted takes for the file's own date
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +48,8 @@ def verify(
         typer.Option("--submitted", metavar="DATE", help="Say when it was handed in; mtime: the file's own date."),
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar="DATE", help="Replace the deadline of the rubric.")
+        str | None,
+        typer.Option("--deadline", metavar="DATE", help="Say until when it could be; default: the rubric's, if any."),
     ] = None,
     junit: common.Junit = None,
     html: Annotated[
@@ -64,8 +63,16 @@ def verify(
         typer.Option(
             "--output",
             "-o",
-            metavar="DIR",
-            help="Grade many: write results.csv and a page for each into this directory.",
+            metavar="DIR|FILE",
+            help="Grade many: write results.csv and pages into this directory. With --format and one PATH: a file.",
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            help="Write sarif, github, ktap, junit, gradescope or inginious: to --output FILE, or for each of many.",
         ),
     ] = None,
     jobs: Annotated[int, common.jobs("Grade many: so many at a time.")] = 1,
@@ -73,6 +80,11 @@ def verify(
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="Grade many on the workers of a Dask scheduler."),
     ] = None,
+    exam: Annotated[
+        int | None,
+        typer.Option("--exam", metavar="SEED", help="Grade the behaviour by random programs from this seed, too."),
+    ] = None,
+    programs: Annotated[int, typer.Option("--programs", metavar="N", min=1, help="So many of them.")] = 100,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of --json and end.")] = False,
     json: common.Json = False,
 ) -> None:
@@ -88,29 +100,40 @@ def verify(
     from patchgen import pipeline
     from patchgen.assignment import RUBRIC
     from patchgen.base import bases
+    from patchgen.grading import forms, grader, scoring
     from patchgen.grading import rubric as rubrics
-    from patchgen.grading import scoring
+    from patchgen.grading.context import Request
+    from patchgen.testing import exam as exams
 
-    asked = parse_stages(stages)
+    asked = grader.parse_stages(stages)
     # Whatever else series are made for: this is what a submission is made on.
     project = pipeline.open_project(common.load_settings(bases.DEFAULT, assignment), {})
     path = rubric or project.assignment.directory / RUBRIC
     chosen = rubrics.load(project.assignment, path)
     moments = (submitted, parse_moment("--deadline", deadline) or chosen.deadline)
     given = paths or [common.output_of(project) / project.assignment.form.archive]
-    if output or scheduler:
+    if form is not None and form not in forms.FORMS:
+        raise UsageError(f"--format {form}: there is no such form", hint=f"known: {', '.join(forms.FORMS)}")
+    if exam is not None:
+        exams.load(project.assignment)  # one that there is not must not cost minutes
+    is_file = form is not None and len(given) == 1 and not (output and output.is_dir()) and not scheduler
+    if (output and not is_file) or scheduler:
         if html or junit:
             raise UsageError("--html and --junit are for one submission", hint="a batch writes a page for each anyway")
-        how = (stages, (trust, allow_build_changes), jobs, scheduler)
-        status = _batch(given, output or Path("verdicts"), (project, path), how, moments, json)
+        how = (stages, (trust, allow_build_changes), jobs, scheduler, (exam, programs))
+        out = output or mark_command.VERDICTS
+        status = _batch(given, out, (project, path), how, moments, (form or "", json))
         raise typer.Exit(status)
     if len(given) != 1:
         raise UsageError("more than one submission needs --output DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
-    verdict = _judged(project, given[0], chosen, asked, (trust, allow_build_changes))
+    request = Request(given[0], chosen, asked, trust, allow_build_changes, exam=exam, programs=programs)
+    verdict = _judged(project, request)
     verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, chosen, handed_in, moments[1])})
     _write(verdict, project, html, junit)
-    if json:
+    if form:
+        _write_form(verdict, chosen, form, (output, project))
+    elif json:
         common.emit(verdict.model_dump(mode="json"))
     else:
         from patchgen.grading import text
@@ -134,19 +157,37 @@ def _write(verdict: Verdict, project: Project, html: Path | None, junit: Path | 
         writing.write(verdict, junit)
 
 
+def _write_form(verdict: Verdict, rubric: Rubric, form: str, to: tuple[Path | None, Project]) -> None:
+    """Write a verdict in another form, to a file or standard output."""
+    from patchgen import progress
+    from patchgen.cache import write_text
+    from patchgen.grading import forms, shown
+
+    output, project = to
+    made = forms.render(form, verdict, rubric, shown.places(project.cache.root))
+    if not made:
+        progress.warn(f"there is no final mark, and {form} has no word for that: nothing is written")
+        if output:
+            output.unlink(missing_ok=True)  # an older one would be taken for this one
+    elif output:
+        write_text(output, made)
+    else:
+        typer.echo(made, nl=False)
+
+
 def _batch(
     paths: list[Path],
     out: Path,
     marking: tuple[Project, Path],
-    how: tuple[str, tuple[bool, bool], int, str | None],
+    how: tuple[str, tuple[bool, bool], int, str | None, tuple[int | None, int]],
     moments: tuple[str | None, datetime | None],
-    json: bool,
+    printed: tuple[str, bool],
 ) -> int:
     """Judge many and return the exit status."""
     from patchgen.grading import batch as many
 
-    stages, (trust, allow), jobs, scheduler = how
-    if moments[0] != _OWN_DATE:
+    stages, (trust, allow), jobs, scheduler, sitting = how
+    if moments[0] != mark_command.OWN_DATE:
         submission_moment(paths[0], moments[0])  # a wrong date must not cost an hour
     batch = many.Batch(
         out,
@@ -156,6 +197,8 @@ def _batch(
         lambda path: submission_moment(path, moments[0]),
         moments[1],
         allow,
+        printed[0],
+        *sitting,
     )
     if scheduler:
         from patchgen.grading import distributed
@@ -163,82 +206,11 @@ def _batch(
         engine = distributed.engine(scheduler)
     else:
         engine = many.here(jobs)
-    rows = many.run(paths, batch, engine)
-    if json:
-        listed = [
-            {
-                "submission": row.name,
-                "status": row.status,
-                "mark": row.marks.mark if row.marks else None,
-                "page": row.file,
-                "why": row.why,
-            }
-            for row in rows
-        ]
-        common.emit({"results": str(out / many.RESULTS), "submissions": listed})
-    else:
-        from patchgen.grading import text
-
-        for row in rows:
-            what = text.headline(row.verdict) if row.verdict else f"{row.status}: {row.why}"
-            typer.echo(text.cut(f"{text.one_line(row.name)}: {text.one_line(what)}"))
-        typer.echo(str(out / many.RESULTS))
-    return many.exit_status(rows)
+    return mark_command.report(many.run(paths, batch, engine), out, printed[1])
 
 
-def _judged(project: Project, path: Path, rubric: Rubric, asked: frozenset[int], care: tuple[bool, bool]) -> Verdict:
+def _judged(project: Project, request: Request) -> Verdict:
     from patchgen.grading import builder, grader
-    from patchgen.grading.context import Request
 
-    request: Request = Request(path, rubric, asked, *care)
     with builder.locked_workspace(project.cache) as workspace:
-        return grader.grade(request, builder.KernelBuilder(project, project.source(), workspace, care[0]))
-
-
-def parse_stages(text: str) -> frozenset[int]:
-    """Return the numbers of the stages that `N`, `N-M` or a list of such with commas names.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    found: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        try:
-            low, high = int(first), int(last if dash else first)
-        except ValueError:
-            low = high = 0
-        if not 1 <= low <= high <= _LAST:
-            raise UsageError(f"--stages {text}: must be like 1-5 or 1,4, of 1 to {_LAST}")
-        found |= set(range(low, high + 1))
-    return frozenset(found)
-
-
-def parse_moment(option: str, text: str | None) -> datetime | None:
-    """Return a date, or a date and time, in ISO form; UTC unless it has a zone.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {text}: must be like 2023-04-19T23:59:59+02:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def submission_moment(path: Path, text: str | None) -> datetime | None:
-    """Return when a submission was handed in: the date given, or that of the file.
-
-    Raises:
-        UsageError: the date is none.
-        SubmissionError: that of the file is none.
-    """
-    if text == _OWN_DATE:
-        try:
-            return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
-        except (ValueError, OverflowError, OSError) as error:
-            raise SubmissionError(f"{path}: the date of the file is none: {error}") from error
-    return parse_moment("--submitted", text)
+        return grader.grade(request, builder.KernelBuilder(project, project.source(), workspace, request.trust))

@@ -2,36 +2,33 @@
 
 A verdict is kept under the hash of what was judged, by what and how far. So a batch that was interrupted goes on where
 it was, and the same content is never judged twice, whatever it is called. What the machine kept from being judged is
-not kept.
+tried again. Points are no part of that: they are given to what was kept (sheet.py), by whatever rubric.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from patchgen import progress
-from patchgen.cache import digest, write_text
+from patchgen.cache import digest
 from patchgen.errors import MachineError, SubmissionError, UsageError
 from patchgen.findings import Result
-from patchgen.grading import grader, page, scoring, table, worker
+from patchgen.grading import grader, marking, register, worker
 from patchgen.grading import rubric as rubrics
-from patchgen.grading.clean import clean
 from patchgen.grading.model import Verdict
+from patchgen.grading.register import Entry, Register
+from patchgen.grading.sheet import RESULTS, Sheet, Terms, exit_status, keep, kept, page_name
 from patchgen.grading.table import Row
 from patchgen.grading.worker import Answer, Task
 from patchgen.pipeline import Project
 from patchgen.submission import inputs
 
-RESULTS = "results.csv"
-_VERDICTS, _PAGES = "verdicts", "pages"
+__all__ = ["RESULTS", "Batch", "Engine", "exit_status", "here", "key_of", "page_name", "run"]
 
 
 class Engine(Protocol):
@@ -54,6 +51,9 @@ class Batch:
         submitted: says when a submission was handed in.
         deadline: until when it could be.
         allow_build_changes: the user has looked at what they change of the build.
+        form: another form in which each verdict is written, too (forms.py); "" for none.
+        exam: the seed of random programs, None for none.
+        programs: how many of these.
     """
 
     out: Path
@@ -64,6 +64,15 @@ class Batch:
     submitted: Callable[[Path], datetime | None]
     deadline: datetime | None
     allow_build_changes: bool = False
+    form: str = ""
+    exam: int | None = None
+    programs: int = 0
+
+    def terms(self) -> Terms:
+        """Return what the marks depend on."""
+        assignment = self.project.assignment
+        rubric = rubrics.load(assignment, self.rubric)
+        return Terms(self.out, assignment, rubric, self.deadline, self.project.cache.root, self.form)
 
 
 def key_of(task: Task, judged_with: str) -> str:
@@ -71,7 +80,7 @@ def key_of(task: Task, judged_with: str) -> str:
     # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
     given = (files, sorted(task.links))
-    how = (task.how.rubric, task.how.stages, task.how.trust, task.how.allow_build_changes)
+    how = (task.how.stages, task.how.trust, task.how.allow_build_changes, task.how.exam, task.how.programs)
     return digest("verdict", task.kind, *given, *how, judged_with)
 
 
@@ -92,46 +101,81 @@ def here(jobs: int) -> Engine:
 
 
 def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
-    """Judge what was not judged yet, and write the table and a page for each.
+    """Judge what was not judged yet, and write the table and the pages.
 
     Raises:
-        UsageError: a path names nothing, or a range of commits.
+        UsageError: a path names nothing, or a range of commits; or adjustments.csv is wrong.
         MachineError: results cannot be written.
     """
-    rows: dict[Path, Row] = {}
-    tasks: dict[Path, Task] = {}
-    for path in dict.fromkeys(paths):
-        try:
-            tasks[path] = _task(path, batch)
-        except (SubmissionError, MachineError) as error:
-            status = Result.FAIL if isinstance(error, SubmissionError) else Result.ERROR
-            rows[path] = Row(str(path), status, None, None, why=error.message)
-    judged_with = grader.suite(batch.project)
-    keys = {path: key_of(task, judged_with) for path, task in tasks.items()}
-    todo: dict[str, Task] = {}
-    for path, task in tasks.items():
-        verdict = kept(batch.out, keys[path])
-        if verdict:
-            rows[path] = _row(path, keys[path], batch, verdict)
+    entries, tasks = _packed(paths, batch)
+    sheet = Sheet(batch.terms(), _register(batch, entries))
+    # From here on `patchgen mark` knows what there is, however this ends.
+    sheet.register.write(batch.out, sheet.register.entries)
+    names = {key: [one for one in entries if one.key == key] for key in tasks}
+    for entry in entries:
+        if not entry.key:
+            sheet.enter(entry, None)
+    todo = {}
+    for key, task in tasks.items():
+        verdict = kept(batch.out, key)
+        if verdict and _is_decided(verdict, sheet.terms):
+            for entry in names[key]:
+                sheet.enter(entry, verdict)
         else:
-            todo.setdefault(keys[path], task)
-    if known := sum(row.verdict is not None for row in rows.values()):
-        progress.note(f"{known} of {len(keys)} were judged before")
+            todo[key] = task
+    if known := sum(len(names[key]) for key in tasks if key not in todo):
+        progress.note(f"{known} of {sum(map(len, names.values()))} were judged before")
     with progress.step("judging", len(todo), counted=True) as step:
         for number, (key, answer) in enumerate(engine(todo) if todo else (), 1):
             verdict = Verdict.model_validate_json(answer.verdict) if answer.verdict else None
-            if verdict and verdict.exit_status in (0, 1):
-                write_text(_file(batch.out, key), answer.verdict)
-            for path in (path for path in tasks if keys[path] == key):
-                rows[path] = _row(path, key, batch, verdict, answer)
+            if verdict:
+                keep(batch.out, key, answer.verdict)
+            status = Result.FAIL if answer.status == 1 else Result.ERROR
+            for entry in names[key]:
+                sheet.enter(entry.model_copy(update={"status": status, "why": answer.why}), verdict)
             step.update(number)
             # After each: a batch that is interrupted leaves the table of what is done.
-            _write_table(batch, rows, paths)
-    return _write_table(batch, rows, paths)
+            sheet.write()
+    return sheet.end()
+
+
+def _packed(paths: Sequence[Path], batch: Batch) -> tuple[tuple[Entry, ...], dict[str, Task]]:
+    """Return what is known of each submission, and the tasks by the keys of their verdicts: one for equal content."""
+    entries: list[Entry] = []
+    tasks: dict[str, Task] = {}
+    judged_with = grader.suite(batch.project)
+    for path in dict.fromkeys(paths):
+        name = str(path)
+        try:
+            submitted = batch.submitted(path)  # It may have a date that is none.
+            task = _task(path, batch)
+        except (SubmissionError, MachineError) as error:
+            status = Result.FAIL if isinstance(error, SubmissionError) else Result.ERROR
+            entries.append(Entry(name=name, status=status, why=error.message))
+        else:
+            key = key_of(task, judged_with)
+            entries.append(Entry(name=name, key=key, submitted=submitted, why="it was not judged yet"))
+            tasks.setdefault(key, task)
+    return tuple(entries), tasks
+
+
+def _is_decided(verdict: Verdict, terms: Terms) -> bool:
+    """Whether the machine has judged all that this rubric needs. If not, it tries once more."""
+    return marking.mark(verdict, terms.rubric, terms.assignment).exit_status in (0, 1)
+
+
+def _register(batch: Batch, entries: tuple[Entry, ...]) -> Register:
+    """Return what is remembered of this batch, with the marks of the last run."""
+    last = register.read(batch.out)
+    return Register(
+        assignment=str(batch.project.assignment.directory),
+        graded=grader.graded(grader.parse_stages(batch.stages)),
+        entries=entries,
+        before=last.before if last else {},
+    )
 
 
 def _task(path: Path, batch: Batch) -> Task:
-    batch.submitted(path)  # It may have a date that is none.
     kind = inputs.kind(path)
     if kind == "range":
         raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="judge a range by itself")
@@ -141,48 +185,7 @@ def _task(path: Path, batch: Batch) -> Task:
         assignment=str(batch.project.assignment.directory),
         trust=batch.trust,
         allow_build_changes=batch.allow_build_changes,
+        exam=batch.exam,
+        programs=batch.programs,
     )
     return worker.pack(path, kind, how)
-
-
-def _file(out: Path, key: str) -> Path:
-    return out / _VERDICTS / f"{key}.json"
-
-
-def kept(out: Path, key: str) -> Verdict | None:
-    """Return a verdict that was kept, if it is whole."""
-    with contextlib.suppress(OSError, ValidationError):
-        return Verdict.model_validate_json(_file(out, key).read_text(encoding="utf-8"))
-    return None
-
-
-def _write_table(batch: Batch, rows: Mapping[Path, Row], order: Iterable[Path]) -> list[Row]:
-    done = [rows[path] for path in dict.fromkeys(order) if path in rows]
-    write_text(batch.out / RESULTS, table.write(done))
-    return done
-
-
-def _row(path: Path, key: str, batch: Batch, verdict: Verdict | None, answer: Answer | None = None) -> Row:
-    """Return the row of a submission, and write its page."""
-    if verdict is None:
-        status = Result.FAIL if answer and answer.status == 1 else Result.ERROR
-        return Row(str(path), status, None, None, why=answer.why if answer else "")
-    marked = scoring.late(
-        verdict.marks, rubrics.load(batch.project.assignment, batch.rubric), batch.submitted(path), batch.deadline
-    )
-    own = clean(verdict.model_copy(update={"submission": str(path), "marks": marked}))
-    name = page_name(path, key)
-    write_text(batch.out / _PAGES / name, page.render(own, batch.project.assignment.page))
-    return Row(str(path), own.status, own, marked, f"{_PAGES}/{name}")
-
-
-def page_name(path: Path, key: str) -> str:
-    """Return the file name of a submission's page: what can be read of its own name, and what makes it unique."""
-    stem = "".join(char for char in path.name.split(".")[0] if char.isascii() and (char.isalnum() or char in "-_"))
-    return f"{stem[:40] or 'submission'}-{digest(str(path), key)[:8]}.html"
-
-
-def exit_status(rows: Iterable[Row]) -> int:
-    """Return 3 if something was not judged, else 1 if something is wrong, else 0."""
-    found = {row.status for row in rows}
-    return 3 if Result.ERROR in found else 1 if Result.FAIL in found else 0

@@ -17,6 +17,7 @@ from patchgen.kernel.build import Kernel
 from patchgen.submission.patches import PatchFile
 
 _WARNING = re.compile(r"([^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(.*)$")
+_PLACE = re.compile(r"([^:\s]+):(\d+):")
 _SHOWN = 6  # lines of the build's log for a warning
 
 
@@ -51,7 +52,7 @@ def build(context: GradingContext) -> Iterator[Finding]:
         logs = [final, outcome] if isinstance(final, Kernel) else [outcome]
         shown = {text: lines for kernel in logs for text, lines in _in_log(kernel, fresh).items()}
         for text in fresh:
-            yield Finding("warning", Severity.WARNING, text, patch.name, shown.get(text, ""))
+            yield _warning(text, patch.name, shown.get(text, ""))
     context.facts["built"] = f"{len(built)} of {len(given.patches)}, {sum(built):.0f} s of building"
     context.facts["new warnings"] = str(len(known))
     if context.kernel:
@@ -76,6 +77,14 @@ def _outcome(build: Callable[[str, str], Kernel], tree: str) -> Kernel | BuildEr
         return build(CONFIG, tree)
     except BuildError as error:
         return error
+
+
+def _warning(text: str, patch: str, lines: str) -> Finding:
+    """Return the finding of a compiler's warning, `PATH: WORDS`, with the lines of the log that show it."""
+    path, _, _ = text.partition(": ")
+    place = _PLACE.match(lines)
+    line = int(place[2]) if place and place[1].endswith(path) else 0
+    return Finding("warning", Severity.WARNING, text, patch, lines, path=path, line=line)
 
 
 def _does_not_build(error: BuildError, name: str, last: bool) -> Finding:
@@ -141,4 +150,4 @@ def _sparse(context: GradingContext, paths: frozenset[str]) -> Iterator[Finding]
         context.errors["sparse"] = f"{report.missing[0]} is not installed"
     context.facts |= dict(report.rows)
     for one in report.findings:
-        yield Finding("sparse", Severity.WARNING, one.message, one.where, "")
+        yield Finding("sparse", Severity.WARNING, one.message, one.where, "", path=one.path, line=one.line)

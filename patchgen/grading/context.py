@@ -37,6 +37,8 @@ class Request:
         allow_build_changes: the user has looked at what it changes of the build.
         seed: of the torture, so that the same submission meets the same.
         torture_seconds: how long that is.
+        exam: the seed of random programs, None for none.
+        programs: how many of these.
     """
 
     given: Path
@@ -46,6 +48,8 @@ class Request:
     allow_build_changes: bool = False
     seed: int = 940
     torture_seconds: float = 20.0
+    exam: int | None = None
+    programs: int = 100
 
 
 @dataclass
@@ -96,8 +100,10 @@ class GradingContext:
         """What its kernel is tested by."""
         return suite.load(self.assignment, self.builder.project.series.parameters)
 
-    def reproduce(self, command: str, *words: str) -> str:
-        """Return the command line that does something to the submission once more."""
-        options = ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
+    def reproduce(self, command: str, *words: str, in_guest: tuple[str, ...] = ()) -> str:
+        """Return the command line that does something to the submission once more, with lines for a guest's shell."""
+        named = self.builder.project.settings.assignment
+        options = ["--assignment", named] if named and not self.assignment.is_default else []
+        options += ["--trust"] * self.request.trust + ["--allow-build-changes"] * self.request.allow_build_changes
         given = ["--"] * str(self.request.given).startswith("-") + [str(self.request.given)]
-        return shlex.join(["patchgen", command, *words, *options, *given])
+        return shlex.join(["patchgen", command, *words, *options, *given, *["--"] * bool(in_guest), *in_guest])

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchgen import progress, resources
+from patchgen.assignment import COST, STRESS
 from patchgen.cache import digest, file_digest
-from patchgen.errors import MachineError, SubmissionError
-from patchgen.findings import Finding, Result, Severity, worst
+from patchgen.errors import MachineError, SubmissionError, UsageError
+from patchgen.findings import Finding, Result, Severity
 from patchgen.grading import (
     build_stage,
     diagnosis,
+    exam_part,
+    marking,
     order,
     patch_stages,
     places,
     runtime_stages,
-    scoring,
     signatures,
 )
 from patchgen.grading.builder import KernelBuilder
@@ -53,12 +55,14 @@ class _Step:
         run: what it does.
         needs: what of the context it needs.
         only: what it does where only stages after it were asked for; the same if there is nothing to leave out.
+        file: the assignment's file that says what it does: without it, there is no such stage. "" for none.
     """
 
     name: str
     run: Callable[[GradingContext], Iterator[Finding]]
     needs: str = ""
     only: Callable[[GradingContext], Iterator[Finding]] | None = None
+    file: str = ""
 
 
 _STEPS = (
@@ -67,8 +71,8 @@ _STEPS = (
     _Step("style", patch_stages.style, "sized"),
     _Step("build", build_stage.build, "buildable", build_stage.build_last),
     _Step("behaviour", runtime_stages.behaviour, "kernel"),
-    _Step("robustness", runtime_stages.robustness, "kernel"),
-    _Step("cost", runtime_stages.costs, "kernel"),
+    _Step("robustness", runtime_stages.robustness, "kernel", file=STRESS),
+    _Step("cost", runtime_stages.costs, "kernel", file=COST),
 )
 NAMES = tuple(step.name for step in _STEPS)
 _MISSING = {
@@ -127,6 +131,9 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
     """Run one stage, unless it was not asked for or has nothing to look at."""
     if number not in needed(context.request.stages):
         return Stage(number=number, name=step.name, status=Result.SKIP), []
+    if step.file and not context.assignment.has(step.file):
+        why = "the assignment has no such stage"
+        return Stage(number=number, name=step.name, status=Result.SKIP, why=why), []
     if step.needs and getattr(context, step.needs) is None:
         stopped = next((stage for stage in before if stage.status is Result.ERROR), None)
         if stopped:
@@ -161,6 +168,31 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
         seconds=round(time.monotonic() - begin, 2),
     )
     return stage, found.all()
+
+
+def parse_stages(text: str) -> frozenset[int]:
+    """Return the numbers of the stages that `N`, `N-M` or a list of such with commas names.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            low = high = 0
+        if not 1 <= low <= high <= len(_STEPS):
+            raise UsageError(f"--stages {text}: must be like 1-5 or 1,4, of 1 to {len(_STEPS)}")
+        found |= set(range(low, high + 1))
+    return frozenset(found)
+
+
+def graded(stages: frozenset[int]) -> tuple[str, ...]:
+    """Return the names of the stages that points are given for: those of `needed` that are gone through as a whole."""
+    whole = [number for number in needed(stages) if number in stages or _STEPS[number - 1].only is None]
+    return tuple(NAMES[number - 1] for number in sorted(whole))
 
 
 def needed(stages: frozenset[int]) -> frozenset[int]:
@@ -206,13 +238,9 @@ class _Findings:
 
 
 def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequence[Finding], seconds: float) -> Verdict:
-    sentences = tuple(_sentences(context, findings))
-    by_sentence = {one.id: one.scenarios for one in sentences} if context.outcomes else {}
-    rubric = context.request.rubric
-    marked = scoring.crashed(scoring.mark(rubric, stages, findings, by_sentence), rubric, findings)
     given = context.submission
     text = places.sources(context.applied)
-    made = Verdict(
+    found = Verdict(
         patchgen=program_version(),
         suite=suite(context.builder.project),
         submission=str(context.request.given),
@@ -220,7 +248,7 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         base=context.builder.origin.base.title,
         accelerator=context.accelerator,
         time_scale=context.time_scale,
-        status=_status(stages, findings, marked),
+        status=Result.PASS,
         stages=tuple(stages),
         findings=tuple(places.located(findings, text)),
         patches=tuple(
@@ -235,23 +263,13 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
             for patch in (given.patches if given else ())
         ),
         scenarios=tuple(_scenario_row(one, context) for one in context.outcomes),
-        requirements=sentences,
+        requirements=tuple(_sentences(context)),
         costs=context.costs,
-        marks=marked,
+        marks=marking.NONE,
         seconds=round(seconds, 2),
     )
-    known = signatures.load(context.assignment)
-    return diagnosis.priced(diagnosis.diagnosed(made, known, text), context.request.rubric)
-
-
-def _status(stages: Sequence[Stage], findings: Sequence[Finding], marked: scoring.Marks) -> Result:
-    """Return the verdict in a word. What is decided anyway (a mark of 0) needs nothing that was not judged."""
-    unknown = [stage for stage in stages if stage.status is Result.ERROR]
-    unknown_items = [item for item in marked.items if item.status is Result.ERROR]
-    if (unknown or unknown_items) and not marked.zero:
-        return Result.ERROR
-    lost = any(item.status is Result.FAIL for item in marked.items)
-    return Result.FAIL if lost or any(one.severity is Severity.ERROR for one in findings) else Result.PASS
+    told = diagnosis.diagnosed(found, signatures.load(context.assignment), text)
+    return marking.mark(told, context.request.rubric, context.assignment)
 
 
 def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:
@@ -265,15 +283,19 @@ def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:
         result=outcome.result,
         message=outcome.message[:_MESSAGE],
         evidence=outcome.evidence[-_EVIDENCE:],
-        reproduce=context.reproduce("test", "--only", scenario.name) if failed else "",
+        reproduce=_again(outcome, context) if failed else "",
         seconds=round(outcome.seconds, 2),
         picture=outcome.picture if failed or scenario.name == context.assignment.page.example else None,
     )
 
 
-def _sentences(context: GradingContext, findings: Sequence[Finding]) -> Iterator[RequirementRow]:
-    """Yield how the submission stands to each sentence."""
-    named = [one for finding in findings if finding.severity is not Severity.NOTE for one in finding.requirements]
+def _again(outcome: Outcome, context: GradingContext) -> str:
+    """Return the command that runs a scenario once more; an exam's finding has its own."""
+    return "" if outcome.scenario.name == exam_part.NAME else context.reproduce("test", "--only", outcome.scenario.name)
+
+
+def _sentences(context: GradingContext) -> Iterator[RequirementRow]:
+    """Yield what came of each sentence's scenarios."""
     for row in results.table(context.suite, {}):
         scenarios: dict[str, Result] = dict.fromkeys(row.results, Result.NOT_RUN)
         for outcome in context.outcomes:
@@ -283,8 +305,6 @@ def _sentences(context: GradingContext, findings: Sequence[Finding]) -> Iterator
                 # It has failed, but this requirement is not violated by that. Of a kernel that died nothing is known.
                 other = Result.BLOCKED if outcome.died else Result.PASS
                 scenarios[outcome.scenario.name] = other if outcome.result is Result.FAIL else outcome.result
-        found = named.count(row.requirement.id)
-        result = worst(scenarios.values()) if scenarios else Result.FAIL if found else Result.PASS
         yield RequirementRow(
-            id=row.requirement.id, text=row.requirement.text, result=result, scenarios=scenarios, findings=found
+            id=row.requirement.id, text=row.requirement.text, result=Result.NOT_RUN, scenarios=scenarios, findings=0
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from junitparser import TestCase
 
+from patchgen.cache import write_text
 from patchgen.findings import Result, Severity
 from patchgen.grading.model import Stage, Verdict
 from patchgen.testing import junit
@@ -18,8 +19,20 @@ def write(verdict: Verdict, path: Path) -> None:
     Raises:
         MachineError: it cannot be written.
     """
-    suites = {f"{stage.number} {stage.name}": _cases(stage, verdict) for stage in verdict.stages}
-    junit.write(path, suites, verdict.submission)
+    write_text(path, text([verdict]))
+
+
+def text(verdicts: Sequence[Verdict]) -> str:
+    """Return the XML; of several verdicts each suite has the name of its submission."""
+    several = len(verdicts) > 1
+    suites = {
+        f"{one.submission}: {stage.number} {stage.name}" if several else f"{stage.number} {stage.name}": _cases(
+            stage, one
+        )
+        for one in verdicts
+        for stage in one.stages
+    }
+    return junit.text(suites, None if several else verdicts[0].submission if verdicts else None)
 
 
 def _of(stage: Stage) -> Result:

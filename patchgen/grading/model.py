@@ -132,12 +132,14 @@ class CostTable(Model):
         rows: what was measured.
         charts: the chart that shows a group, by the group.
         shown: the two states that charts show.
+        reproduce: the command that measures it once more.
     """
 
     states: dict[str, str]
     rows: tuple[CostRow, ...]
     charts: dict[str, str]
     shown: tuple[str, str]
+    reproduce: str = ""
 
 
 class ItemMark(Model):
@@ -150,7 +152,8 @@ class ItemMark(Model):
         earned: of these; None if the item was not judged, or not asked for.
         status: OK if nothing was lost.
         mandatory: without it the mark is 0.
-        why: what points were lost for, or why it was not judged.
+        why: what points were lost for, or why it was not judged; the reason of points that were given by hand.
+        by_hand: the grader has given these points.
     """
 
     id: str
@@ -160,6 +163,7 @@ class ItemMark(Model):
     status: Result
     mandatory: bool = False
     why: str = ""
+    by_hand: bool = False
 
 
 class Marks(Model):

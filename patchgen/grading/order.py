@@ -31,6 +31,7 @@ _CHECKS = {
     "on-the-way": Kind.BEHAVIOUR,
     "blocked": Kind.BEHAVIOUR,
     "cost": Kind.BEHAVIOUR,
+    "exam": Kind.BEHAVIOUR,
     "residue-print": Kind.LOG,
     "residue-level": Kind.LOG,
 }

@@ -5,6 +5,7 @@ Everything that came from a submission is escaped by the template, and was made 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,14 +75,10 @@ def render(verdict: Verdict, look: Page) -> str:
         verdict: what it shows.
         look: what the assignment says of it.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals |= {"kind": _kind, "title": _title}
     drawn = [(row, picture.columns(row.picture)) for row in verdict.scenarios if row.picture]
     # A failure that shows in no area has no picture worth looking at.
     failed = [one for one in drawn if one[0].result is Result.FAIL and any(area.wrong for area in one[1].columns)]
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    return _template().render(
         verdict=verdict,
         headline=_figure(verdict),
         late=text.lateness(verdict.marks),
@@ -100,6 +97,16 @@ def render(verdict: Verdict, look: Page) -> str:
         status=Result,
         whole=sum(item.points for item in verdict.marks.items),
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Return the template, compiled: that takes longer than a page."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"kind": _kind, "title": _title}
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _kind(word: str) -> str:

@@ -79,19 +79,23 @@ def sources(applied: Applied | None) -> Sources:
     return Sources(found)
 
 
+def at(finding: Finding, place: str) -> Finding:
+    """Return a finding that is about a place, "PATH:LINE"; the same if that is ""."""
+    path, _, line = place.rpartition(":")
+    return replace(finding, path=path, line=int(line)) if path and line.isdigit() else finding
+
+
 def located(findings: Sequence[Finding], known: Sources) -> Iterator[Finding]:
     """Yield the findings with the place of the submission that each is about, as far as that can be told."""
     for finding in findings:
-        place = finding.place or _place(finding, known)
-        yield replace(finding, place=place) if place else finding
+        yield finding if finding.path else at(finding, _place(finding, known))
 
 
 def _place(finding: Finding, known: Sources) -> str:
-    if finding.kind is Kind.LOG and not finding.check.startswith("residue"):
+    if finding.kind is Kind.LOG:
         return known.of_log(finding.message) or known.of_log(finding.evidence[:_LONGEST])
-    if finding.check.startswith("residue") or finding.check in ("warning", "sparse", "build", "build-each"):
-        for text in (finding.message, finding.evidence, finding.where):
-            for match in _PLACE.finditer(text):
-                if match[1] in known.lines:
-                    return f"{match[1]}:{match[2]}"
+    if finding.check in ("build", "build-each"):
+        for match in _PLACE.finditer(finding.evidence):
+            if match[1] in known.lines:
+                return f"{match[1]}:{match[2]}"
     return ""

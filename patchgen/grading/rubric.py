@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,7 +17,8 @@ from patchgen.data import Model
 from patchgen.errors import UsageError
 from patchgen.findings import Severity
 
-StageName = Literal["archive", "patches", "style", "build", "behaviour", "robustness", "cost"]
+StageName = Literal["archive", "patches", "style", "build", "behaviour", "robustness", "cost", "hand"]
+Shown = Literal["now", "after-deadline"]
 
 
 class Item(Model):
@@ -26,13 +27,14 @@ class Item(Model):
     Attributes:
         id: short, unique.
         title: for people.
-        stage: whose findings cost points.
+        stage: whose findings cost points; "hand" for what only the grader gives points for (adjustments.csv).
         points: that there are; 0 for an item that is only mandatory.
         checks: patterns (fnmatch) of the checks whose findings count.
         severities: of these findings.
         each: points that each finding costs; without it the first one costs all.
         requirements: patterns of the sentences that the points are shared out among; only for behaviour.
         mandatory: a finding makes the mark 0.
+        shown: when a student sees what came of it.
     """
 
     id: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -44,6 +46,7 @@ class Item(Model):
     each: float | None = Field(default=None, gt=0)
     requirements: tuple[str, ...] = ()
     mandatory: bool = False
+    shown: Shown = "now"
 
     def covers(self, check: str) -> bool:
         """Whether a check is one of the item's."""
@@ -57,6 +60,8 @@ class Item(Model):
     def _is_about_something(self) -> Item:
         if self.requirements and self.stage != "behaviour":
             raise ValueError(f"{self.id}: only items of behaviour are shared out among requirements")
+        if self.stage == "hand" and self.mandatory:
+            raise ValueError(f"{self.id}: nothing that is graded by hand is mandatory")
         if not (self.points or self.mandatory):
             raise ValueError(f"{self.id}: it has neither points nor is it mandatory")
         return self
@@ -96,6 +101,10 @@ class Rubric(Model):
     crash: float = Field(default=0.33, ge=0, le=1)
     items: tuple[Item, ...] = Field(alias="item", min_length=1)
     costs: tuple[Limit, ...] = Field(alias="cost", default=())
+
+    def whole(self, stages: Collection[str]) -> float:
+        """Return all the points that there are for some stages, and by hand."""
+        return round(sum(item.points for item in self.items if item.stage == "hand" or item.stage in stages), 2)
 
     def penalty(self, days: int) -> float:
         """Return the marks that a submission loses for so many days begun after the deadline."""

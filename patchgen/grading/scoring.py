@@ -12,6 +12,7 @@ from patchgen.grading.rubric import Item, Rubric
 
 _DAY = 86400
 _SHOWN = 3
+_BY_HAND = Stage(number=0, name="hand", status=Result.SKIP, why="points are given by hand")
 
 
 def days_late(submitted: datetime, deadline: datetime) -> int:
@@ -35,16 +36,25 @@ def mark(
         findings: of all stages.
         scenarios: result of each sentence's scenarios.
     """
-    by_name = {stage.name: stage for stage in stages}
-    items = tuple(_item(item, by_name[item.stage], findings, scenarios) for item in rubric.items)
+    by_name = {stage.name: stage for stage in stages} | {"hand": _BY_HAND}
+    return total(rubric.title, [_item(item, by_name[item.stage], findings, scenarios) for item in rubric.items])
+
+
+def total(rubric: str, items: Sequence[ItemMark]) -> Marks:
+    """Return what items add up to.
+
+    Args:
+        rubric: its title.
+        items: what each has come to.
+    """
     judged = [item for item in items if item.earned is not None]
     earned = round(sum(item.earned or 0 for item in judged), 2)
     broken = [item for item in items if item.mandatory and item.status is Result.FAIL]
     zero = f"{broken[0].title}: {broken[0].why}" if broken else ""
     unknown = any(item.status is Result.ERROR for item in items)
     return Marks(
-        rubric=rubric.title,
-        items=items,
+        rubric=rubric,
+        items=tuple(items),
         points=round(sum(item.points for item in judged), 2),
         earned=earned,
         zero=zero,
@@ -81,12 +91,12 @@ def crashed(marks: Marks, rubric: Rubric, findings: Sequence[Finding]) -> Marks:
 
 
 def late(marks: Marks, rubric: Rubric, submitted: datetime | None, deadline: datetime | None) -> Marks:
-    """Return the marks less what is taken off for being late, if both dates are known."""
+    """Return the marks less what is taken off for being late, if both dates are known: never more than there is."""
     if submitted is None or deadline is None:
         return marks
     days = days_late(submitted, deadline)
-    less = rubric.penalty(days)
-    left = None if marks.mark is None else max(0.0, round(marks.mark - less, 2))
+    less = min(rubric.penalty(days), marks.earned if marks.mark is None else marks.mark)
+    left = None if marks.mark is None else round(marks.mark - less, 2)
     return marks.model_copy(update={"days_late": days, "penalty": less, "mark": left})
 
 

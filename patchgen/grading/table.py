@@ -13,7 +13,10 @@ from patchgen.grading.model import Marks, Verdict
 from patchgen.grading.order import ranked
 from patchgen.text import one_line
 
-_HEAD = ("submission", "status", "mark", "of", "days late", "penalty", "first finding", "verdict", "why")
+_HEAD = (
+    "submission", "status", "mark", "of", "days late", "penalty", "changed", "first finding", "verdict",
+    "for the student", "why",
+)  # fmt: skip
 # What a spreadsheet would take for a formula: at the beginning of a cell, and behind what ends one in some countries.
 _FORMULA = re.compile(r"(^[\s\"']*|[;|][\s\"']*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
@@ -27,8 +30,10 @@ class Row:
         status: PASS, FAIL or ERROR.
         verdict: what was found; None if its process failed.
         marks: with what is taken off for being late.
-        file: name of the file with the verdict, "" if there is none.
+        file: name of the page for the grader, "" if there is none.
         why: of a submission without a verdict, what happened.
+        page: name of the page for the student, "" if there is none.
+        changed: what the last run had otherwise.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Row:
     marks: Marks | None
     file: str = ""
     why: str = ""
+    page: str = ""
+    changed: str = ""
 
 
 def cell(text: str) -> str:
@@ -45,29 +52,36 @@ def cell(text: str) -> str:
     return f"'{shown}" if text.startswith(("\t", "\r")) else shown
 
 
-def write(rows: Sequence[Row]) -> str:
-    """Return the table as CSV; it has a column for each item of the rubric."""
-    items = list(dict.fromkeys(item.id for row in rows if row.marks for item in row.marks.items))
+def write(rows: Sequence[Row], items: Sequence[str], whole: float) -> str:
+    """Return the table as CSV.
+
+    Args:
+        rows: the submissions.
+        items: ids of the rubric's items, each of which has a column.
+        whole: all the points that there are for what was asked.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*_HEAD, *items])
     for row in rows:
-        writer.writerow([*_first(row), *_items(row, items)])
+        writer.writerow([*_first(row, whole), *_items(row, items)])
     return out.getvalue()
 
 
-def _first(row: Row) -> list[str]:
+def _first(row: Row, whole: float) -> list[str]:
     marks = row.marks
     found = ranked(row.verdict.findings) if row.verdict else []
     return [
         cell(row.name),
         row.status,
         _number(marks.mark) if marks else "",
-        _number(sum(item.points for item in marks.items) if marks.zero else marks.points) if marks else "",
+        _number(whole),
         "" if marks is None or marks.days_late is None else str(marks.days_late),
         _number(marks.penalty) if marks else "",
+        cell(row.changed),
         cell(found[0].message) if found else "",
         cell(row.file),
+        cell(row.page),
         cell(row.why),
     ]
 

@@ -63,7 +63,7 @@ def lateness(marks: Marks) -> str:
     if not marks.days_late:
         return ""
     days = f"{marks.days_late} day{'s' if marks.days_late > 1 else ''}"
-    return f"{days} late: {marks.penalty:,.0f} marks less"
+    return f"{days} late: {marks.penalty:,g} marks less"
 
 
 def cut(line: str, width: int = WIDTH) -> str:

@@ -34,6 +34,8 @@ class How:
         assignment: its name or directory; "" for the default one.
         trust: the user vouches for them.
         allow_build_changes: the user has looked at what they change of the build.
+        exam: the seed of random programs, None for none.
+        programs: how many of these.
     """
 
     rubric: str
@@ -41,6 +43,8 @@ class How:
     assignment: str = ""
     trust: bool = False
     allow_build_changes: bool = False
+    exam: int | None = None
+    programs: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def _work(task: Task) -> Answer:
         how = task.how
         words = ["verify", "--json", "--stages", how.stages, "--rubric", str(place / "rubric.toml")]
         words += ["--assignment", how.assignment] if how.assignment else []
+        words += ["--exam", str(how.exam), "--programs", str(how.programs)] if how.exam is not None else []
         words += [*["--trust"] * how.trust, *["--allow-build-changes"] * how.allow_build_changes, "--", str(given)]
         try:
             # Not where the grader works: what a submission has put there is none of its business.

@@ -32,16 +32,21 @@ def case(name: str, group: str, seconds: float, result: Result, *details: str) -
     return made
 
 
-def write(path: Path, suites: Mapping[str, Iterable[TestCase]], title: str | None = None) -> None:
-    """Write test cases, by the name of their suite.
-
-    Raises:
-        MachineError: the file cannot be written.
-    """
+def text(suites: Mapping[str, Iterable[TestCase]], title: str | None = None) -> str:
+    """Return test cases, by the name of their suite, as XML."""
     xml = JUnitXml(title)
     for name, cases in suites.items():
         suite = TestSuite(name)
         suite.add_testcases(list(cases))
         xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]
-    write_text(path, xml.tostring().decode())  # type: ignore[no-untyped-call]
+    return str(xml.tostring().decode())  # type: ignore[no-untyped-call]
+
+
+def write(path: Path, suites: Mapping[str, Iterable[TestCase]], title: str | None = None) -> None:
+    """Write test cases, by the name of their suite.
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    write_text(path, text(suites, title))

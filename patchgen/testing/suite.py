@@ -14,6 +14,7 @@ import functools
 import importlib
 import importlib.machinery
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -95,7 +96,7 @@ def module(assignment: Assignment, name: str) -> ModuleType:
     Raises:
         UsageError: it cannot be imported; with the traceback.
     """
-    root = assignment.name
+    root = re.sub(r"\W", "_", assignment.name)  # a dot would make it two modules
     _make_root(root, assignment.directory)
     try:
         return importlib.import_module(f"{root}.{name}")

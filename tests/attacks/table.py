@@ -37,11 +37,14 @@ _PLACE = re.compile(r"(<!-- attacks: .*? -->\n).*?(<!-- end of attacks -->)", re
 
 
 def table() -> str:
-    """Return the table, a section for each group."""
+    """Return the table, a section for each group: what stops attacks, and the attacks that it stops."""
     parts = []
     for title, attacks in GROUPS.items():
-        rows = "".join(f"| {cell(attack.what)} | {cell(attack.stopped)} |\n" for attack in attacks)
-        parts.append(f"### {title}\n\n| Attack | What stops it |\n| ------ | ------------- |\n{rows}\n")
+        stopped: dict[str, list[str]] = {}
+        for attack in attacks:
+            stopped.setdefault(cell(attack.stopped), []).append(cell(attack.what))
+        rows = "".join(f"| {by} | {'<br>'.join(each)} |\n" for by, each in stopped.items())
+        parts.append(f"### {title}\n\n| What stops it | Attacks |\n| ------------- | ------- |\n{rows}\n")
     return "".join(parts)
 
 

@@ -432,7 +432,7 @@ def test_what_is_new_is_compiled_whenever_the_base_was_built(origin: Source, cac
     assert toybuild.build([harmless], origin, cache, BOX).image.read_text() == "int changed;\n"
 
 
-def test_without_a_sandbox_strangers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_sandbox_untrusted_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     sandbox.why_not.cache_clear()
     try:

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_document_has_every_attack() -> None:
     text = table.DOCUMENT.read_text()
     assert text == table.whole(text), "PYTHONPATH=tests .venv/bin/python -P -m attacks.table writes it anew"
-    assert text.count("\n| ") >= 100
+    shown = [attack for group in table.GROUPS.values() for attack in group if table.cell(attack.what) in text]
+    assert len(shown) >= 100
 
 
 def test_each_claim_names_tests_that_are_there() -> None:

@@ -233,6 +233,6 @@ def test_a_line_without_an_end_is_not_shown_whole() -> None:
     assert len(kernel_log.fatal("Oops: " + "x" * 100_000) or "") == 4000
 
 
-def test_saved_states_of_strangers_are_not_restored_elsewhere() -> None:
+def test_saved_states_of_untrusted_guests_are_not_restored_elsewhere() -> None:
     plain = machine.load()
     assert plain.digest() != replace(plain, sandbox=Sandbox()).digest()

@@ -10,31 +10,18 @@ import os
 from pathlib import Path
 
 import pytest
-from kernels import SETTINGS, Kernels, decided, of_this_run
+from kernels import SETTINGS, Kernels, build, decided, of_this_run
 
 from patchgen import pipeline
 from patchgen.base import bases
 from patchgen.base.resolve import Source
 from patchgen.checks import stress
 from patchgen.guest.testbed import Testbed
-from patchgen.kernel import build as kernel
-from patchgen.kernel import configs
-from patchgen.kernel.build import BuildRequest, Kernel
+from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
 from patchgen.settings import Settings
 
 HOME = os.environ.get("HOME", "/")
-CONFIG = "small"
-
-
-def build(project: Project, origin: Source, *, vanilla: bool, config: str = CONFIG) -> Kernel:
-    """Return the kernel with the series, or without."""
-    tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
-    workspace, jobs = "vanilla" if vanilla else "series", project.settings.jobs
-    chosen = configs.load(config, origin.base.name)
-    return kernel.build(BuildRequest(chosen, tree, origin, project.cache, workspace, jobs))
-
-
 BUILD_TABLE = pytest.StashKey[dict[str, dict[str, str]]]()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from patchgen.checks import measured
 from patchgen.kernel.build import Kernel
 from patchgen.settings import Settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SESSION = html.unescape("\n".join(re.findall(">(.*)</text>", (ROOT / "docs/pictures/session.svg").read_text())))
 
 pytestmark = pytest.mark.usefixtures("machine_environment")
 
@@ -215,6 +219,23 @@ def test_run(here: Path, series_kernel: Kernel) -> None:
     assert [one["output"] for one in answer["commands"][:2]] == ["42\n", "hello\n"]
     assert [[line["level"] for line in one["log"]] for one in answer["commands"]] == [[], [], ["err"], []]
     assert answer["commands"][2]["log"][0]["text"].startswith("[INFO940][ERROR]")
+
+
+def test_the_session_of_the_readme(here: Path, series_kernel: Kernel) -> None:
+    """Process numbers and addresses differ, and so does the total: the loader's part of it depends on these."""
+    commands = re.findall(r"^\$ (.*)", SESSION, re.M)
+    assert len(commands) >= 4
+    done = patchgen("run", "--", *commands, cwd=here)
+    changing = re.compile(r"(?<=child )\d+|(?<=parent )\d+|(?<=COW faults: )\d+|0x[0-9a-f]+ - 0x[0-9a-f]+")
+    assert changing.sub("N", done.stdout.strip()) == changing.sub("N", SESSION)
+
+
+@REPORT
+def test_the_scenarios_that_the_readme_shows(here: Path, series_kernel: Kernel) -> None:
+    shown = re.search(r"    \$ patchgen (test --requirement .*)\n((?:    .*\n)+)", README)
+    assert shown
+    done = patchgen(*shown[1].split(), cwd=here)
+    assert done.stdout == re.sub("^    ", "", shown[2], flags=re.M)
 
 
 def test_run_on_another_kernel(here: Path, vanilla_kernel: Path) -> None:

@@ -6,33 +6,23 @@ shows a difference is shrunk, and printed as the command that runs it. RANDOM_PR
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pf_stat.model import pages
-from pf_stat.model.pages import Op, Played, Program
-from pf_stat.scenarios.lab import Info, parse_info
+from pf_stat.model.compare import PREPARE, differences
+from pf_stat.model.pages import Op, Program
 
 from patchgen.errors import GuestError
-from patchgen.guest.session import CommandResult, Guest
 from patchgen.guest.testbed import Testbed
-from patchgen.testing.picture import Vma
+from patchgen.testing.exam import Seat, logged
 
 PROGRAMS = int(os.environ.get("RANDOM_PROGRAMS", "100"))
 SHARDS = 4  # for as many workers
-SECONDS = 20.0
-MAX_VMAS = 128
-AFTER_BOOT = ("random: crng", "clocksource: ")  # What the kernel says some time after it has booted.
-ARENA_END = pages.ARENA + pages.ARENA_PAGES * pages.PAGE_SIZE
-# Without this a read of a file's page maps its neighbours as well: do_fault_around() in mm/memory.c. And a process
-# that dies of SIGSEGV is no reason for a line in the kernel log.
-PREPARE = "echo 4096 >/sys/kernel/debug/fault_around_bytes; echo 0 >/proc/sys/debug/exception-trace"
 
 # Pages on both sides of the end of a page table, where the kernel's counters begin a new chunk, too.
 FIRST, LAST = 1016, 1031
@@ -105,44 +95,16 @@ _PROGRAMS: st.SearchStrategy[Program] = st.tuples(st.tuples(_FIRST, _TOUCH), _OU
 )
 
 
-class Player:
-    """Plays programs in a guest: one for many, and a new one when the kernel or the guest's program has failed."""
-
-    def __init__(self, bed: Testbed) -> None:
-        self.bed = bed
-        self.guests = contextlib.ExitStack()
-        self.guest: Guest | None = None
-
-    def run(self, words: tuple[str, ...]) -> CommandResult:
-        """Run play in the guest."""
-        if self.guest is None:
-            self.guest = self.guests.enter_context(self.bed.ready())
-            self.guest.run(PREPARE)
-        try:
-            result = self.guest.run(["/root/play", *words], timeout=SECONDS)
-        except GuestError:
-            self.discard()
-            raise
-        if result.status != 0 or logged(result):
-            self.discard()
-        return result
-
-    def discard(self) -> None:
-        """End the guest."""
-        self.guests.close()
-        self.guest = None
-
-
 @pytest.fixture(scope="module")
-def player(series_bed: Testbed) -> Iterator[Player]:
-    player = Player(series_bed)
+def player(series_bed: Testbed) -> Iterator[Seat]:
+    player = Seat(series_bed, PREPARE)
     yield player
-    player.discard()
+    player.leave()
 
 
 @pytest.mark.timeout(400 + PROGRAMS)
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_random_programs(shard: int, player: Player) -> None:
+def test_random_programs(shard: int, player: Seat) -> None:
     passed: set[Program] = set()  # Hypothesis likes to make the same again.
     different: list[Program] = []
 
@@ -166,22 +128,17 @@ def test_random_programs(shard: int, player: Player) -> None:
         check()
     except (AssertionError, GuestError):
         # The last is the shortest. While it was sought, one guest has seen many programs that differed.
-        player.discard()
+        player.leave()
         compare(different[-1], player)
         raise
 
 
-def logged(result: CommandResult) -> list[str]:
-    """Return what the kernel logged because of a program."""
-    return [line.text for line in result.log if not line.text.startswith(AFTER_BOOT)]
-
-
-def compare(program: Program, player: Player) -> None:
+def compare(program: Program, player: Seat) -> None:
     """Play a program, and compare the kernel's answer with the model's."""
     failed: set[int] = set()
     while True:
         played = pages.play(program, failed, player.bed.quirks)
-        result = player.run(played.words)
+        result = player.run(shlex.join(["/root/play", *played.words]))
         reports = [line for line in result.text.splitlines() if line.startswith("move ")]
         refused = next(
             (n for n, line in enumerate(reports) if line == "move -14" and n not in failed | played.certain), None
@@ -197,73 +154,3 @@ def compare(program: Program, player: Player) -> None:
     assert reports == ["move -14" if n in failed else "move ok" for n in range(played.moves)], evidence
     for what, actual, wanted in differences(played, result.text):
         assert actual == wanted, f"{what}\n{evidence}"
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """A line of /proc/PID/maps."""
-
-    start: int
-    end: int
-    permissions: str
-    name: str
-
-
-def maps_in(text: str) -> list[Mapped]:
-    """Return the last maps that were printed: those of the process that was executed last."""
-    _, _, after = text.rpartition("\nmaps\n")
-    return [mapped(line) for line in after.partition("endmaps\n")[0].splitlines()]
-
-
-def mapped(line: str) -> Mapped:
-    """Return what a line of /proc/PID/maps says."""
-    bounds, permissions, _offset, _device, _inode, *name = line.split(maxsplit=5)
-    start, end = (int(bound, 16) for bound in bounds.split("-"))
-    return Mapped(start, end, permissions, name[0] if name else "")
-
-
-def info_in(text: str) -> Info:
-    """Return what pf_get_info said; what follows is the result of pf_cleanup."""
-    _, _, after = text.rpartition("ret 0\nnb ")
-    lines = f"nb {after}".splitlines()
-    assert lines[-1] == "ret 0", text
-    return parse_info(lines[:-1])
-
-
-def differences(played: Played, text: str) -> Iterator[tuple[str, object, object]]:
-    """Yield what is to be compared: its name, what the kernel says, what it must say."""
-    maps, info = maps_in(text), info_in(text)
-    yield "nb_vma", info.nb_vma, min(len(maps), MAX_VMAS)
-    yield "VMAs", [(vma.start, vma.end) for vma in info.vmas], [(one.start, one.end) for one in maps[:MAX_VMAS]]
-    yield "what is mapped in the arena", arena_in(maps), dict(played.mapped)
-    heap = next((one for one in maps if one.name == "[heap]"), Mapped(0, 0, "", ""))
-    yield "pages of the heap", (heap.end - heap.start) // pages.PAGE_SIZE, played.heap
-    other = 0
-    for vma in info.vmas:
-        if vma.start == heap.start:
-            yield "faults in the heap", vma.faults, faults_in(vma, heap.start, played.heap_faults)
-        elif pages.ARENA <= vma.start < ARENA_END:
-            yield f"faults in {vma.start:x}-{vma.end:x}", vma.faults, faults_in(vma, pages.ARENA, played.faults)
-        else:
-            other += vma.faults
-    # The interpreter's own faults can be told only if all its VMAs are listed.
-    if len(maps) <= MAX_VMAS:
-        yield "all faults in arena and heap", info.total - other, played.total
-    else:
-        yield "whether the total has all faults in arena and heap", info.total - other >= played.total, True
-
-
-def arena_in(maps: list[Mapped]) -> dict[int, str]:
-    """Return the permissions of the arena's pages."""
-    return {
-        address // pages.PAGE_SIZE - pages.ARENA // pages.PAGE_SIZE: one.permissions
-        for one in maps
-        if pages.ARENA <= one.start < ARENA_END
-        for address in range(one.start, one.end, pages.PAGE_SIZE)
-    }
-
-
-def faults_in(vma: Vma, base: int, faults: Mapping[int, int]) -> int:
-    """Return the model's faults in a VMA."""
-    numbers = range((vma.start - base) // pages.PAGE_SIZE, (vma.end - base) // pages.PAGE_SIZE)
-    return sum(faults.get(page, 0) for page in numbers)

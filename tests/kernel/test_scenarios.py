@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
-from pfstat import SCENARIOS, SUITE
+from kernels import SETTINGS, Kernels, build
+from pfstat import suite_of
 
+from patchgen import assignment, pipeline
 from patchgen.guest.session import Guest
 from patchgen.guest.testbed import Testbed
-from patchgen.pipeline import Project
 from patchgen.testing import runner
 from patchgen.testing.lab import Scenario
 
-EACH = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: str(scenario.name))
+SUITES = {name: suite_of(name) for name in assignment.names()}
+EACH = pytest.mark.parametrize(
+    ("name", "scenario"),
+    [pytest.param(name, one, id=f"{name}-{one.name}") for name, tests in SUITES.items() for one in tests.scenarios],
+)
+Beds = Callable[[str, str], Testbed]
+
+
+@pytest.fixture(scope="session")
+def beds() -> Beds:
+    """Return what gives the testbed of an assignment's series on a base."""
+
+    @functools.cache
+    def make(name: str, base: str) -> Testbed:
+        project = pipeline.open_project(SETTINGS.model_copy(update={"assignment": name, "base": base}), {})
+        return pipeline.testbed_of(project, build(project, project.source(), vanilla=False).image)
+
+    return make
 
 
 @EACH
-def test_the_series(scenario: Scenario, series_bed: Testbed, project: Project) -> None:
-    outcome = runner.run_one(scenario, series_bed, SUITE)
+@pytest.mark.usefixtures("origin")
+def test_the_series(name: str, scenario: Scenario, beds: Beds, kernels: Kernels) -> None:
+    outcome = runner.run_one(scenario, beds(name, kernels.main), SUITES[name])
     assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
 
 
 @EACH
-def test_the_series_on_the_second_base(scenario: Scenario, second_bed: Testbed, second_project: Project) -> None:
-    outcome = runner.run_one(scenario, second_bed, SUITE)
+@pytest.mark.usefixtures("second_bed")
+def test_the_series_on_the_second_base(name: str, scenario: Scenario, beds: Beds, kernels: Kernels) -> None:
+    outcome = runner.run_one(scenario, beds(name, kernels.second), SUITES[name])
     assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
 
 
@@ -49,16 +71,24 @@ class OneGuest(Testbed):
 
 
 @pytest.fixture(scope="module")
-def control_bed(vanilla_bed: Testbed) -> Iterator[Testbed]:
-    """Return the testbed of the unpatched kernel for the negative control."""
-    with vanilla_bed.ready() as guest:
-        assert guest.run("printf '|%s' * '' > /first").status == 0
-        yield OneGuest(**vars(vanilla_bed), guest=guest)
+def control_beds(vanilla_kernel: Path, kernels: Kernels) -> Iterator[Callable[[str], Testbed]]:
+    """Return what gives the testbed of the unpatched kernel with an assignment's programs, for the negative control."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def make(name: str) -> Testbed:
+            settings = SETTINGS.model_copy(update={"assignment": name, "base": kernels.main})
+            bed = pipeline.testbed_of(pipeline.open_project(settings, {}), vanilla_kernel)
+            guest = stack.enter_context(bed.ready())
+            assert guest.run("printf '|%s' * '' > /first").status == 0
+            return OneGuest(**vars(bed), guest=guest)
+
+        yield make
 
 
 @EACH
-def test_an_unpatched_kernel_fails(scenario: Scenario, control_bed: Testbed, project: Project) -> None:
+def test_an_unpatched_kernel_fails(name: str, scenario: Scenario, control_beds: Callable[[str], Testbed]) -> None:
     """The negative control: each scenario must notice that the calls are not there."""
-    outcome = runner.run_one(scenario, control_bed, SUITE)
+    outcome = runner.run_one(scenario, control_beds(name), SUITES[name])
     assert not outcome.passed
     assert "ENOSYS" in outcome.message or "not implemented" in outcome.message

@@ -111,7 +111,7 @@ def judged(*rows: ScenarioRow, findings: Sequence[Finding] = ()) -> Verdict:
 
 def test_a_diagnosis_says_what_it_was_and_what_it_cost() -> None:
     rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1", "2.1-2"), row("s4", "2.1-2"), row("z", "2.1-3"))
-    where = Finding("scenario", Severity.ERROR, "x", "s4", stage="behaviour", place="mm/x.c:3")
+    where = Finding("scenario", Severity.ERROR, "x", "s4", stage="behaviour", path="mm/x.c", line=3)
     text = Sources({"mm/x.c": {3: "\treturn 0;"}})
     made = diagnosis.diagnosed(judged(*rows, findings=[where]), KNOWN, text)
     made = diagnosis.priced(made, MARKS_RUBRIC)

@@ -99,11 +99,11 @@ def test_where_a_line_of_the_log_is_made() -> None:
 
 def test_the_place_of_findings() -> None:
     logs = Finding("on-the-way", Severity.ERROR, "got 'reading one'", kind=Kind.LOG)
-    residue = Finding("residue-print", Severity.ERROR, f"{PATH}:6: printk below KERN_ERR", kind=Kind.LOG)
-    warning = Finding("warning", Severity.WARNING, "unused variable", evidence=f"../src/{PATH}:3:5: warning: x")
-    elsewhere = Finding("warning", Severity.WARNING, "x", evidence="kernel/fork.c:3:5: warning: x")
+    residue = Finding("residue-print", Severity.ERROR, "printk below KERN_ERR", kind=Kind.LOG, path=PATH, line=6)
+    build = Finding("build", Severity.ERROR, "it does not build", evidence=f"../src/{PATH}:3:5: error: x")
+    elsewhere = Finding("build", Severity.ERROR, "x", evidence="kernel/fork.c:3:5: error: x")
     wrong = Finding("scenario", Severity.ERROR, "got 'reading one'", kind=Kind.BEHAVIOUR)
-    assert [one.place for one in located([logs, residue, warning, elsewhere, wrong], made())] == [
+    assert [one.place for one in located([logs, residue, build, elsewhere, wrong], made())] == [
         f"{PATH}:6",
         f"{PATH}:6",
         f"{PATH}:3",

@@ -22,7 +22,8 @@ def found(check: str, *requirements: str, message: str = "", where: str = "", be
 
 
 def at(place: str, finding: Finding) -> Finding:
-    return dataclasses.replace(finding, place=place)
+    path, _, line = place.partition(":")
+    return dataclasses.replace(finding, path=path, line=int(line))
 
 
 @pytest.mark.parametrize(

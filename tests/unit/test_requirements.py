@@ -55,7 +55,7 @@ def test_there_are_at_least_sixty() -> None:
     ],
 )
 def test_a_scenario_must_stand_for_a_known_requirement(tmp_path: Path, marked: str, wrong: str) -> None:
-    place = tmp_path / "exercise"
+    place = tmp_path / "exercise-2.1"
     (place / "scenarios").mkdir(parents=True)
     (place / "assignment.toml").write_text('title = "x"\n[submission]\narchive = "x.tar.gz"\n')
     (place / "requirements.toml").write_text('[[requirement]]\nid = "1-1"\ntext = "x"\n')

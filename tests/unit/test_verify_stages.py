@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -354,3 +355,11 @@ def test_an_option_with_a_prompt_is_told_of(entry: str, options: list[str], tmp_
     found = shape.prompts(Submission(Path("patch"), (patch, other), {}, ()))
     assert [one.message.split()[0] for one in found] == options
     assert all((one.severity, one.where) == (Severity.WARNING, patch.name) for one in found)
+
+
+def test_the_command_that_reproduces_a_finding_names_the_assignment(project: Project, tmp_path: Path) -> None:
+    given = archive(tmp_path / "patch.tar.gz", FILES)
+    other = pipeline.open_project(project.settings.model_copy(update={"assignment": "kvs"}), {})
+    for chosen, words in ((project, ["--only", "x"]), (other, ["--only", "x", "--assignment", "kvs"])):
+        case, _ = look(chosen, given)
+        assert shlex.split(case.reproduce("test", "--only", "x")) == ["patchgen", "test", *words, str(given)]

@@ -1,6 +1,6 @@
 """A model of a program's pages: which writes are copy-on-write faults, and what is mapped where.
 
-A program is a tuple of operations, those of qemu/guest/play.c. `play()` goes through it as linux-4.15 would, page by
+A program is a tuple of operations, those of guest/play.c. `play()` goes through it as linux-4.15 would, page by
 page, and returns the words that make the guest do the same, with what pf_get_info must then say. Every program is
 valid: an operation takes place on those of its pages where it can, and nowhere if it can on none.
 
@@ -26,169 +26,35 @@ from typing import Literal
 
 from patchgen.base.bases import Quirks
 
-Prot = Literal["rw", "r", "none"]
-Kind = Literal["anon", "shared", "file", "sharedfile"]
-Access = Literal["write", "read", "kwrite", "race"]
-Way = Literal["exec", "run", "vrun"]
-
-PAGE_SIZE = 4096
-ARENA = 0x20000000
-# The kernel names a process after the file that it was told to execute, so one program has two names.
-TRACKED, TRACKED_PATH = "exe", "/proc/self/exe"
-OTHER_PATH = "/root/play"
-ARENA_PAGES = 4096  # More than play.c promises: programs may reach over the end of a page table.
-FILE_PAGES = 1088
-RACERS = 4
-_HEAP = 1 << 20  # The heap's pages have numbers of their own, far from the arena's.
-
-
-@dataclass(frozen=True)
-class Map:
-    """Map pages, over whatever is there."""
-
-    page: int
-    pages: int
-    prot: Prot = "rw"
-    kind: Kind = "anon"
-
-
-@dataclass(frozen=True)
-class Stripes:
-    """Map anonymous pages one by one, by turns writable and not."""
-
-    page: int
-    pages: int
-
-
-@dataclass(frozen=True)
-class Ring:
-    """Map the ring of a new io_setup(), over whatever is there: shared memory whose first write is a fault of its own.
-
-    Moves leave it alone: linux-4.15 oopses where a child moves its parent's (aio_ring_mremap()).
-    """
-
-    page: int
-
-
-@dataclass(frozen=True)
-class Unmap:
-    """Unmap pages."""
-
-    page: int
-    pages: int
-
-
-@dataclass(frozen=True)
-class Protect:
-    """Change the protection of those pages that are mapped."""
-
-    page: int
-    pages: int
-    prot: Prot
-
-
-@dataclass(frozen=True)
-class Move:
-    """Move the first mapped pages among these to the first free place from `to` on."""
-
-    page: int
-    pages: int
-    to: int
-
-
-@dataclass(frozen=True)
-class Shrink:
-    """Cut pages down to `left` with mremap()."""
-
-    page: int
-    pages: int
-    left: int
-
-
-@dataclass(frozen=True)
-class Brk:
-    """Make the heap so many pages."""
-
-    pages: int
-
-
-@dataclass(frozen=True)
-class Touch:
-    """Write or read each page that allows it; `kwrite` lets the kernel write, `race` several threads at once."""
-
-    access: Access
-    page: int
-    pages: int
-
-
-@dataclass(frozen=True)
-class HeapTouch:
-    """Write or read pages of the heap."""
-
-    access: Literal["write", "read"]
-    page: int
-    pages: int
-
-
-@dataclass(frozen=True)
-class Crash:
-    """Write to a page that cannot be written to, and die of it."""
-
-    page: int
-
-
-@dataclass(frozen=True)
-class Rename:
-    """Take another name with prctl()."""
-
-
-@dataclass(frozen=True)
-class Exit:
-    """End the process."""
-
-
-@dataclass(frozen=True)
-class Fork:
-    """Let a child do something, and wait for it."""
-
-    block: Program
-
-
-@dataclass(frozen=True)
-class Thread:
-    """Let a thread do something, and wait for it."""
-
-    block: Program
-
-
-@dataclass(frozen=True)
-class Execute:
-    """Execute play under the tracked name or its own; `run` in a forked child, `vrun` in a vforked one."""
-
-    way: Way
-    tracked: bool
-    block: Program
-
-
-Op = (
-    Map
-    | Stripes
-    | Ring
-    | Unmap
-    | Protect
-    | Move
-    | Shrink
-    | Brk
-    | Touch
-    | HeapTouch
-    | Crash
-    | Rename
-    | Exit
-    | Fork
-    | Thread
-    | Execute
+from .operations import (
+    FILE_PAGES,
+    HEAP,
+    OTHER_PATH,
+    RACERS,
+    TRACKED,
+    TRACKED_PATH,
+    Access,
+    Brk,
+    Crash,
+    Execute,
+    Exit,
+    Fork,
+    HeapTouch,
+    Kind,
+    Map,
+    Move,
+    Op,
+    Program,
+    Prot,
+    Protect,
+    Rename,
+    Ring,
+    Shrink,
+    Stripes,
+    Thread,
+    Touch,
+    Unmap,
 )
-Program = tuple[Op, ...]
 
 
 @dataclass(frozen=True)
@@ -264,7 +130,7 @@ class _Process:
 
     @property
     def heap(self) -> int:
-        return sum(page >= _HEAP for page in self.space)
+        return sum(page >= HEAP for page in self.space)
 
 
 class _EndedError(Exception):
@@ -298,7 +164,7 @@ class _Player:
             moves=self.moves,
             total=self.total,
             faults={page: count for page, count in self.faults.items() if page in self.mapped},
-            heap_faults={page - _HEAP: count for page, count in self.faults.items() if 0 <= page - _HEAP < self.heap},
+            heap_faults={page - HEAP: count for page, count in self.faults.items() if 0 <= page - HEAP < self.heap},
             mapped=self.mapped,
             heap=self.heap,
         )
@@ -330,7 +196,7 @@ class _Player:
             case Touch():
                 self._touch(process, op.access, range(op.page, op.page + op.pages))
             case HeapTouch():
-                self._touch(process, op.access, range(_HEAP + op.page, _HEAP + op.page + op.pages))
+                self._touch(process, op.access, range(HEAP + op.page, HEAP + op.page + op.pages))
             case Crash():
                 if op.page not in process.space or process.space[op.page].prot != "rw":
                     self._end(process, f"crash,{op.page}")
@@ -423,9 +289,9 @@ class _Player:
     def _brk(self, process: _Process, pages: int) -> None:
         self.words.append(f"brk,{pages}")
         before = process.heap
-        self._unmap(process, range(_HEAP + pages, _HEAP + before))
+        self._unmap(process, range(HEAP + pages, HEAP + before))
         segment = self._segment()
-        self._enter(process, {_HEAP + page: _Page("rw", "anon", segment) for page in range(before, pages)})
+        self._enter(process, {HEAP + page: _Page("rw", "anon", segment) for page in range(before, pages)})
 
     # --- accesses ---
 
@@ -508,7 +374,7 @@ class _Player:
         """End a process image; the executed one prints what it has mapped just before."""
         if process.space is self.owner:
             self.words.append("maps")
-            self.mapped = {page: one.permissions for page, one in process.space.items() if page < _HEAP}
+            self.mapped = {page: one.permissions for page, one in process.space.items() if page < HEAP}
             self.heap = process.heap
         if word:
             self.words.append(word)
@@ -518,8 +384,8 @@ class _Player:
 
 
 def _touch_word(access: Access, pages: range) -> str:
-    if pages.start >= _HEAP:
-        return f"h{access},{pages.start - _HEAP},{len(pages)}"
+    if pages.start >= HEAP:
+        return f"h{access},{pages.start - HEAP},{len(pages)}"
     return f"{access},{pages.start},{len(pages)}" + (f",{RACERS}" if access == "race" else "")
 
 

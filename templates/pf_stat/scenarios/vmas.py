@@ -175,6 +175,13 @@ def a_childs_munmap_takes_nothing_away(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 8), 6)
 
 
+@scenario("S4")
+def a_childs_mapping_takes_nothing_away(lab: Lab) -> None:
+    """A child that maps memory over a VMA does not take the faults of the executed process's VMA away."""
+    lab.track("one", "map,0,8,rw,anon", "write,0,8", "fork", "write,0,5", "map,0,8,rw,anon", "end", "write,0,1")
+    expect("faults", lab.get_info("one").pages(0, 8), 6)
+
+
 # A child of the executed process maps memory, and its own child faults there; so nobody has it any more.
 _A_CHILDS = ("fork", "map,0,16,rw,anon", "write,0,16", "fork", "write,0,10", "end", "end")
 
