@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -98,7 +99,28 @@ def shape(reader: _Reader) -> list[str]:
 
 @functools.cache
 def plain_shape() -> list[str]:
-    return shape(read(clean(verdict(finding("x", "build", Severity.ERROR, where="y"), status=Result.FAIL))))
+    found = finding("x", "build", Severity.ERROR, where="y")
+    found = dataclasses.replace(found, evidence="y", details="y", path="y", line=3, reproduce="y")
+    return shape(read(clean(verdict(found, status=Result.FAIL))))
+
+
+def test_the_page_and_the_text_begin_with_the_diagnosis() -> None:
+    found = finding("odd", "build", Severity.ERROR, message="no kernel")
+    told = clean(verdict(found, text="It forgets.", status=Result.FAIL))
+    shown = read(told).text
+    assert shown.index("2 points lost") < shown.index("no kernel")
+    lines = list(text.summary(told))
+    first = next(number for number, line in enumerate(lines) if line.startswith("mistake  2.00 It forgets."))
+    assert first < next(number for number, line in enumerate(lines) if "no kernel" in line)
+    assert any("no known mistake explains It forgets." in line for line in lines)
+
+
+def test_a_title_is_one_line() -> None:
+    told = verdict(finding("build", "build", Severity.ERROR, message="one\n" + "two " * 90), status=Result.FAIL)
+    assert '<p class="what">one</p>' in page.render(told, ASSIGNMENT.page)
+    long = page.render(verdict(finding("build", "build", message="x" * 500), status=Result.FAIL), ASSIGNMENT.page)
+    titles = re.findall(r'<p class="what">([^<]*)</p>', long)
+    assert max(len(one) for one in titles) == 110
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -106,9 +128,9 @@ def plain_shape() -> list[str]:
 @example(HOSTILE)
 def test_the_page_escapes_everything(raw: str) -> None:
     """Whatever text a submission brings, the page has the same tags as with plain text, and shows the text."""
-    hostile = clean(
-        verdict(finding("x", "build", Severity.ERROR, message=raw, where=raw), text=raw, status=Result.FAIL)
-    )
+    found = finding("x", "build", Severity.ERROR, message=raw, where=raw)
+    found = dataclasses.replace(found, evidence=raw, details=raw, path=raw, line=3, reproduce=raw)
+    hostile = clean(verdict(found, text=raw, status=Result.FAIL))
     reader = read(hostile)
     assert shape(reader) == plain_shape()
     assert visible(raw).split() == [] or visible(raw).split()[0] in reader.text
