@@ -17,6 +17,8 @@ from patchgen.submission.apply import Applied
 _SOURCES = {".c", ".h", ".S"}
 _TEXT = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 _FORMAT = re.compile(r"%[-+ #0]*[\d*]*(?:\.[\d*]+)?(?:hh|h|ll|l|z|t)?[a-zA-Z]+|\\.")
+_DIRECTIVE = re.compile(r"\s*#")
+_TAGS = re.compile(r"^(?:\s*\[[^\]]*\])+")  # [INFO940][ERROR]: it is in every line
 _LETTERS = 6  # that a text must have before it counts as what was logged
 _LONGEST = 400  # characters of a line of code that is looked at
 _PLACE = re.compile(r"(?:^|\s)(?:\.\./src/)?([\w./-]+\.[chS]):(\d+)")
@@ -39,8 +41,10 @@ class Sources:
         found = []
         for path, lines in self.lines.items():
             for number, line in lines.items():
+                if _DIRECTIVE.match(line):  # what all lines of the log begin with, most likely
+                    continue
                 for text in _TEXT.findall(line[:_LONGEST]):
-                    fixed = max(_FORMAT.split(text), key=len).strip()
+                    fixed = max(_FORMAT.split(_TAGS.sub("", text)), key=len).strip()
                     if sum(char.isalnum() for char in fixed) >= _LETTERS:
                         found.append((len(fixed), fixed, f"{path}:{number}"))
         return sorted(found, key=lambda one: -one[0])

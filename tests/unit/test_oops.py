@@ -93,6 +93,9 @@ def test_where_a_line_of_the_log_is_made() -> None:
     assert text.of_log("kernel log: wanted nothing, got 'reading fork'") == f"{PATH}:6"
     assert text.of_log("[INFO940][ERROR] pf_get_info: nothing is tracked") == f"{PATH}:5"
     assert text.of_log("something else") == ""
+    prefixed = made('#define pr_fmt(fmt) "[INFO940][ERROR] " fmt\n\tpr_err("[INFO940][ERROR] %s\\n", "no memory");\n')
+    assert prefixed.of_log("[INFO940][ERROR] no memory") == f"{PATH}:2"
+    assert prefixed.of_log("[INFO940][ERROR] tracking x") == ""
     assert text.text(f"{PATH}:6") == 'printk(KERN_INFO "reading %s\\n", name);'
     assert [text.text(place) for place in ("", "x", f"{PATH}:99", f"{PATH}:1", "mm/y.c:1")] == [""] * 5
 
