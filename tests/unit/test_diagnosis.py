@@ -56,6 +56,14 @@ def test_the_fewest_mistakes_explain_it() -> None:
     assert names(diagnosis.explain(seen(A, B), (*KNOWN, both))) == ["both"]
 
 
+def test_what_should_have_failed_and_has_not_speaks_against_a_mistake() -> None:
+    large = Signature(
+        "large", "It is large.", ("2.1-1",), A.scenarios | B.scenarios | {"y", "z"}, A.violated | B.violated
+    )
+    assert names(diagnosis.explain(seen(A, B), (*KNOWN, large))) == ["a", "b"]
+    assert names(diagnosis.explain(seen(A, B, more="y"), (*KNOWN, large))) == ["large"]
+
+
 def test_most_of_a_signature_must_be_there() -> None:
     few = Observed(frozenset("tuv"), frozenset(), frozenset({"2.1-3"}))
     assert names(diagnosis.explain(few, KNOWN)) == []
