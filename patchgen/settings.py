@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -150,4 +152,17 @@ def load(directory: Path) -> Settings:
     except ValidationError as error:
         where, what = first_problem(error)
         origin = next((n for n, f in _ENVIRONMENT.items() if f == where and os.environ.get(n)), str(path))
-        raise UsageError(f"{origin}: {where}: {what}") from error
+        raise UsageError(f"{origin}: {where}: {what}", hint=_hint(where, data)) from error
+
+
+def _hint(where: str, data: Mapping[str, object]) -> str:
+    """Return how a setting is written that many write otherwise."""
+    submission = data.get("submission")
+    authors = submission.get("authors") if isinstance(submission, dict) else None
+    if where == "submission.authors" and isinstance(authors, str):
+        return f"it is a list: authors = [{json.dumps(authors)}]"
+    if where.startswith("submission.authors"):
+        return 'authors = ["First Last <name@host>"]'
+    if where in ("authors", "author", "submission.author"):
+        return 'it stands in the section [submission]: authors = ["First Last <name@host>"]'
+    return ""

@@ -42,9 +42,9 @@ def mark(
     ] = VERDICTS,
     json: common.Json = False,
 ) -> None:
-    """Give marks anew to what verify --output has judged; no guest starts.
+    """Give marks anew to kept verdicts.
 
-    The table and the pages follow another rubric, another deadline, and DIR/adjustments.csv.
+    No guest starts. The table and the pages follow another rubric, another deadline, and DIR/adjustments.csv.
     """
     from patchgen.assignment import RUBRIC, load
     from patchgen.grading import register as registers
@@ -78,7 +78,7 @@ def _dated(entry: Entry, submitted: str | None) -> Entry:
 
 def report(rows: Sequence[Row], out: Path, json: bool) -> int:
     """Print what became of a batch and return the exit status."""
-    from patchgen.grading import sheet, text
+    from patchgen.grading import sheet
 
     if json:
         listed = [
@@ -94,12 +94,18 @@ def report(rows: Sequence[Row], out: Path, json: bool) -> int:
         ]
         common.emit({"results": str(out / sheet.RESULTS), "submissions": listed})
     else:
-        for row in rows:
-            what = text.headline(row.verdict) if row.verdict else f"{row.status}: {row.why}"
-            changed = f"  [{row.changed}]" if row.changed else ""
-            typer.echo(text.cut(f"{text.one_line(row.name)}: {text.one_line(what)}{changed}"))
-        typer.echo(str(out / sheet.RESULTS))
+        from patchgen.cli import show
+
+        show.lines(lambda: [*map(_listed, rows), str(out / sheet.RESULTS)])
     return sheet.exit_status(rows)
+
+
+def _listed(row: Row) -> str:
+    from patchgen.grading import text
+
+    what = text.headline(row.verdict) if row.verdict else f"{row.status}: {row.why}"
+    changed = f"  [{row.changed}]" if row.changed else ""
+    return text.cut(f"{text.one_line(row.name)}: {text.one_line(what)}{changed}")
 
 
 def parse_moment(option: str, text: str | None) -> datetime | None:

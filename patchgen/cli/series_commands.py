@@ -23,7 +23,7 @@ _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (source, patch, check, bundle):
+    for command in (source, patch, check, bundle, render):
         app.command()(command)
 
 
@@ -168,6 +168,7 @@ def check(
     """
     from patchgen import pipeline, progress
     from patchgen.checks import shape as checking
+    from patchgen.series import trace
     from patchgen.submission import archive as submissions
 
     settings, port = common.choose(common.load_settings(base, assignment), or_port)
@@ -183,6 +184,10 @@ def check(
         common.emit({"submission": str(given.origin), **verdict.as_dict()})
     else:
         _show(given.origin, verdict)
+        if not submission:
+            places = "\n".join(f"{one.path}:{one.line}" for one in verdict.findings if one.path and one.line)
+            for line in trace.explained(places, project.series, project.source(), settings.submission):
+                typer.echo(f"template: {line}")
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -234,3 +239,29 @@ def bundle(
     for name in packed.names:
         typer.echo(name)
     typer.echo(f"{target} (tar sha256 {packed.digest})")
+
+
+def render(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A file of the kernel tree that the series makes or edits.")
+    ],
+    set_: common.Set = None,
+    base: common.Base = None,
+    assignment: common.Assignment = None,
+    json: common.Json = False,
+) -> None:
+    """Print a file as the whole series leaves it.
+
+    Before each line stands the line of the template that it is from; nothing for a line of the base.
+    """
+    from patchgen import pipeline
+    from patchgen.series import trace
+
+    project = pipeline.open_project(common.load_settings(base, assignment), common.parse_set(set_))
+    found = trace.lines(project.series, project.source(), project.settings.submission, path)
+    if json:
+        common.emit({"path": path, "lines": [{"origin": one.origin, "text": one.text} for one in found]})
+        return
+    width = max((len(one.origin) for one in found), default=0)
+    for number, one in enumerate(found, 1):
+        typer.echo(f"{one.origin:{width}} {number:5}  {one.text}".rstrip())

@@ -121,7 +121,15 @@ class UnderTest:
         tree, workspace = self.tree(project, origin)
         whole = pipeline.patched_for(chosen, tree, origin, project)
         jobs = project.settings.jobs
-        built = kernel.build(kernel.BuildRequest(chosen, whole, origin, project.cache, workspace, jobs, box))
+        request = kernel.BuildRequest(chosen, whole, origin, project.cache, workspace, jobs, box)
+        try:
+            built = kernel.build(request)
+        except BuildError as error:
+            if self.submission or self.vanilla:
+                raise
+            raise BuildError(
+                error.message, evidence=error.evidence, hint=_templates(error.evidence, project)
+            ) from error
         if not self.vanilla and (
             said := questions.asked(tree, origin, project.cache, workspace=workspace, sandbox=box)
         ):
@@ -194,6 +202,13 @@ class UnderTest:
         if not self.kernel.is_file():
             raise UsageError(f"there is no kernel {self.kernel}")
         return self.kernel
+
+
+def _templates(said: str, project: Project) -> str:
+    """Return which lines of our templates a compiler speaks of, "" if of none."""
+    from patchgen.series import trace
+
+    return "\n".join(trace.explained(said, project.series, project.source(), project.settings.submission))
 
 
 def options(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:

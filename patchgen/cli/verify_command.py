@@ -136,10 +136,10 @@ def verify(
     elif json:
         common.emit(verdict.model_dump(mode="json"))
     else:
+        from patchgen.cli import show
         from patchgen.grading import text
 
-        for line in text.summary(verdict):
-            typer.echo(line)
+        show.lines(lambda: text.summary(verdict))
     raise typer.Exit(verdict.exit_status)
 
 

@@ -26,9 +26,14 @@ from patchgen.grading.sheet import RESULTS, Sheet, Terms, exit_status, keep, kep
 from patchgen.grading.table import Row
 from patchgen.grading.worker import Answer, Task
 from patchgen.pipeline import Project
+from patchgen.process import running
 from patchgen.submission import inputs
+from patchgen.text import one_line
 
 __all__ = ["RESULTS", "Batch", "Engine", "exit_status", "here", "key_of", "page_name", "run"]
+
+
+_CLEAN_UP_SECONDS = 2.0
 
 
 class Engine(Protocol):
@@ -89,15 +94,22 @@ def here(jobs: int) -> Engine:
 
     def run(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
         with ThreadPoolExecutor(jobs) as pool:
-            futures = {pool.submit(worker.work, task.to_json()): key for key, task in tasks.items()}
+            futures = {pool.submit(worker.work, task.to_json(), _tell): key for key, task in tasks.items()}
             try:
                 for future in as_completed(futures):
                     yield futures[future], Answer(**future.result())  # type: ignore[arg-type]
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                # Leaving the block waits for the threads, and these for their processes.
+                running.interrupt_all(_CLEAN_UP_SECONDS)
                 raise
 
     return run
+
+
+def _tell(name: str, stage: str) -> None:
+    """Say what is being done; the number of a stage tells how far it is."""
+    progress.note(f"{one_line(name)}: {stage}")
 
 
 def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
@@ -125,18 +137,28 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
             todo[key] = task
     if known := sum(len(names[key]) for key in tasks if key not in todo):
         progress.note(f"{known} of {sum(map(len, names.values()))} were judged before")
-    with progress.step("judging", len(todo), counted=True) as step:
-        for number, (key, answer) in enumerate(engine(todo) if todo else (), 1):
-            verdict = Verdict.model_validate_json(answer.verdict) if answer.verdict else None
-            if verdict:
-                keep(batch.out, key, answer.verdict)
-            status = Result.FAIL if answer.status == 1 else Result.ERROR
-            for entry in names[key]:
-                sheet.enter(entry.model_copy(update={"status": status, "why": answer.why}), verdict)
-            step.update(number)
-            # After each: a batch that is interrupted leaves the table of what is done.
-            sheet.write()
+    done = 0
+    try:
+        with progress.step("judging", len(todo), counted=True) as step:
+            for done, (key, answer) in enumerate(engine(todo) if todo else (), 1):
+                _enter(sheet, names[key], answer)
+                step.update(done)
+    except KeyboardInterrupt:
+        progress.note(f"{done} of {len(todo)} were judged and are kept: the same command goes on from there")
+        raise
     return sheet.end()
+
+
+def _enter(sheet: Sheet, entries: Sequence[Entry], answer: Answer) -> None:
+    """Take an answer for the submissions of its content."""
+    verdict = Verdict.model_validate_json(answer.verdict) if answer.verdict else None
+    if verdict:
+        keep(sheet.terms.out, entries[0].key, answer.verdict)
+    status = Result.FAIL if answer.status == 1 else Result.ERROR
+    for entry in entries:
+        sheet.enter(entry.model_copy(update={"status": status, "why": answer.why}), verdict)
+    # After each: a batch that is interrupted leaves the table of what is done.
+    sheet.write()
 
 
 def _packed(paths: Sequence[Path], batch: Batch) -> tuple[tuple[Entry, ...], dict[str, Task]]:

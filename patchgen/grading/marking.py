@@ -6,12 +6,12 @@ What was found stays as it is, so a verdict that was kept is marked anew in no t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from patchgen.assignment import Assignment
-from patchgen.findings import Finding, Kind, Result, Severity, worst
-from patchgen.grading import diagnosis, scoring
+from patchgen.findings import Finding, Result, Severity, worst
+from patchgen.grading import diagnosis, order, scoring
 from patchgen.grading.model import CostTable, ItemMark, Marks, RequirementRow, Verdict
 from patchgen.grading.rubric import Rubric
 
@@ -58,7 +58,8 @@ def mark(
     """
     findings = [one for one in verdict.findings if one.check != _LIMIT]
     if verdict.costs:
-        findings += [assignment.blame(one) for one in _over_limits(verdict.costs, rubric)]
+        blamed = (assignment.blame(one) for one in _over_limits(verdict.costs, rubric))
+        findings += [replace(one, kind=order.kind(one, assignment)) for one in blamed]
     dates = dates or Dates()
     scenarios = {row.id: row.scenarios for row in verdict.requirements} if verdict.scenarios else {}
     marks = scoring.mark(rubric, verdict.stages, findings, scenarios)
@@ -98,9 +99,7 @@ def _over_limits(costs: CostTable, rubric: Rubric) -> Iterator[Finding]:
             if row.group == limit.group and more > limit.limit:
                 said = f"'{row.title}' takes {more:+,} instructions, {costs.states[limit.state]}"
                 message = f"{said}; at most {limit.limit:+,}"
-                yield Finding(
-                    _LIMIT, Severity.WARNING, message, stage="cost", reproduce=costs.reproduce, kind=Kind.BEHAVIOUR
-                )
+                yield Finding(_LIMIT, Severity.WARNING, message, stage="cost", reproduce=costs.reproduce)
 
 
 def _requirements(rows: Sequence[RequirementRow], findings: Sequence[Finding]) -> Iterator[RequirementRow]:

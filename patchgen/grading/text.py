@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 
 from patchgen.findings import Finding, Result, Severity
 from patchgen.grading import order
@@ -10,6 +12,7 @@ from patchgen.grading.model import ItemMark, Marks, Stage, Verdict
 from patchgen.text import one_line
 
 WIDTH = 100
+_longest: ContextVar[int | None] = ContextVar("longest", default=WIDTH)
 _PROBLEMS = 6
 _MISTAKES = 3
 _MARKS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -67,8 +70,22 @@ def lateness(marks: Marks) -> str:
 
 
 def cut(line: str, width: int = WIDTH) -> str:
-    """Return a line that is not longer than a terminal is wide."""
+    """Return a line that is not longer than it may be (`longest`)."""
+    most = _longest.get()
+    if most is None:
+        return line
+    width += most - WIDTH
     return line if len(line) <= width else f"{line[: width - 3]}..."
+
+
+@contextlib.contextmanager
+def longest(characters: int | None) -> Iterator[None]:
+    """Let lines be so long while the block runs; None: as long as they are."""
+    token = _longest.set(characters)
+    try:
+        yield
+    finally:
+        _longest.reset(token)
 
 
 def _diagnosis(verdict: Verdict) -> Iterator[str]:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import json
 import os
+import re
 import shlex
 import signal
+import subprocess
 import tempfile
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +26,8 @@ from patchgen.errors import MachineError, UsageError
 from patchgen.submission import archive
 from patchgen.text import visible
 
+Tell = Callable[[str, str], None]
+_STAGE = re.compile(r"^[1-9] [a-z]+$")  # what the grader says when a stage begins
 _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
 
 
@@ -120,15 +127,20 @@ def _unpacked(name: str) -> str:
     return os.fsdecode(bytes.fromhex(name))
 
 
-def work(text: str) -> dict[str, object]:
+def work(text: str, tell: Tell | None = None) -> dict[str, object]:
     """Judge a task (as JSON) in a process of its own and return the answer as a dictionary.
 
     Whatever becomes of that process, this one goes on.
+
+    Args:
+        text: the task.
+        tell: is told which stage begins, by the submission's name and the stage's.
     """
-    return dataclasses.asdict(_work(Task.from_json(text)))
+    task = Task.from_json(text)
+    return dataclasses.asdict(_work(task, functools.partial(tell, task.name) if tell else lambda _: None))
 
 
-def _work(task: Task) -> Answer:
+def _work(task: Task, tell: Callable[[str], None]) -> Answer:
     with tempfile.TemporaryDirectory(prefix="patchgen-verify-") as name:
         place = Path(name)
         given = place / "given" / _unpacked(task.file)
@@ -147,10 +159,36 @@ def _work(task: Task) -> Answer:
         try:
             # Not where the grader works: what a submission has put there is none of its business.
             env = {settings.HANDED_ON: settings.load(Path.cwd()).absolute().model_dump_json()}
-            done = process.run(entry.command(*words), cwd=place, timeout=_SECONDS, env=env, check=False)
+            with process.started(entry.command(*words), cwd=place, env=env) as child:
+                done = _followed(child, tell)
         except (MachineError, UsageError) as error:
             return Answer(3, "", error.message)
-    return _answer(done.status, done.stdout, done.stderr, str(given), task.name)
+    return _answer(child.returncode, *done, str(given), task.name)
+
+
+def _followed(child: subprocess.Popen[bytes], tell: Callable[[str], None]) -> tuple[str, str]:
+    """Wait for the process, and return its standard output and error."""
+    assert child.stderr is not None, "it was started with a pipe"
+    stream, lines = child.stderr, list[str]()
+
+    def read() -> None:
+        for raw in stream:
+            lines.append(raw.decode(errors="replace"))
+            if _STAGE.match(lines[-1]):
+                tell(lines[-1].strip())
+
+    reader = threading.Thread(target=read, daemon=True)
+    timer = threading.Timer(_SECONDS, process.end_group, [child])
+    reader.start()
+    timer.start()
+    try:
+        assert child.stdout is not None, "it was started with a pipe"
+        out = child.stdout.read().decode(errors="replace")
+        child.wait()
+        reader.join()
+    finally:
+        timer.cancel()
+    return out, "".join(lines)
 
 
 def _answer(status: int, stdout: str, stderr: str, given: str, name: str) -> Answer:

@@ -27,6 +27,7 @@ RESTORE_SECONDS = 20.0
 _DEBUGGING_SECONDS = 86400.0
 # The agent kills a command at its time limit and gives it 2 s to be gone; an emulated machine may be slow on top.
 _GRACE_SECONDS = 10.0
+_SILENT_SECONDS = 8.0  # after which a terminal without an echo is one of a kernel that hangs
 # What one command's output and log may be: the agent stops at 1 MiB of output, and the kernel's log is smaller.
 _OUTPUT_MAX, _LOG_MAX = 2 << 20, 16 << 20
 _RECORDS_MAX = 100_000  # The largest log buffer, of 1 MiB, has room for half as many of one character each.
@@ -242,7 +243,7 @@ class Guest:
             The shell's exit status, 0 after Ctrl-].
 
         Raises:
-            GuestError: the kernel died, or has no pseudo terminals.
+            GuestError: the kernel died, has no pseudo terminals, or had stopped answering when Ctrl-] was typed.
         """
         from patchgen.guest import terminal
 
@@ -252,13 +253,20 @@ class Guest:
         start = [columns, rows, *self._start_of(None, terminal.environment()), "/bin/sh", "-l"]
         operation = "in the shell"
         self._send(Frame("shell", words(start)), operation)
+        silence = terminal.Silence(_SILENT_SECONDS * self._time_scale)
         with terminal.raw() as user:
             while True:
                 for frame in user.frames(self.channel):
                     self._send(frame, operation)
+                    silence.typed(frame)
                 if user.left:
+                    if silence.is_long():
+                        raise GuestError("the kernel under test did not answer any more")
                     return 0
+                if silence.is_new():
+                    terminal.show(b"\r\n[the kernel does not answer; Ctrl-] ends it]\r\n")
                 while user.pending(self.channel):
+                    silence.broken()
                     frame = self._receive(_GRACE_SECONDS, operation, wanted=("out", "exit"))
                     if frame.kind == "exit":
                         return self._ending(frame, operation)[1]

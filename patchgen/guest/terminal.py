@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -80,6 +81,37 @@ class User:
         if LEAVE in data or not data:
             self.left = True
         return data.partition(LEAVE)[0]
+
+
+class Silence:
+    """How long a guest has given no answer to what was typed; a shell, and whatever runs in it, gives an echo.
+
+    Args:
+        seconds: from when on that is long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+        self._told = False
+
+    def typed(self, frame: Frame) -> None:
+        """Note that something was sent."""
+        if frame.kind == "in" and frame.payload and self._since is None:
+            self._since = time.monotonic()
+
+    def broken(self) -> None:
+        """Note that something has come."""
+        self._since, self._told = None, False
+
+    def is_long(self) -> bool:
+        """Whether an answer is overdue."""
+        return self._since is not None and time.monotonic() - self._since > self._seconds
+
+    def is_new(self) -> bool:
+        """Whether that has not been told yet; from then on it has."""
+        self._told, before = self._told or self.is_long(), self._told
+        return self._told and not before
 
 
 def is_there() -> bool:

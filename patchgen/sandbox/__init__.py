@@ -61,6 +61,9 @@ if unshare --user true 2>/dev/null; then echo "it can make namespaces"; exit 1; 
 """
 
 
+_BUSIEST = 8.0
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much a program in the sandbox may use, with everything that it starts.
@@ -127,6 +130,15 @@ class Sandbox:
     private: tuple[Path, ...] = ()
     writable: tuple[tuple[Path, Path], ...] = ()
     feed: Path | None = None
+
+    def patience(self, timeout: float) -> float:
+        """Return the seconds of wall time that a program may take, at most its limit on an idle machine.
+
+        Wall time stands for what it computes, so a busy machine must not end an honest build: a program has 1 to 8
+        times as long, by the load average (proc(5)).
+        """
+        busy = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+        return min(timeout, self.limits.seconds) * min(max(busy, 1.0), _BUSIEST)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[int]:

@@ -137,6 +137,15 @@ def _base_files(source: Source, paths: Sequence[str]) -> tuple[dict[str, str], d
     return files, {path: mode for path, (mode, _) in found.items()}
 
 
+def base_file(source: Source, path: str) -> str:
+    """Return a file of the base.
+
+    Raises:
+        SeriesError: it has no such file.
+    """
+    return _base_files(source, [path])[0][path]
+
+
 def base_commit(tree: str, name: str, submission: Submission) -> bytes:
     """Return the `git fast-import` command that commits the base.
 

@@ -11,6 +11,7 @@ since("ID") is true in the patch of that id and in all after it: one template sh
 from __future__ import annotations
 
 import functools
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,11 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
     autoescape=False,  # noqa: S701 - kernel source, not HTML
 )
+
+_MARK = "\ue000"  # in no template, and no white space to a filter
+_NUMBER = re.compile(f"{_MARK}(\\d+){_MARK}")
+# Jinja2's usual way to write a value, which C would be left with.
+_FOREIGN = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 # What a name is replaced with may be longer: a commit message is wrapped anew.
 ENVIRONMENT.filters["fill"] = lambda text: f"{textwrap.fill(' '.join(text.split()), 72, break_on_hyphens=False)}\n"
@@ -84,12 +90,45 @@ def render(text: str, names: Mapping[str, object], origin: Path, *, line: int = 
     Raises:
         SeriesError: syntax error or undefined name, with file and line.
     """
+    if foreign := next((one for one in _FOREIGN.finditer(text) if one[1] in names), None):
+        number = line + text.count("\n", 0, foreign.start())
+        raise SeriesError(
+            f"{origin}:{number}: {foreign[0]} stays as it is", hint=f"a value is written @{{ {foreign[1]} }}"
+        )
     try:
         return _compiled(text).render(names)
     except TemplateSyntaxError as error:
         raise SeriesError(f"{origin}:{line + error.lineno - 1}: {error.message}") from error
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         raise SeriesError(f"{origin}:{line + _failing_line(error) - 1}: {error}") from error
+
+
+def numbered(text: str, names: Mapping[str, object], origin: Path, *, line: int = 1) -> list[tuple[int, str]]:
+    """Render one template, and return each line with the number of the template's line that its end is from.
+
+    A mark stands at the end of each line that is plain text, where it disturbs no statement. Where that fails (a filter
+    that wraps a paragraph), a line has the number of the one before it.
+
+    Raises:
+        SeriesError: as `render`.
+    """
+    plain = render(text, names, origin, line=line)
+    pieces, here = [], line
+    for _, kind, value in ENVIRONMENT.lexer.tokeniter(text, None):
+        ends = value.split("\n")
+        marked_ends = (f"{one}{_MARK}{here + at}{_MARK}\n" for at, one in enumerate(ends[:-1]))
+        pieces.append("".join([*marked_ends, ends[-1]]) if kind == "data" else value)
+        here += len(ends) - 1
+    if not text.endswith("\n"):
+        pieces.append(f"{_MARK}{here}{_MARK}")
+    marked = render("".join(pieces), names, origin, line=line)
+    found, number = list[tuple[int, str]](), line
+    for one in plain.splitlines():
+        rest, _, marked = marked.partition("\n")
+        for said in _NUMBER.findall(rest):
+            number = int(said)
+        found.append((number, one))
+    return found
 
 
 @functools.cache

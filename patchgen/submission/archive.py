@@ -15,7 +15,7 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -77,11 +77,21 @@ def load(origin: Path, cache: Cache, box: Sandbox | None) -> Submission:
         files = {_short(path): data for path, data in archived.items()}
     mails = {name: data for name, data in sorted(files.items()) if name.endswith(".patch")}
     if not mails:
-        raise SubmissionError(f"{origin} holds no .patch file", hint="they belong in a directory called patch")
+        raise SubmissionError(f"{origin} holds no .patch file", hint=_no_patch_hint(origin, files))
     patches = read_mails(mails, cache, box)
     reports = {name: files[name] for name in sorted(files) if name.endswith(_REPORTS) and "/" not in name}
     others = tuple(sorted(name for name in files if not name.endswith(".patch") and name not in reports))
     return Submission(origin, patches, reports, others, members)
+
+
+def _no_patch_hint(origin: Path, files: Mapping[str, bytes]) -> str:
+    """Return what somebody has meant who gave something without patches."""
+    archives = sorted(name for name in files if name.endswith((".tar.gz", ".tgz", ".zip")))
+    if archives and origin.is_dir():
+        return f"to grade many archives, name them: patchgen verify --output verdicts {origin}/*.tar.gz"
+    if any(name.rpartition("/")[2] in ("Kconfig", "MAINTAINERS", "Makefile") for name in files):
+        return f"it looks like a kernel; name its commits: patchgen verify {origin}:v4.15..HEAD"
+    return "they belong in a directory called patch"
 
 
 def _short(path: str) -> str:
@@ -122,8 +132,24 @@ def _read_archive(origin: Path) -> dict[str, bytes]:
                     raise SubmissionError(f"{origin} has {str(path)!r} twice")
                 files[str(path)] = content.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise SubmissionError(f"{origin} is not a gzipped tar archive: {error}") from error
+        hint = _archive_hint(packed, origin)
+        raise SubmissionError(f"{origin} is not a gzipped tar archive: {error}", hint=hint) from error
     return files
+
+
+def _archive_hint(packed: bytes, origin: Path) -> str:
+    """Return what a file seems to be that is no archive as it was asked for, and what to do."""
+    again = "tar -czf ARCHIVE.tar.gz DIRECTORY"
+    known = {b"PK": "a zip", b"Rar!": "a RAR", b"7z": "a 7-Zip", b"BZh": "a bzip2", b"\xfd7zXZ": "an xz"}
+    if kind := next((name for magic, name in known.items() if packed.startswith(magic)), ""):
+        return f"it is {kind} archive; make it with {again}"
+    if packed.startswith(b"\x1f\x8b"):
+        return f"it is gzipped, but cut off or damaged; hand it in once more, or make it anew with {again}"
+    if b"\ndiff --git " in packed or b"\n--- " in packed:
+        return f"it is a patch; call it {origin.name}.patch, or pack it with {again}"
+    if packed[257:262] == b"ustar":
+        return f"it is a tar archive, but not gzipped; make it with {again}"
+    return f"make it with {again}" if packed else "it is empty"
 
 
 def _read_directory(origin: Path) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import re
 from pathlib import Path
@@ -60,9 +61,19 @@ def kind(given: Path) -> Kind:
     if given.is_dir():
         return "directory"
     if not os.path.lexists(given):
-        raise UsageError(f"{given} does not exist", hint="'patchgen patch' makes one in dist")
+        raise UsageError(f"{given} does not exist", hint=_hint(given))
     is_archive = archive.read_plain(given, len(_GZIP)) == _GZIP
     return "patch" if given.suffix in _PATCH_SUFFIXES and not is_archive else "archive"
+
+
+def _hint(given: Path) -> str:
+    """Return what is there in the place of something that is not: a name that is like it."""
+    names = sorted(one.name for one in given.parent.iterdir()) if given.parent.is_dir() else []
+    if close := difflib.get_close_matches(given.name, names, 1, 0.6):
+        return f"there is {given.parent / close[0]}"
+    if not given.parent.is_dir():
+        return f"there is no directory {given.parent}"
+    return "'patchgen patch' makes one in dist"
 
 
 def load(given: Path, cache: Cache, box: Sandbox | None) -> Submission:

@@ -196,12 +196,12 @@ ATTACKS = (
         BUILT,
         shows="File size limit exceeded",
     ),
-    Attack("a Makefile that never ends", "a limit on the time", shell("sleep 1000"), "did not end within 5 s"),
+    Attack("a Makefile that never ends", "a limit on the time", shell("sleep 1000"), "did not end within"),
     Attack(
         "a Makefile that ignores being told to end",
         "the process namespace ends with its first process",
         shell("trap '' TERM INT HUP; while :; do sleep 1; done"),
-        "did not end within 5 s",
+        "did not end within",
     ),
     Attack(
         "a process left behind that goes on after the build",

@@ -17,7 +17,7 @@ from verdicts import MARKS_TOML, verdict
 
 from patchgen import pipeline
 from patchgen.checks import diff_lint, shape
-from patchgen.cli import verify_command
+from patchgen.cli import mark_command
 from patchgen.errors import SubmissionError
 from patchgen.findings import Result
 from patchgen.grading import batch as many
@@ -115,7 +115,7 @@ class Engine:
 
     def __call__(self, tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
         for key in tasks:
-            yield key, Answer(0, verdict().model_dump_json())
+            yield key, Answer(0, verdict(scenario=Result.PASS).model_dump_json())
 
 
 @pytest.mark.parametrize("attack", BATCH, ids=named)
@@ -135,7 +135,7 @@ def test_one_stops_no_other(attack: Attack, tmp_path: Path, monkeypatch: pytest.
 
     os.utime(paths[0], (1, 1))
     os.utime(paths[2], (1, 1))
-    monkeypatch.setattr(verify_command, "datetime", Clock)
+    monkeypatch.setattr(mark_command, "datetime", Clock)
     (tmp_path / "rubric.toml").write_text(MARKS_TOML)
     project = pipeline.open_project(Settings(cache=tmp_path / "cache"), {})
     batch = Batch(
@@ -144,11 +144,12 @@ def test_one_stops_no_other(attack: Attack, tmp_path: Path, monkeypatch: pytest.
         tmp_path / "rubric.toml",
         "1-5",
         False,
-        lambda path: verify_command.submission_moment(path, "mtime"),
+        lambda path: mark_command.submission_moment(path, "mtime"),
         None,
     )
     rows = many.run(paths, batch, Engine())
-    assert [row.status for row in rows] == [Result.PASS, Result.FAIL, Result.PASS]
+    assert [row.verdict is not None for row in rows] == [True, False, True]
+    assert rows[1].status is Result.FAIL
     assert attack.said in rows[1].why
 
 

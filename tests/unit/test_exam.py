@@ -14,6 +14,7 @@ from pf_stat.model import exam as paper
 from pf_stat.model import pages
 from pfstat import ASSIGNMENT
 
+from patchgen import assignment
 from patchgen.errors import GuestError, MachineError, UsageError
 from patchgen.findings import Result, Severity
 from patchgen.grading import exam_part
@@ -189,3 +190,45 @@ def test_an_assignment_without_an_exam() -> None:
         exam.load(replace(ASSIGNMENT, exam=""))
     with pytest.raises(UsageError, match="no SUMMARY"):
         exam.load(replace(ASSIGNMENT, exam="model.pages"))
+
+
+# Of kvs: the model is a dictionary, and here a dictionary answers.
+
+
+def kvs_answer(command: str, forgets: bool) -> str:
+    words, store, said = shlex.split(command)[1:], dict[str, str](), []
+    while words:
+        name, key, *words = words
+        answer = f"{name} 0"
+        if name == "insert":
+            value, *words = words
+            store[key] = value if not (forgets and key in store) else store[key]
+        elif name == "delete":
+            store.pop(key, None)
+        elif key in store:
+            answer = f"search 1 {store[key]}"
+        said.append(answer)
+    return "\n".join(said) + "\n"
+
+
+def test_a_store_that_does_not_replace_is_found_out() -> None:
+    kvs = exam.load(assignment.load("kvs"))
+
+    def store(forgets: bool) -> Any:
+        def answer(command: str, plain: Any) -> Any:
+            plain.text = kvs_answer(command, forgets)
+            return plain
+
+        return bed(answer)
+
+    right, wrong = (exam.sit(store(forgets), kvs, 4, 30) for forgets in (False, True))
+    assert (right.count, right.failed) == (30, 0)
+    assert wrong.failure is not None
+    words = shlex.split(wrong.failure.program.command)
+    assert [word for word in words if word in ("insert", "search", "delete")] == [
+        "delete",
+        "insert",
+        "insert",
+        "search",
+    ]
+    assert "must say search 1" in wrong.failure.what

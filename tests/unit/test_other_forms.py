@@ -154,6 +154,10 @@ def test_github() -> None:
     )
     assert found[1] == ("warning", {"title": "checkpatch"}, "0001-x.patch: something")
     assert [one[0] for one in found] == ["error", "warning", "notice"]
+    odd = form("github", replace(ERROR, path="mm/a,b:c.c")).splitlines()[0]
+    assert odd.startswith("::error file=mm/a%2Cb%3Ac.c,line=7,title=build-each::"), (
+        "what separates properties is escaped"
+    )
     unknown = list(commands(form("github", behaviour=Result.ERROR)))
     assert unknown[0][:2] == ("error", {"title": "behaviour could not be graded"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from patchgen import process
 from patchgen.errors import CommandError, TimeoutExpiredError, ToolMissingError
+from patchgen.sandbox import BUILD, Sandbox
 
 HERE = Path("/")
 
@@ -122,3 +124,11 @@ def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=20) != 0
     assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(("load", "times"), [(0.1, 1.0), (3.0, 3.0), (900.0, 8.0)])
+def test_a_busy_machine_ends_no_honest_build(load: float, times: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load * len(os.sched_getaffinity(0)), 0.0, 0.0))
+    shut = Sandbox(limits=dataclasses.replace(BUILD, seconds=100.0))
+    assert shut.patience(60.0) == 60.0 * times
+    assert shut.patience(5000.0) == 100.0 * times, "whatever the caller asks for"

@@ -19,7 +19,7 @@ from pf_stat.scenarios.lab import Info, picture
 from pfstat import ASSIGNMENT
 from verdicts import finding, verdict
 
-from patchgen.findings import Severity
+from patchgen.findings import Finding, Severity
 from patchgen.grading import junit, model, order, page, text
 from patchgen.grading import picture as drawing
 from patchgen.grading.clean import clean
@@ -97,11 +97,15 @@ def shape(reader: _Reader) -> list[str]:
     return [tag for tag, _ in reader.tags]
 
 
+def shown(text: str) -> Finding:
+    """Return a finding with evidence, in which a text stands wherever it can."""
+    found = finding("x", "build", Severity.ERROR, message=text, where=text)
+    return dataclasses.replace(found, evidence=text, details=text, path=text, line=3, reproduce=text)
+
+
 @functools.cache
 def plain_shape() -> list[str]:
-    found = finding("x", "build", Severity.ERROR, where="y")
-    found = dataclasses.replace(found, evidence="y", details="y", path="y", line=3, reproduce="y")
-    return shape(read(clean(verdict(found, status=Result.FAIL))))
+    return shape(read(clean(verdict(shown("plain"), status=Result.FAIL))))
 
 
 def test_the_page_and_the_text_begin_with_the_diagnosis() -> None:
@@ -128,10 +132,7 @@ def test_a_title_is_one_line() -> None:
 @example(HOSTILE)
 def test_the_page_escapes_everything(raw: str) -> None:
     """Whatever text a submission brings, the page has the same tags as with plain text, and shows the text."""
-    found = finding("x", "build", Severity.ERROR, message=raw, where=raw)
-    found = dataclasses.replace(found, evidence=raw, details=raw, path=raw, line=3, reproduce=raw)
-    hostile = clean(verdict(found, text=raw, status=Result.FAIL))
-    reader = read(hostile)
+    reader = read(clean(verdict(shown(raw), text=raw, status=Result.FAIL)))
     assert shape(reader) == plain_shape()
     assert visible(raw).split() == [] or visible(raw).split()[0] in reader.text
     assert "script" not in shape(reader)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -292,11 +295,67 @@ def test_a_directory_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         links.extend(one.name for one in Path(command[-1]).iterdir() if one.is_symlink() and not one.exists())
         raise MachineError("stop")
 
-    monkeypatch.setattr(worker.process, "run", run)
+    monkeypatch.setattr(worker.process, "started", run)
     worker.work(task.to_json())
     assert links == ["link"]
     with pytest.raises(MachineError, match="cannot read"):
         worker.pack(tmp_path / "none", "archive", How("", "1-5"))
+
+
+def test_the_stage_under_way_is_told(
+    archives: list[Path], batch: Batch, stand_in: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        "print('1 archive\\nnoise\\n5 behaviour', file=sys.stderr)\n"
+        f"print({BAD.model_dump_json()!r}); raise SystemExit(1)"
+    )
+    said: list[str] = []
+    monkeypatch.setattr(many.progress, "note", said.append)
+    many.run(archives[:1], batch, many.here(1))
+    told = [line for line in said if "a.tar.gz" in line]
+    assert told == [f"{archives[0]}: 1 archive", f"{archives[0]}: 5 behaviour"]
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_an_interrupt_ends_soon_and_says_how_to_go_on(
+    archives: list[Path], batch: Batch, stand_in: Callable[[str], None], tmp_path: Path, heeds: bool
+) -> None:
+    """Ctrl-C ends what is under way, whether it cleans up or not, and what was done is kept."""
+    ignore = "" if heeds else "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    stand_in(
+        f"{ignore}import os, time, pathlib\n"
+        "data = open(sys.argv[-1], 'rb').read()\n"
+        f"if data != b'good':\n    pathlib.Path({str(tmp_path)!r}, str(os.getpid()) + '.pid').touch(); time.sleep(60)\n"
+        f"print({BAD.model_dump_json()!r}); raise SystemExit(1)"
+    )
+    timer = threading.Thread(target=_interrupt_when, args=(tmp_path,))
+    timer.start()
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(many.progress, "note", said.append)
+        begin = 0.0
+        with pytest.raises(KeyboardInterrupt):
+            many.run(archives[:3], batch, many.here(2))
+        begin = time.monotonic() - _INTERRUPTED[0]
+    timer.join()
+    assert begin < 3
+    assert said[-1] == "1 of 3 were judged and are kept: the same command goes on from there"
+    for file in tmp_path.glob("*.pid"):
+        assert not Path("/proc", file.stem).exists(), "it has ended"
+
+
+_INTERRUPTED = [0.0]
+
+
+def _interrupt_when(place: Path) -> None:
+    """Send a Ctrl-C to this process when two are under way and one is done."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if len(list(place.glob("*.pid"))) >= 2 and list(place.glob("out/verdicts/*.json")):
+            break
+        time.sleep(0.02)
+    _INTERRUPTED[0] = time.monotonic()
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 # Options.

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from pf_stat.model import exam as paper
 
+from patchgen import pipeline
 from patchgen.guest.testbed import Testbed
+from patchgen.kernel import build as kernel
+from patchgen.kernel import configs
+from patchgen.kernel.build import BuildRequest
+from patchgen.settings import Settings
 from patchgen.testing import exam
 
 pytestmark = pytest.mark.only_linux_4_15("an exam is for submissions, which are made on linux-4.15")
@@ -39,3 +44,12 @@ def test_a_difference_is_made_small(series_bed: Testbed) -> None:
     assert found.failure is not None
     assert found.failure.what == "it counts"
     assert len(found.failure.program.command.split()) < 16, found.failure.program.command
+
+
+def test_the_store_passes(settings: Settings) -> None:
+    store = pipeline.open_project(settings.model_copy(update={"assignment": "kvs"}), {})
+    origin, config = store.source(), configs.load("small", store.base.name)
+    tree = pipeline.commit(store, origin).tree
+    built = kernel.build(BuildRequest(config, tree, origin, store.cache, "series", store.settings.jobs))
+    found = exam.sit(pipeline.testbed_of(store, built.image), exam.load(store.assignment), 940, 60)
+    assert (found.count, found.failed) == (60, 0), found.failure

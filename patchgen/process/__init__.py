@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
+from patchgen.process import running
 
 # What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
 _INHERITED = (
@@ -67,10 +68,6 @@ class Bounds(Protocol):
     """How much a confined program may use, as far as it is counted here."""
 
     @property
-    def seconds(self) -> float:
-        """Wall time, in seconds."""
-
-    @property
     def output(self) -> int:
         """Bytes that it may print."""
 
@@ -94,6 +91,9 @@ class Confinement(Protocol):
 
     def environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         """Return the program's whole environment."""
+
+    def patience(self, timeout: float) -> float:
+        """Return the seconds that a program may take which is meant to take so many."""
 
     def watch(self, process: subprocess.Popen[bytes]) -> contextlib.AbstractContextManager[None]:
         """Hold the program to its limits while the block runs; OverLimitError when it did not keep to them."""
@@ -242,7 +242,7 @@ def started(
     words = [str(word) for word in argv]
     with _interrupts_held() as release:
         process = launch(words, cwd=cwd, env=env, stderr=stderr, sandbox=sandbox)
-        with sandbox.watch(process) if sandbox else contextlib.nullcontext():
+        with running.noted(process), sandbox.watch(process) if sandbox else contextlib.nullcontext():
             try:
                 release()
                 yield process
@@ -325,7 +325,7 @@ def follow(
     words = [str(word) for word in argv]
     begin = time.monotonic()
     lines: list[str] = []
-    timeout = min(timeout, sandbox.limits.seconds) if sandbox else timeout
+    timeout = sandbox.patience(timeout) if sandbox else timeout
     with ExitStack() as stack:
         process = stack.enter_context(started(words, cwd=cwd, env=env, stderr=subprocess.STDOUT, sandbox=sandbox))
         assert process.stdout is not None
