@@ -71,7 +71,6 @@ class Finding:
         line: its number there, as all patches leave it; 0 if that is not known.
         kind: of a verdict's findings, what is wrong.
         because: the scenario that blocked this one, "" if none did.
-        place: file and line of the submission, "PATH:LINE", as far as they can be told.
         details: more evidence, which nobody reads at first: registers, the console.
     """
 
@@ -87,13 +86,17 @@ class Finding:
     line: int = 0
     kind: Kind | None = None
     because: str = ""
-    place: str = ""
     details: str = ""
 
     def __post_init__(self) -> None:
         """Spell out what a terminal would obey: these are an untrusted submission's words and names."""
-        for name in ("message", "where", "evidence", "path", "place", "details"):
+        for name in ("message", "where", "evidence", "path", "details"):
             object.__setattr__(self, name, visible(getattr(self, name)))
+
+    @property
+    def place(self) -> str:
+        """File and line, "PATH:LINE"; "" if the line is not known."""
+        return f"{self.path}:{self.line}" if self.path and self.line else ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from patchgen.findings import Finding, Severity
 from patchgen.grading import scoring
 from patchgen.grading.grader import NAMES
-from patchgen.grading.model import CostRow, CostTable, PatchRow, RequirementRow, Result, ScenarioRow, Stage, Verdict
+from patchgen.grading.model import (
+    CostRow,
+    CostTable,
+    Diagnosis,
+    PatchRow,
+    RequirementRow,
+    Result,
+    ScenarioRow,
+    Stage,
+    Verdict,
+)
 from patchgen.grading.rubric import Rubric
 from patchgen.testing.picture import Picture, Vma
 
@@ -63,6 +73,22 @@ def verdict(*findings: Finding, status: Result = Result.PASS, text: str = "plain
         time_scale=1.5,
         status=status,
         stages=tuple(made),
+        diagnosis=(
+            Diagnosis(
+                name="a",
+                mistake=text,
+                requirements=("2.1-1",),
+                scenarios=(text,),
+                points=2,
+                place=text,
+                source=text,
+                reproduce=text,
+                seen=1,
+                explained=0.5,
+                alike=(text,),
+            ),
+        ),
+        unexplained=(text,),
         findings=findings,
         patches=(PatchRow(name=text, subject=text, author=text, paths=(text,), added=1, removed=0),),
         scenarios=(

@@ -9,7 +9,7 @@ from patchgen import progress
 from patchgen.errors import PatchgenError
 from patchgen.findings import Finding
 from patchgen.grading.context import GradingContext
-from patchgen.grading.places import Sources, sources
+from patchgen.grading.places import Sources, at, sources
 from patchgen.guest import oops
 from patchgen.guest.oops import Frame, Oops
 
@@ -48,13 +48,13 @@ class CrashReader:
         leak = finding.check == "stress-leaks"
         shown = [said.what, f"{place}: {text.text(place)}" if place else ""]
         shown += [f"  {frame.function}+{frame.offset:#x}" for frame in said.frames[:_FRAMES]]
-        return replace(
+        made = replace(
             finding,
             message=finding.message if leak else f"The kernel {verb}{inner}{caller}: {said.reason}",
-            place=place,
             evidence="\n".join(line for line in shown if line),
             details="\n".join(one for one in (finding.message, finding.evidence) if one),
         )
+        return at(made, place)
 
     def _line(self, frame: Frame, text: Sources) -> str:
         """Return the line of a place in one of the submission's functions; if need be, that of the function."""

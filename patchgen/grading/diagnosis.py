@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from patchgen.findings import Finding, Result
-from patchgen.grading import scoring
+from patchgen.grading import exam_part, scoring
 from patchgen.grading.model import Diagnosis, Verdict
 from patchgen.grading.places import Sources
 from patchgen.grading.rubric import Rubric
@@ -72,7 +72,7 @@ class _Candidate:
 
 def observed(verdict: Verdict) -> Observed:
     """Return what was seen of a submission."""
-    rows = verdict.scenarios
+    rows = [row for row in verdict.scenarios if row.name != exam_part.NAME]  # of which no mistake has a signature
     crashed = frozenset(one.where for one in verdict.findings if one.check in ("crash", "complaint"))
     failed = frozenset(row.name for row in rows if set(row.violated) & set(row.requirements))
     silent = (Result.BLOCKED, Result.SKIP, Result.ERROR, Result.NOT_RUN)

@@ -268,8 +268,8 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         marks=marking.NONE,
         seconds=round(seconds, 2),
     )
-    diagnosed = diagnosis.diagnosed(found, signatures.load(context.assignment), text)
-    return marking.mark(diagnosed, context.request.rubric, context.assignment)
+    told = diagnosis.diagnosed(found, signatures.load(context.assignment), text)
+    return marking.mark(told, context.request.rubric, context.assignment)
 
 
 def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from patchgen.assignment import Assignment
 from patchgen.findings import Finding, Kind, Severity
+from patchgen.grading.model import Diagnosis
 
 # By the check; what is not named here is style.
 _CHECKS = {
@@ -31,6 +32,7 @@ _CHECKS = {
     "on-the-way": Kind.BEHAVIOUR,
     "blocked": Kind.BEHAVIOUR,
     "cost": Kind.BEHAVIOUR,
+    "exam": Kind.BEHAVIOUR,
     "residue-print": Kind.LOG,
     "residue-level": Kind.LOG,
 }
@@ -76,14 +78,17 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(told, key=lambda one: (_KINDS.index(one.kind or Kind.STYLE), _SEVERITIES.index(one.severity)))
 
 
-def causes(findings: Sequence[Finding]) -> list[Cause]:
+def causes(findings: Sequence[Finding], diagnosis: Sequence[Diagnosis] = ()) -> list[Cause]:
     """Return the findings of a verdict as causes with their consequences, in the order in which people are told.
 
-    Notes that a cause has blocked are among its consequences; other notes are not there.
+    Failed scenarios that a known mistake explains are one cause. Notes that a cause has blocked are among its
+    consequences; other notes are not there.
     """
     found: dict[tuple[str, ...], list[Finding]] = {}
+    explained = {name: one.name for one in reversed(diagnosis) for name in one.scenarios}
     for finding in ranked(findings):
-        found.setdefault(_same(finding), []).append(finding)
+        mistake = explained.get(finding.where) if finding.check == "scenario" else None
+        found.setdefault((mistake,) if mistake else _same(finding), []).append(finding)
     groups = list(found.values())
     for note in findings:
         if note.check == "blocked" and (group := _blocker(note, groups)):

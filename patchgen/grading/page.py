@@ -82,7 +82,7 @@ def render(verdict: Verdict, look: Page) -> str:
         verdict=verdict,
         headline=_figure(verdict),
         late=text.lateness(verdict.marks),
-        problems=order.causes(verdict.findings),
+        problems=order.causes(verdict.findings, verdict.diagnosis),
         failures=sum(bool(set(row.violated) & set(row.requirements)) for row in verdict.scenarios),
         notes=[one for one in verdict.findings if one.severity == "note" and one.check != "blocked"],
         opened=_OPEN,

@@ -17,6 +17,8 @@ from patchgen.submission.apply import Applied
 _SOURCES = {".c", ".h", ".S"}
 _TEXT = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 _FORMAT = re.compile(r"%[-+ #0]*[\d*]*(?:\.[\d*]+)?(?:hh|h|ll|l|z|t)?[a-zA-Z]+|\\.")
+_DIRECTIVE = re.compile(r"\s*#")
+_TAGS = re.compile(r"^(?:\s*\[[^\]]*\])+")  # such as [NAME][ERROR], which is in every line
 _LETTERS = 6  # that a text must have before it counts as what was logged
 _LONGEST = 400  # characters of a line of code that is looked at
 _PLACE = re.compile(r"(?:^|\s)(?:\.\./src/)?([\w./-]+\.[chS]):(\d+)")
@@ -39,8 +41,10 @@ class Sources:
         found = []
         for path, lines in self.lines.items():
             for number, line in lines.items():
+                if _DIRECTIVE.match(line):  # what all lines of the log begin with, most likely
+                    continue
                 for text in _TEXT.findall(line[:_LONGEST]):
-                    fixed = max(_FORMAT.split(text), key=len).strip()
+                    fixed = max(_FORMAT.split(_TAGS.sub("", text)), key=len).strip()
                     if sum(char.isalnum() for char in fixed) >= _LETTERS:
                         found.append((len(fixed), fixed, f"{path}:{number}"))
         return sorted(found, key=lambda one: -one[0])
@@ -79,26 +83,23 @@ def sources(applied: Applied | None) -> Sources:
     return Sources(found)
 
 
+def at(finding: Finding, place: str) -> Finding:
+    """Return a finding that is about a place, "PATH:LINE"; the same if that is ""."""
+    path, _, line = place.rpartition(":")
+    return replace(finding, path=path, line=int(line)) if path and line.isdigit() else finding
+
+
 def located(findings: Sequence[Finding], known: Sources) -> Iterator[Finding]:
     """Yield the findings with the place of the submission that each is about, as far as that can be told."""
-    for one in findings:
-        finding = one
-        place = finding.place or _place(finding, known)
-        path, _, line = place.rpartition(":")
-        known_line = int(line) if line.isdigit() else 0
-        yield (
-            replace(finding, place=place, path=finding.path or path, line=finding.line or known_line)
-            if place
-            else finding
-        )
+    for finding in findings:
+        yield finding if finding.path else at(finding, _place(finding, known))
 
 
 def _place(finding: Finding, known: Sources) -> str:
-    if finding.kind is Kind.LOG and not finding.check.startswith("residue"):
+    if finding.kind is Kind.LOG:
         return known.of_log(finding.message) or known.of_log(finding.evidence[:_LONGEST])
-    if finding.check.startswith("residue") or finding.check in ("warning", "sparse", "build", "build-each"):
-        for text in (finding.message, finding.evidence, finding.where):
-            for match in _PLACE.finditer(text):
-                if match[1] in known.lines:
-                    return f"{match[1]}:{match[2]}"
+    if finding.check in ("build", "build-each"):
+        for match in _PLACE.finditer(finding.evidence):
+            if match[1] in known.lines:
+                return f"{match[1]}:{match[2]}"
     return ""

@@ -60,14 +60,18 @@ def _without(verdict: Verdict, rubric: Rubric, hidden: list[Item]) -> Verdict:
     scenarios = tuple(one for one in verdict.scenarios if not sentences & {*one.requirements, *one.violated})
     known = {one.name for one in scenarios}
     marks = scoring.total(verdict.marks.rubric, [_item(item, item.id in ids) for item in verdict.marks.items])
-    penalty = min(verdict.marks.penalty, marks.earned if marks.mark is None else marks.mark)
-    less = {"days_late": verdict.marks.days_late, "penalty": penalty}
-    less |= {"mark": None if marks.mark is None else round(marks.mark - penalty, 2)}
+    crash = min(verdict.marks.crash, marks.earned) if any(one.check == "crash" for one in findings) else 0.0
+    left = round(marks.earned - crash, 2)
+    penalty = min(verdict.marks.penalty, left if marks.mark is None else min(left, marks.mark))
+    less = {"days_late": verdict.marks.days_late, "penalty": penalty, "crash": crash}
+    less |= {"mark": marks.mark and round(left - penalty, 2)}  # neither None nor 0 becomes less
     touched = {item.stage for item in hidden}
     return verdict.model_copy(
         update={
             "findings": findings,
             "scenarios": scenarios,
+            "diagnosis": tuple(one for one in verdict.diagnosis if known >= set(one.scenarios)),
+            "unexplained": tuple(name for name in verdict.unexplained if name in known),
             "requirements": tuple(_sentence(row, row.id in sentences, known) for row in verdict.requirements),
             "stages": tuple(_stage(one, one.name in whole, one.name in touched) for one in verdict.stages),
             "costs": None if "cost" in touched else verdict.costs,

@@ -28,7 +28,7 @@ def summary(verdict: Verdict) -> Iterator[str]:
     if verdict.marks.crash and not verdict.marks.zero:
         yield f"  the kernel crashes: {verdict.marks.crash:g} points less"
     yield from _diagnosis(verdict)
-    found = order.causes(verdict.findings)
+    found = order.causes(verdict.findings, verdict.diagnosis)
     if found:
         yield ""
     shown = _PROBLEMS - min(_MISTAKES, len(verdict.diagnosis))

@@ -56,6 +56,14 @@ def test_the_fewest_mistakes_explain_it() -> None:
     assert names(diagnosis.explain(seen(A, B), (*KNOWN, both))) == ["both"]
 
 
+def test_what_should_have_failed_and_has_not_speaks_against_a_mistake() -> None:
+    large = Signature(
+        "large", "It is large.", ("2.1-1",), A.scenarios | B.scenarios | {"y", "z"}, A.violated | B.violated
+    )
+    assert names(diagnosis.explain(seen(A, B), (*KNOWN, large))) == ["a", "b"]
+    assert names(diagnosis.explain(seen(A, B, more="y"), (*KNOWN, large))) == ["large"]
+
+
 def test_most_of_a_signature_must_be_there() -> None:
     few = Observed(frozenset("tuv"), frozenset(), frozenset({"2.1-3"}))
     assert names(diagnosis.explain(few, KNOWN)) == []
@@ -111,7 +119,7 @@ def judged(*rows: ScenarioRow, findings: Sequence[Finding] = ()) -> Verdict:
 
 def test_a_diagnosis_says_what_it_was_and_what_it_cost() -> None:
     rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1", "2.1-2"), row("s4", "2.1-2"), row("z", "2.1-3"))
-    where = Finding("scenario", Severity.ERROR, "x", "s4", stage="behaviour", place="mm/x.c:3")
+    where = Finding("scenario", Severity.ERROR, "x", "s4", stage="behaviour", path="mm/x.c", line=3)
     text = Sources({"mm/x.c": {3: "\treturn 0;"}})
     made = diagnosis.diagnosed(judged(*rows, findings=[where]), KNOWN, text)
     made = diagnosis.priced(made, MARKS_RUBRIC)

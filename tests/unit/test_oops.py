@@ -93,17 +93,20 @@ def test_where_a_line_of_the_log_is_made() -> None:
     assert text.of_log("kernel log: wanted nothing, got 'reading fork'") == f"{PATH}:6"
     assert text.of_log("[INFO940][ERROR] pf_get_info: nothing is tracked") == f"{PATH}:5"
     assert text.of_log("something else") == ""
+    prefixed = made('#define pr_fmt(fmt) "[INFO940][ERROR] " fmt\n\tpr_err("[INFO940][ERROR] %s\\n", "no memory");\n')
+    assert prefixed.of_log("[INFO940][ERROR] no memory") == f"{PATH}:2"
+    assert prefixed.of_log("[INFO940][ERROR] tracking x") == ""
     assert text.text(f"{PATH}:6") == 'printk(KERN_INFO "reading %s\\n", name);'
     assert [text.text(place) for place in ("", "x", f"{PATH}:99", f"{PATH}:1", "mm/y.c:1")] == [""] * 5
 
 
 def test_the_place_of_findings() -> None:
     logs = Finding("on-the-way", Severity.ERROR, "got 'reading one'", kind=Kind.LOG)
-    residue = Finding("residue-print", Severity.ERROR, f"{PATH}:6: printk below KERN_ERR", kind=Kind.LOG)
-    warning = Finding("warning", Severity.WARNING, "unused variable", evidence=f"../src/{PATH}:3:5: warning: x")
-    elsewhere = Finding("warning", Severity.WARNING, "x", evidence="kernel/fork.c:3:5: warning: x")
+    residue = Finding("residue-print", Severity.ERROR, "printk below KERN_ERR", kind=Kind.LOG, path=PATH, line=6)
+    build = Finding("build", Severity.ERROR, "it does not build", evidence=f"../src/{PATH}:3:5: error: x")
+    elsewhere = Finding("build", Severity.ERROR, "x", evidence="kernel/fork.c:3:5: error: x")
     wrong = Finding("scenario", Severity.ERROR, "got 'reading one'", kind=Kind.BEHAVIOUR)
-    assert [one.place for one in located([logs, residue, warning, elsewhere, wrong], made())] == [
+    assert [one.place for one in located([logs, residue, build, elsewhere, wrong], made())] == [
         f"{PATH}:6",
         f"{PATH}:6",
         f"{PATH}:3",

@@ -10,6 +10,7 @@ from pfstat import ASSIGNMENT
 from patchgen import assignment
 from patchgen.findings import Finding, Kind, Severity
 from patchgen.grading import order
+from patchgen.grading.model import Diagnosis
 from patchgen.grading.order import Cause
 
 KVS = assignment.load("kvs")
@@ -22,7 +23,8 @@ def found(check: str, *requirements: str, message: str = "", where: str = "", be
 
 
 def at(place: str, finding: Finding) -> Finding:
-    return dataclasses.replace(finding, place=place)
+    path, _, line = place.partition(":")
+    return dataclasses.replace(finding, path=path, line=int(line))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,13 @@ def test_one_line_is_one_cause() -> None:
     residue = at(line, found("residue-print", message="printk below KERN_ERR"))
     other = at("arch/x86/mm/pf_stat.c:9", found("on-the-way", "3-5", "S13", message="log of call 1"))
     assert [len(one.rest) for one in order.causes([*said, residue, other])] == [83, 0]
+
+
+def test_what_a_known_mistake_explains_is_one_cause() -> None:
+    failed = [found("scenario", "2.2-5", message=f"it does {name}", where=name) for name in "abc"]
+    known = Diagnosis(name="m", mistake="M.", requirements=(), scenarios=("a", "c"), seen=1, explained=1)
+    causes = order.causes(failed, [known])
+    assert [[one.where for one in (cause.head, *cause.rest)] for cause in causes] == [["a", "c"], ["b"]]
 
 
 def test_crashes_at_one_place_are_one_cause() -> None:

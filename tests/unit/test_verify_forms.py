@@ -94,18 +94,37 @@ def read(verdict: Verdict) -> _Reader:
 
 
 def shape(reader: _Reader) -> list[str]:
-    """Return the tags; a message of several lines is shown as a whole below its first line, in one more <pre>."""
-    return [tag for tag, _ in reader.tags if tag != "pre"]
+    return [tag for tag, _ in reader.tags]
 
 
 def shown(text: str) -> Finding:
     """Return a finding with evidence, in which a text stands wherever it can."""
-    return dataclasses.replace(finding("x", "build", Severity.ERROR, message=text, where=text), evidence="shown")
+    found = finding("x", "build", Severity.ERROR, message=text, where=text)
+    return dataclasses.replace(found, evidence=text, details=text, path=text, line=3, reproduce=text)
 
 
 @functools.cache
 def plain_shape() -> list[str]:
     return shape(read(clean(verdict(shown("plain"), status=Result.FAIL))))
+
+
+def test_the_page_and_the_text_begin_with_the_diagnosis() -> None:
+    found = finding("odd", "build", Severity.ERROR, message="no kernel")
+    told = clean(verdict(found, text="It forgets.", status=Result.FAIL))
+    shown = read(told).text
+    assert shown.index("2 points lost") < shown.index("no kernel")
+    lines = list(text.summary(told))
+    first = next(number for number, line in enumerate(lines) if line.startswith("mistake  2.00 It forgets."))
+    assert first < next(number for number, line in enumerate(lines) if "no kernel" in line)
+    assert any("no known mistake explains It forgets." in line for line in lines)
+
+
+def test_a_title_is_one_line() -> None:
+    told = verdict(finding("build", "build", Severity.ERROR, message="one\n" + "two " * 90), status=Result.FAIL)
+    assert '<p class="what">one</p>' in page.render(told, ASSIGNMENT.page)
+    long = page.render(verdict(finding("build", "build", message="x" * 500), status=Result.FAIL), ASSIGNMENT.page)
+    titles = re.findall(r'<p class="what">([^<]*)</p>', long)
+    assert max(len(one) for one in titles) == 110
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], deadline=None)
