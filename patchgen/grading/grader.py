@@ -302,9 +302,8 @@ def _sentences(context: GradingContext) -> Iterator[RequirementRow]:
             if row.requirement.id in outcome.violated:
                 scenarios[outcome.scenario.name] = Result.FAIL
             elif outcome.scenario.name in scenarios:
-                # It has failed, but this requirement is not violated by that. Of a kernel that died nothing is known.
-                other = Result.BLOCKED if outcome.died else Result.PASS
-                scenarios[outcome.scenario.name] = other if outcome.result is Result.FAIL else outcome.result
+                # It has failed against another requirement: of this one it shows nothing.
+                scenarios[outcome.scenario.name] = Result.BLOCKED if outcome.result is Result.FAIL else outcome.result
         yield RequirementRow(
             id=row.requirement.id, text=row.requirement.text, result=Result.NOT_RUN, scenarios=scenarios, findings=0
         )

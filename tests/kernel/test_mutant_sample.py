@@ -37,7 +37,7 @@ def test_what_was_judged_is_kept(project: Project, origin: Source, monkeypatch: 
     """A second judgement takes what the first one left, and one of another mutant does not."""
     judge = judging.Judge(project, workspace="series")
     first = judge.judge(MUTANTS["trailing-blanks"])
-    monkeypatch.setattr(judging.grader, "judge", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(judging.grader, "grade", lambda *_: pytest.fail("judged again"))
     assert judge.judge(MUTANTS["trailing-blanks"]) == first
     other = MUTANTS["trailing-blanks"].model_copy(update={"shows": "something else"})
     with pytest.raises(BaseException, match="judged again"):

@@ -139,7 +139,7 @@ def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: P
     assert {one.result for one in verdict.requirements} == {Result.PASS}
     assert [one.name for one in verdict.scenarios if one.picture] == [ASSIGNMENT.page.example]
     if SPARSE:
-        assert (verdict.status, verdict.marks.mark) == (Result.PASS, 18), (
+        assert (verdict.status, verdict.marks.mark) == (Result.PASS, 18.0), (
             "of 20: robustness, cost, and what is graded by hand are missing"
         )
 
@@ -356,7 +356,7 @@ def test_the_command(foreign: Path, idle: Path, tmp_path: Path) -> None:
     forms = ["--html", "page.html", "--junit", "junit.xml", "--stages", "1-3"]
     done = patchgen("verify", *forms, str(foreign), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert done.stdout.startswith(f"{foreign}: WRONG, 0 of 20\n  The mark is 0.")
+    assert done.stdout.startswith(f"{foreign}: FAIL, 0 of 20\n  The mark is 0.")
     assert "does not apply" in (tmp_path / "page.html").read_text()
     assert "does not apply" in (tmp_path / "junit.xml").read_text()
     done = patchgen("verify", "--json", "--stages", "1-3", "--submitted", "2023-04-21", str(idle), cwd=tmp_path)
