@@ -209,12 +209,10 @@ class Assignment:
         return finding if finding.requirements else replace(finding, requirements=self.broken_by(finding.check))
 
     def digest(self) -> str:
-        """Return a hash of all its files but the rubric, which has no say in what is found."""
-        files = sorted(
-            path
-            for path in self.directory.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts and path != self.directory / RUBRIC
-        )
+        """Return a hash of all its files but the rubric and the kill matrix, which have no say in what is found."""
+        no_say = {self.directory / RUBRIC, self.directory / KILL_MATRIX}
+        found = (path for path in self.directory.rglob("*") if path.is_file() and path not in no_say)
+        files = sorted(path for path in found if "__pycache__" not in path.parts)
         return digest("assignment", [(str(path.relative_to(self.directory)), file_digest(path)) for path in files])
 
 

@@ -359,7 +359,8 @@ def test_the_command(foreign: Path, idle: Path, tmp_path: Path) -> None:
     assert done.stdout.startswith(f"{foreign}: FAIL, 0 of 20\n  The mark is 0.")
     assert "does not apply" in (tmp_path / "page.html").read_text()
     assert "does not apply" in (tmp_path / "junit.xml").read_text()
-    done = patchgen("verify", "--json", "--stages", "1-3", "--submitted", "2023-04-21", str(idle), cwd=tmp_path)
+    late = ["--submitted", "2023-04-21", "--deadline", "2023-04-19T23:59:59+02:00"]
+    done = patchgen("verify", "--json", "--stages", "1-3", *late, str(idle), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert Verdict.model_validate_json(done.stdout).marks.days_late == 2
     for words in (
