@@ -263,7 +263,7 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
             for patch in (given.patches if given else ())
         ),
         scenarios=tuple(_scenario_row(one, context) for one in context.outcomes),
-        requirements=tuple(_sentences(context)),
+        requirements=tuple(_requirement_rows(context)),
         costs=context.costs,
         marks=marking.NONE,
         seconds=round(seconds, 2),
@@ -283,19 +283,19 @@ def _scenario_row(outcome: Outcome, context: GradingContext) -> ScenarioRow:
         result=outcome.result,
         message=outcome.message[:_MESSAGE],
         evidence=outcome.evidence[-_EVIDENCE:],
-        reproduce=_again(outcome, context) if failed else "",
+        reproduce=_reproduce(outcome, context) if failed else "",
         seconds=round(outcome.seconds, 2),
         picture=outcome.picture if failed or scenario.name == context.assignment.page.example else None,
     )
 
 
-def _again(outcome: Outcome, context: GradingContext) -> str:
+def _reproduce(outcome: Outcome, context: GradingContext) -> str:
     """Return the command that runs a scenario once more; an exam's finding has its own."""
     return "" if outcome.scenario.name == exam_part.NAME else context.reproduce("test", "--only", outcome.scenario.name)
 
 
-def _sentences(context: GradingContext) -> Iterator[RequirementRow]:
-    """Yield what came of each sentence's scenarios."""
+def _requirement_rows(context: GradingContext) -> Iterator[RequirementRow]:
+    """Yield the row of each requirement: its scenarios and their results."""
     for row in results.table(context.suite, {}):
         scenarios: dict[str, Result] = dict.fromkeys(row.results, Result.NOT_RUN)
         for outcome in context.outcomes:

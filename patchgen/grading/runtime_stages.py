@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -101,7 +100,7 @@ def behaviour(context: GradingContext) -> Iterator[Finding]:
         blocked = [runner.Outcome(scenario, Result.BLOCKED, why, "", 0.0) for scenario in context.suite.scenarios]
         context.outcomes = blocked
         context.kernel = None
-        again = shlex.join(["patchgen", "run", str(context.request.given), "--", "true"])
+        again = context.reproduce("run", in_guest=("true",))
         found = Finding("boot", Severity.ERROR, why, "", dead.evidence, reproduce=again)
         yield from CrashReader(context, CONFIG).read([found])
         return

@@ -178,7 +178,7 @@ class Lab:
         return result
 
     def expect_one_error(self, what: str, log: Sequence[tuple[str, str]]) -> None:
-        """Requirement exactly one line, at KERN_ERR, that begins with the prefix and says something.
+        """Require exactly one line, at KERN_ERR, that begins with the prefix and says something.
 
         Raises:
             Failed: it is otherwise.
