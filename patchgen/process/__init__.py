@@ -10,6 +10,7 @@ git is the exception by design: GitPython starts it, with the same environment (
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -20,10 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from patchgen.errors import CommandError, MachineError, OverLimitError, TimeoutExpiredError, ToolMissingError
 from patchgen.process import running
+from patchgen.process.confinement import Confined, Confinement, Pipe
 
 # What a program may inherit. Proxies and certificates belong to the machine, not to the user's habits.
 _INHERITED = (
@@ -64,42 +66,17 @@ class Result:
     seconds: float
 
 
-class Bounds(Protocol):
-    """How much a confined program may use, as far as it is counted here."""
+@dataclass(frozen=True)
+class Through:
+    """What a program is started through.
 
-    @property
-    def output(self) -> int:
-        """Bytes that it may print."""
+    Attributes:
+        words: a command that starts it in its turn, outside the sandbox.
+        descriptors: those that it inherits.
+    """
 
-
-class Confinement(Protocol):
-    """What a program can be shut in. `sandbox.Sandbox` is one; its module imports this one to start programs."""
-
-    @property
-    def limits(self) -> Bounds:
-        """How much the program may use."""
-
-    @property
-    def feed(self) -> Path | None:
-        """A file that it reads through a pipe as its standard input, if it is to read anything."""
-
-    def entered(self) -> contextlib.AbstractContextManager[int]:
-        """Give, while the block runs, a descriptor that has the filter of system calls."""
-
-    def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
-        """Return the command that runs a command confined, in a directory as it sees it; its filter is a descriptor."""
-
-    def environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
-        """Return the program's whole environment."""
-
-    def patience(self, timeout: float) -> float:
-        """Return the seconds that a program may take which is meant to take so many."""
-
-    def watch(self, process: subprocess.Popen[bytes]) -> contextlib.AbstractContextManager[None]:
-        """Hold the program to its limits while the block runs; OverLimitError when it did not keep to them."""
-
-    def status(self, status: int) -> int:
-        """Return the program's exit status for the one that the confining command gave."""
+    words: Sequence[str]
+    descriptors: Sequence[int] = ()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -150,7 +127,7 @@ def launch(
     env: Mapping[str, str] | None = None,
     stderr: int = subprocess.PIPE,
     sandbox: Confinement | None = None,
-    through: Sequence[str] = (),
+    through: Through | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own; the caller ends it.
 
@@ -160,20 +137,23 @@ def launch(
         env: variables on top of `environment()`.
         stderr: as for subprocess.Popen.
         sandbox: what it is shut in, and what it reads. It gets no descriptor of a file, only pipes.
-        through: a command that starts it in its turn, outside the sandbox.
+        through: what starts it in its turn.
 
     Raises:
         ToolMissingError: the program does not exist.
         MachineError: it cannot be started.
     """
-    whole, command, descriptors = environment(env), [*words], list[int]()
+    whole, command, descriptors = environment(env), [*words], [*(through.descriptors if through else ())]
     with ExitStack() as stack:
+        kind: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
         if sandbox:
-            descriptors = [stack.enter_context(sandbox.entered())]
-            command, cwd, whole = sandbox.argv(words, cwd, descriptors[0]), Path("/"), sandbox.environment(env)
+            pipe = stack.enter_context(Pipe())
+            descriptors += [stack.enter_context(sandbox.entered()), pipe.written]
+            command, cwd, whole = sandbox.argv(words, cwd, *descriptors[-2:]), Path("/"), sandbox.environment(env)
+            kind = functools.partial(Confined, pipe)
         try:
-            return subprocess.Popen(
-                [*through, *command],
+            return kind(
+                [*(through.words if through else ()), *command],
                 cwd=cwd,
                 env=whole,
                 stdin=subprocess.PIPE if sandbox and sandbox.feed else subprocess.DEVNULL,

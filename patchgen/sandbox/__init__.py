@@ -151,7 +151,7 @@ class Sandbox:
             syscalls.leave_keyring()
             yield descriptor
 
-    def argv(self, words: Sequence[str], cwd: Path, filtering: int) -> list[str]:
+    def argv(self, words: Sequence[str], cwd: Path, filtering: int, informed: int) -> list[str]:
         """Return the command that runs a command in the sandbox.
 
         Args:
@@ -159,12 +159,14 @@ class Sandbox:
             cwd: its working directory, as it sees it.
             filtering: a descriptor that has the filter of system calls (syscalls.py), which comes last: the sandbox
                 itself needs namespaces and mounts.
+            informed: a descriptor to which it writes, as JSON, which process is the first one in the sandbox.
 
         Raises:
             MachineError: bubblewrap is missing, or what is to be read is closed to others than root.
         """
         root = os.geteuid() == 0
         outer = [process.find("bwrap"), "--die-with-parent", "--new-session", *_NAMESPACES, "--hostname", "sandbox"]
+        outer += ["--info-fd", str(informed)]
         outer += self._mounts()
         inner = [*_NO_POWER, "--uid", _USER, "--gid", _USER, "--chdir", str(cwd), "--seccomp", str(filtering)]
         if root:

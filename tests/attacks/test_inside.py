@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 from attacks import seen, toybuild
 from attacks.catalogue import needs_sandbox
 from attacks.seen import SYSTEM, Seen
 
+from patchgen import process
 from patchgen.base import worktree
 from patchgen.cache import Cache
+from patchgen.guest.memory import Memory
+from patchgen.sandbox import Sandbox
 
 pytestmark = needs_sandbox
 
@@ -53,8 +60,54 @@ def test_qemu_writes_only_to_its_console() -> None:
     found = seen.by_qemu(SYSTEM)
     assert [path for path in found["written"] if path.endswith("/console")] != []
     check(found, {"/tmp"}, {path for path in found["written"] if path.endswith("/console")})
-    assert [path for path in found["places"] if path != "/tmp"] == []
+    # This clone may lie below /tmp, which is private: then so do its directories, which the sandbox made.
+    private = {"/tmp", *(str(path) for path in seen.PROGRAM.parents if path.is_relative_to("/tmp"))}
+    assert set(found["places"]) - private == set()
 
 
 def test_a_reader_writes_nothing() -> None:
     check(seen.by_a_reader(SYSTEM), {"/tmp"}, set())
+
+
+_WRITE_TO_MEMORY = """
+import mmap, os, sys
+memory, said = os.open(sys.argv[1], os.O_RDWR), []
+for what in (lambda: os.write(memory, b"y"), lambda: os.ftruncate(memory, 0), lambda: mmap.mmap(memory, 4096)):
+    try:
+        what()
+        said.append("done")
+    except PermissionError:
+        said.append("refused")
+own = mmap.mmap(memory, 4096, flags=mmap.MAP_PRIVATE)
+own[0] = ord("y")
+print(*said, own[:2].decode(), os.pread(memory, 2, 0).decode())
+"""
+
+
+def test_the_memory_of_a_saved_guest_is_read_and_never_written(tmp_path: Path) -> None:
+    (tmp_path / "memory").write_bytes(b"x" * 4096)
+    memory = Memory(tmp_path / "memory")
+    words = [seen._PYTHON, "-I", "-c", _WRITE_TO_MEMORY, memory.place]
+    through = process.Through((), (memory.descriptor,))
+    with process.launch(words, cwd=Path("/tmp"), stderr=subprocess.STDOUT, sandbox=Sandbox(), through=through) as one:
+        assert one.stdout is not None
+        assert one.stdout.read().decode() == "refused refused refused yx xx\n"
+
+
+def test_no_process_of_a_sandbox_that_is_ended_is_left() -> None:
+    """Whenever that is: bubblewrap may not have come so far that the sandbox ends with it."""
+    seconds = f"{10**6 + os.getpid()}"
+    for number in range(16):
+        words = ["sh", "-c", f"sleep {seconds} & exec sleep {seconds}"]
+        with process.launch(words, cwd=Path("/tmp"), stderr=subprocess.STDOUT, sandbox=Sandbox()) as one:
+            time.sleep(number * 0.004)
+            os.killpg(one.pid, signal.SIGKILL)
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if seconds in _text(path)]
+    assert left == []
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it has ended
+        return ""
