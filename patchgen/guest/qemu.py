@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from patchgen.errors import PatchgenError
     from patchgen.guest.machine import Machine
+    from patchgen.guest.memory import Memory
     from patchgen.sandbox import Sandbox
 
 DEBUGGER = "debugger"  # the socket at which a debugger is waited for
@@ -53,7 +54,8 @@ class Qemu:
         machine: what it emulates.
         arguments: what else it is started with (kernel, initramfs, -incoming).
         files: those that they name.
-        state: an empty file into which it may be saved; a QMP line is opened for that.
+        written: files that it writes when it is saved.
+        memory: that of a saved guest, which it inherits. For this and for saving, a QMP line is opened.
 
     Attributes:
         debugged: it waits for a debugger before its first instruction, at the socket DEBUGGER in its directory.
@@ -68,13 +70,14 @@ class Qemu:
         arguments: list[str],
         files: Sequence[Path],
         *,
-        state: Path | None = None,
+        written: Sequence[Path] = (),
+        memory: Memory | None = None,
     ) -> None:
         self._machine = machine
         self.debugged = False
         self._arguments = arguments
-        self._files, self._state = files, state
-        self._lines = ["control", *(["monitor"] if state else [])]
+        self._files, self._written, self._memory = files, written, memory
+        self._lines = ["control", *(["monitor"] if written or memory else [])]
         self._process: subprocess.Popen[bytes] | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._console = ""
@@ -187,7 +190,7 @@ class Qemu:
         for path in (self.directory, *self.directory.iterdir()):
             open_to(path)
         own = (self.directory, *self._files)
-        writable = [console, *([self._state] if self._state else [])]
+        writable = [console, *self._written]
         return replace(
             sandbox,
             limits=GUEST,
@@ -207,8 +210,9 @@ class Qemu:
         return argv + self._arguments
 
     def _start(self, argv: list[str], sandbox: Sandbox | None) -> None:
+        through = process.Through(_guard(), (self._memory.descriptor,) if self._memory else ())
         self._process = process.launch(
-            argv, cwd=self.directory, stderr=subprocess.STDOUT, sandbox=sandbox, through=_guard()
+            argv, cwd=self.directory, stderr=subprocess.STDOUT, sandbox=sandbox, through=through
         )
         if sandbox:
             self._watch = Watch(GUEST, self._process)

@@ -1,16 +1,14 @@
 """Guests that have booted already: saved once, right after boot, and continued from there each time.
 
-Each caller so gets a freshly booted kernel of its own in a fraction of the time. The state is QEMU's migration
-stream in a file of the cache; it fits only the kernel, initramfs, machine and QEMU that it was made with, and those
-make its key. The guest runs on while it is saved, so it does when it is restored.
+Each caller so gets a freshly booted kernel of its own in a fraction of the time. The state is the guest's memory and
+QEMU's migration stream of the rest, in files of the cache; it fits only the kernel, initramfs, machine and QEMU that it
+was made with, and those make its key. The guest runs on while it is saved, so it does when it is restored.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,20 +16,18 @@ from typing import TYPE_CHECKING
 from patchgen import cache as caching
 from patchgen import progress
 from patchgen.errors import GuestError, MachineError
+from patchgen.guest import memory, migration
 from patchgen.guest.machine import qemu_version
 from patchgen.guest.session import Guest, Saved
 from patchgen.sandbox import open_to
 
 if TYPE_CHECKING:
-    import socket
-
     from patchgen.cache import Cache
     from patchgen.guest.initramfs import Image
     from patchgen.guest.machine import Machine
 
-_SAVE_SECONDS = 60.0
-_KEPT = 24  # Saved guests of about 12 MB each; a kernel has two, one for each number of CPUs.
-_BANDWIDTH = 1 << 33  # bytes/s: as fast as it goes
+_KEPT = 24  # Saved guests of about 30 MB each; a kernel has two, one for each number of CPUs.
+_STATE, _MEMORY, _CONSOLE, _SIZE = "state", "memory", "console", "size"
 
 
 @contextlib.contextmanager
@@ -69,7 +65,7 @@ def ready_guest(
 def key(cache: Cache, kernel: Path, image: Image, machine: Machine) -> str:
     """Return the name of the saved state of these."""
     version = qemu_version(cache, machine.binary)
-    return caching.digest("saved", caching.file_digest(kernel), image.digest, machine.digest(), version)
+    return caching.digest("saved with its memory", caching.file_digest(kernel), image.digest, machine.digest(), version)
 
 
 def _restore(
@@ -83,8 +79,7 @@ def _restore(
                 if not directory.is_dir() and not _make(cache, directory, kernel, image, machine, time_scale):
                     return None
         try:
-            console = _check(directory)
-            saved = Saved(directory / "state", console)
+            saved = _read(directory)
             return stack.enter_context(Guest(kernel, image, machine, saved=saved, time_scale=time_scale))
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
@@ -92,66 +87,43 @@ def _restore(
     return None
 
 
-def _check(directory: Path) -> str:
-    """Return the console of a saved guest that looks whole. (QEMU waits for ever for the end of one cut off.)
+def _read(directory: Path) -> Saved:
+    """Return a saved guest that looks whole. (QEMU waits for ever for the end of a state that is cut off.)
 
     Raises:
-        MachineError: its state is not what was written.
+        MachineError: its files are not what was written.
         OSError: a file is not there.
     """
-    size = (directory / "state").stat().st_size
-    if str(size) != (directory / "size").read_text(encoding="utf-8"):
-        raise MachineError(f"{directory / 'state'} is cut off")
-    return (directory / "console").read_text(encoding="utf-8")
+    state, kept = directory / _STATE, (directory / _MEMORY).stat()
+    if f"{state.stat().st_size} {kept.st_size}" != (directory / _SIZE).read_text(encoding="utf-8"):
+        raise MachineError(f"{directory} is cut off")
+    return Saved(state, memory.of(directory / _MEMORY, kept.st_mtime_ns), (directory / _CONSOLE).read_text("utf-8"))
 
 
 def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, time_scale: float) -> bool:
     """Boot a guest and save it; False if QEMU could not save it."""
     with cache.scratch("saved") as scratch:
-        state = scratch / "state"
+        state, ram = scratch / _STATE, scratch / _MEMORY
         state.touch()
-        open_to(state)
-        with Guest(kernel, image, machine, state=state, time_scale=time_scale) as guest:
+        memory.empty(ram, machine.memory)
+        for path in (state, ram):
+            open_to(path)
+        with Guest(kernel, image, machine, to=(state, ram), time_scale=time_scale) as guest:
             try:
-                _migrate(guest.qemu.monitor, state)
+                migration.save(guest.qemu.monitor, state)
             except MachineError as error:
                 progress.warn(f"the guest cannot be saved, so each one is booted: {error}")
                 return False
             console = guest.console
         with caching.replacing(directory) as fresh:
             fresh.mkdir()
-            # A copy: what QEMU wrote may belong to somebody else.
-            shutil.copyfile(state, fresh / "state")
-            (fresh / "console").write_text(console, encoding="utf-8")
-            (fresh / "size").write_text(str((fresh / "state").stat().st_size), encoding="utf-8")
+            # Copies: what QEMU wrote may belong to somebody else.
+            shutil.copyfile(state, fresh / _STATE)
+            with ram.open("rb") as source, (fresh / _MEMORY).open("wb") as target:
+                memory.copy(source.fileno(), target.fileno())
+            (fresh / _CONSOLE).write_text(console, encoding="utf-8")
+            sizes = ((fresh / name).stat().st_size for name in (_STATE, _MEMORY))
+            (fresh / _SIZE).write_text(" ".join(map(str, sizes)), encoding="utf-8")
     # One that is being restored just then is booted instead.
     caching.prune(directory.parent, _KEPT)
     return True
-
-
-def _migrate(monitor: socket.socket, file: Path) -> None:
-    """Save the machine behind a QMP line to a file.
-
-    Raises:
-        MachineError: QEMU refused, failed or took too long.
-    """
-    from qemu.qmp import QMPError
-    from qemu.qmp.legacy import QEMUMonitorProtocol
-
-    deadline = time.monotonic() + _SAVE_SECONDS
-    try:
-        with QEMUMonitorProtocol(monitor) as qmp:
-            qmp.connect()
-            qmp.settimeout(_SAVE_SECONDS)
-            qmp.cmd("migrate-set-parameters", **{"max-bandwidth": _BANDWIDTH})
-            qmp.cmd("migrate", uri=f"exec:cat > {shlex.quote(str(file))}")
-            while (status := _status(qmp.cmd("query-migrate"))) != "completed":
-                if status in ("failed", "cancelled") or time.monotonic() > deadline:
-                    raise MachineError(f"QEMU could not save the guest: {status}")
-                time.sleep(0.01)
-    except (QMPError, OSError, TimeoutError) as error:
-        raise MachineError(f"QEMU could not save the guest: {error}") from error
-
-
-def _status(answer: object) -> str:
-    return str(answer.get("status", "none")) if isinstance(answer, dict) else "none"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from patchgen.errors import GuestError, UsageError
-from patchgen.guest import failures, kernel_log
+from patchgen.guest import failures, kernel_log, memory, migration
 from patchgen.guest.control import Channel, ChannelError, ClosedError, DamagedError, Frame, words
 from patchgen.guest.kernel_log import LogLine
 from patchgen.guest.qemu import DEBUGGER, Qemu
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from patchgen.guest.initramfs import Image
     from patchgen.guest.machine import Machine
+    from patchgen.guest.memory import Memory
 
 BOOT_SECONDS = 60.0
 RESTORE_SECONDS = 20.0
@@ -80,10 +81,12 @@ class Saved:
 
     Attributes:
         state: the file that QEMU wrote.
+        memory: its memory.
         console: what the kernel had printed until then.
     """
 
     state: Path
+    memory: Memory
     console: str
 
 
@@ -95,7 +98,7 @@ class Guest:
         image: its initramfs.
         machine: what it runs on.
         saved: one of the same three, to be continued instead of booting.
-        state: an empty file into which the machine may be saved; a QMP line is opened for that.
+        to: an empty file into which the machine may be saved, and one that its memory is in; a QMP line is opened.
         time_scale: what all time limits are multiplied by, for a machine that is slower at this time.
     """
 
@@ -106,21 +109,23 @@ class Guest:
         machine: Machine,
         *,
         saved: Saved | None = None,
-        state: Path | None = None,
+        to: tuple[Path, Path] | None = None,
         time_scale: float = 1.0,
     ) -> None:
         check_kernel(kernel)
         self._on_debugger: Callable[[Path], None] | None = None
         self._time_scale = time_scale
         self.machine = machine
-        self._restored = saved is not None
+        self._saved = saved
         self._boot_console = saved.console if saved else ""
         files = [kernel.absolute(), image.path.absolute(), *([saved.state.absolute()] if saved else [])]
         arguments = ["-kernel", str(kernel.absolute()), "-initrd", str(image.path.absolute())]
         arguments += ["-append", " ".join(machine.cmdline)]
-        if saved is not None:
-            arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.state.absolute()))}"]
-        self.qemu = Qemu(machine, arguments, files, state=state)
+        if saved:
+            arguments += [*memory.arguments(saved.memory.place, machine.memory, shared=False), "-incoming", "defer"]
+        if to:
+            arguments += memory.arguments(str(to[1].absolute()), machine.memory, shared=True)
+        self.qemu = Qemu(machine, arguments, files, written=to or (), memory=saved.memory if saved else None)
         self._channel: Channel | None = None
 
     def debugged(self, on_debugger: Callable[[Path], None]) -> Guest:
@@ -145,7 +150,8 @@ class Guest:
             if self._on_debugger:
                 self._on_debugger(self.qemu.directory / DEBUGGER)
                 self._receive(_DEBUGGING_SECONDS, "at boot", wanted=("ready",))
-            elif self._restored:
+            elif self._saved:
+                migration.restore(self.qemu.monitor, self._saved.state.absolute())
                 self._send(Frame("ping"), "when restored")
                 self._receive(RESTORE_SECONDS * self._time_scale, "when restored", wanted=("ack",))
             else:

@@ -1,0 +1,71 @@
+"""Saving a machine through QEMU's monitor, and restoring one: all but its memory (see memory.py)."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchgen.errors import MachineError
+
+if TYPE_CHECKING:
+    import socket
+
+    from qemu.qmp.legacy import QEMUMonitorProtocol
+
+_SECONDS = 60.0
+_BANDWIDTH = 1 << 33  # bytes/s: as fast as it goes
+_WITHOUT_MEMORY = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
+
+
+def save(monitor: socket.socket, file: Path) -> None:
+    """Save the machine behind a QMP line to a file.
+
+    Raises:
+        MachineError: QEMU refused, failed or took too long.
+    """
+    deadline = time.monotonic() + _SECONDS
+    with _speaking(monitor, "save") as qmp:
+        qmp.cmd("migrate-set-parameters", **{"max-bandwidth": _BANDWIDTH})
+        qmp.cmd("migrate", uri=f"exec:cat > {shlex.quote(str(file))}")
+        while (status := _status(qmp.cmd("query-migrate"))) != "completed":
+            if status in ("failed", "cancelled") or time.monotonic() > deadline:
+                raise MachineError(f"QEMU could not save the guest: {status}")
+            time.sleep(0.01)
+
+
+def restore(monitor: socket.socket, file: Path) -> None:
+    """Let the machine behind a QMP line, which waits for that, go on from a file.
+
+    Raises:
+        MachineError: QEMU refused, failed or took too long.
+    """
+    with _speaking(monitor, "restore") as qmp:
+        qmp.cmd("migrate-incoming", uri=f"exec:cat {shlex.quote(str(file))}")
+
+
+@contextmanager
+def _speaking(monitor: socket.socket, what: str) -> Iterator[QEMUMonitorProtocol]:
+    """Speak to QEMU, which has been told that memory is none of its business.
+
+    Raises:
+        MachineError: QEMU refused, failed or took too long.
+    """
+    from qemu.qmp import QMPError
+    from qemu.qmp.legacy import QEMUMonitorProtocol
+
+    try:
+        with QEMUMonitorProtocol(monitor) as qmp:
+            qmp.connect()
+            qmp.settimeout(_SECONDS)
+            qmp.cmd("migrate-set-capabilities", **_WITHOUT_MEMORY)
+            yield qmp
+    except (QMPError, OSError, TimeoutError) as error:
+        raise MachineError(f"QEMU could not {what} the guest: {error}") from error
+
+
+def _status(answer: object) -> str:
+    return str(answer.get("status", "none")) if isinstance(answer, dict) else "none"
