@@ -28,7 +28,8 @@ def main() -> int:
         chosen = kernels.of_this_run()
         progress.note(chosen.sentence())
         for name, wanted in ((chosen.main, _ALL), (chosen.second, _CONFORMANCE)):
-            for exercise in assignment.names() if name else ():
+            # The default one has the base built, whose objects then serve the others, too.
+            for exercise in sorted(assignment.names(), key=lambda one: one != assignment.default()) if name else ():
                 settings = kernels.SETTINGS.model_copy(update={"base": name, "assignment": exercise})
                 project = pipeline.open_project(settings, {})
                 build(project, wanted if project.assignment.is_default else _CONFORMANCE)

@@ -248,8 +248,9 @@ def _maker(request: BuildRequest, space: Workspace, seed: Objects | None) -> Ite
         if request.sandbox:
             seen = worktree.workspace_place(request.origin, worktree.BASE_SLOT, request.cache)
             output = stack.enter_context(sandboxed.room_for(request.cache))
-            tar = seed.tar if seed else None
-            box = Box(request.sandbox, space.files, seen, request.config.name, tar, output, request.cache)
+            tar, since = (seed.tar, seed.tree) if seed else (None, request.origin.tree)
+            changes = sandboxed.changed_headers(request.origin, since, request.tree)
+            box = Box(request.sandbox, space.files, seen, request.config.name, tar, output, request.cache, changes)
         yield Maker(space, request.config, request.cache, request.jobs, box)
 
 
@@ -269,7 +270,7 @@ def _objects(request: BuildRequest) -> Objects:
         if worktree.distance(origin, last.tree, request.tree) < to_base:
             return last
     base = request.of_base()
-    key = digest("seed", base.key())
+    key = digest("seed with texts", base.key())
     kept = sandboxed.seed_of(key, cache)
     if not kept.is_file():
         with cache.lock(worktree.workspace_lock(origin, base.workspace)):

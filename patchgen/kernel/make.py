@@ -12,7 +12,7 @@ from patchgen import process, progress, toolchain
 from patchgen.base import worktree
 from patchgen.cache import Cache
 from patchgen.errors import BuildError, MachineError
-from patchgen.kernel import sandboxed, warnings
+from patchgen.kernel import warnings
 from patchgen.kernel.configs import Config, depends_on, parse
 from patchgen.kernel.sandboxed import Box, Call
 from patchgen.sandbox import MIB
@@ -79,11 +79,9 @@ class Maker:
             "KCFLAGS": " ".join(("-pipe", *config.cflags)),
         }
         self._ccache = shutil.which("ccache") is not None
-        if self._ccache:
-            # An untrusted build reads what the base was compiled to, and sees nothing of any other tree, ours included.
-            base = box is not None or space.name == worktree.BASE_SLOT
+        if self._ccache and not box:  # in a box, something else is called ccache (unchanged.py)
             self._env |= {
-                "CCACHE_DIR": str(cache.directory(sandboxed.CCACHE_OF_BASE if base else "ccache")),
+                "CCACHE_DIR": str(cache.directory("ccache")),
                 # With the relative names (see _make) an object is the same in whatever workspace it is made.
                 "CCACHE_NOHASHDIR": "1",
                 "CCACHE_MAXSIZE": "2G",
@@ -93,7 +91,6 @@ class Maker:
                 "CCACHE_NOCOMPRESS": "1",
                 # Each header is hashed once, not for each of the objects that are made from it.
                 "CCACHE_INODECACHE": "1",
-                **(sandboxed.CCACHE if box else {}),
             }
 
     def _make(self, *targets: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Building an untrusted tree: make runs in a sandbox, from the base's objects, and nothing it does outlives it.
 
-In the sandbox everything is where the base's workspace has it, so the base's objects and the compiler cache fit:
+In the sandbox everything is where the base's workspace has it, so the base's objects fit:
 `src` is the untrusted tree and can only be read (its files are hard links of the pristine ones), the build directory
-is in memory and begins as what the base's build has left, kept as a tar. The compiler cache is read, not written to.
+is in memory and begins as what the base's build has left, kept as a tar. There is no compiler cache; `unchanged.py`
+stands in its place.
 So no submission can harm the pristine tree, the cache or another submission's verdict; what one leaves in its build
 directory goes with it.
 
@@ -25,17 +26,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchgen import process
+from patchgen.base.git import bare_repository, git_errors
 from patchgen.cache import Cache, machine_faults, prune, replacing
 from patchgen.errors import BuildError, OverLimitError
-from patchgen.sandbox import HOME, open_to
+from patchgen.kernel import unchanged
+from patchgen.sandbox import open_to
 
 if TYPE_CHECKING:
+    from patchgen.base.resolve import Source
     from patchgen.base.worktree import Workspace
     from patchgen.sandbox import Sandbox
 
+# What a new system call changes for all that include it, though few use it.
+_TYPICAL = ("include/linux/syscalls.h", "include/generated/asm-offsets.h")
+_PYTHON = Path("/usr/bin/python3")  # the one that a sandbox has, if there is one
 _GIVEN, _RESULTS = Path("/given"), Path("/results")
 _KEPT = 8  # Base's build directories of 55 MB and more.
 _TAR_SECONDS = 120.0
+_TEXTS_SECONDS = 600.0
 _OBJECTS = "objects"  # what the tar of a build directory is called on its way out
 # Arguments: how many results, their names, the command. Of the command in BEFORE something is seen only if it fails.
 _SCRIPT = """
@@ -44,6 +52,7 @@ eval "rm -f -- $REMOVE"
 for name in .config .config.fresh; do
   if [ -f /given/$name ]; then cmp -s /given/$name $name || cp /given/$name $name; fi
 done
+if [ -x $PYTHON ]; then PATH=/given/bin:$PATH; export PATH; fi
 results=$1; shift
 names=; while [ "$results" -gt 0 ]; do names="$names $1"; shift; results=$((results - 1)); done
 out=$PWD; cd "$SOURCE" || exit 99
@@ -141,7 +150,8 @@ class Box:
         name: the configuration's.
         seed: tar of the build directory to begin from, None for an empty one.
         output: directory of ours, in place of the build directory: `.config` goes in from here, results come here.
-        cache: for the compiler cache and scratch space.
+        cache: for scratch space.
+        changes: what `unchanged.py` is told of the tree, as variables.
     """
 
     sandbox: Sandbox
@@ -151,6 +161,7 @@ class Box:
     seed: Path | None
     output: Path
     cache: Cache
+    changes: Mapping[str, str] = field(default_factory=dict)
 
     def follow(self, call: Call, on_line: Callable[[str], None] = lambda _: None) -> process.Result:
         """Run make in the sandbox. What the command before it prints does not count.
@@ -174,13 +185,14 @@ class Box:
                 "BEFORE": shlex.join(call.before),
                 "REMOVE": shlex.join(call.remove),
                 "SOURCE": str(self.seen.files),
+                "PYTHON": str(_PYTHON),
             }
             try:
                 result = process.follow(
                     words,
                     cwd=self.seen.output(self.name),
                     timeout=self.sandbox.limits.seconds,
-                    env={**call.env, **ours},
+                    env={**call.env, **self.changes, **ours},
                     on_line=on_line,
                     sandbox=self._sandbox(files),
                 )
@@ -193,10 +205,9 @@ class Box:
         return result
 
     def _sandbox(self, files: Sequence[Path]) -> Sandbox:
-        ccache = self.cache.directory(CCACHE_OF_BASE)
         return dataclasses.replace(
             self.sandbox,
-            readable=((self.files, self.seen.files), (ccache, ccache), (self.output, _GIVEN)),
+            readable=((self.files, self.seen.files), (self.output, _GIVEN)),
             private=(self.seen.output(self.name),),
             writable=tuple((file, _RESULTS / file.name) for file in files),
             feed=self.seed,
@@ -217,12 +228,44 @@ def room_for(cache: Cache) -> Iterator[Path]:
     """Give a directory for `Box.output`, which the sandbox can read."""
     with cache.scratch("output") as scratch:
         scratch.chmod(0o755)
+        ccache = scratch / "bin" / "ccache"
+        ccache.parent.mkdir()
+        shutil.copyfile(unchanged.__file__, ccache)
+        ccache.chmod(0o755)
         yield scratch
 
 
-# What the base was compiled to: untrusted builds read it; ccache's own temporary files go with the sandbox.
-CCACHE_OF_BASE = "ccache-base"
-CCACHE = {"CCACHE_READONLY": "1", "CCACHE_TEMPDIR": str(HOME / "ccache"), "CCACHE_NOSTATS": "1"}
+def changed_headers(origin: Source, since: str, tree: str) -> dict[str, str]:
+    """Return what `unchanged.py` is told of a tree: what its headers declare, and which have changed otherwise.
+
+    Args:
+        origin: the base.
+        since: git tree id of what the objects were made from.
+        tree: git tree id of what is built.
+
+    Raises:
+        MachineError: git failed.
+    """
+    names = (declared for declared in _added(origin, origin.tree, tree).values() if declared)
+    hard = [path for path, declared in _added(origin, since, tree).items() if declared is None]
+    return {unchanged.NAMES: " ".join(sorted(set().union(*names))), unchanged.HEADERS: " ".join(hard)}
+
+
+def _added(origin: Source, one: str, other: str) -> dict[str, set[str] | None]:
+    """Return the names that the lines declare which a tree's headers have more; None for another change of one."""
+    with git_errors("cannot compare the trees"):
+        repository = bare_repository(origin.repository)
+        diff = str(repository.git.diff_tree("-p", "-U0", "--no-renames", one, other, "--", "*.h"))
+    found: dict[str, set[str] | None] = {}
+    for file in diff.split("\ndiff --git "):
+        head, _, hunks = file.partition("\n@@ ")
+        path = head.partition("\n--- a/")[2].partition("\n")[0]
+        if path:  # of a new header no object is made yet
+            lines = hunks.splitlines()[1:]
+            less = any(line.startswith("-") for line in lines)
+            more = "\n".join(line[1:] for line in lines if line.startswith("+"))
+            found[path] = None if less or "\n+++ b/" not in head else unchanged.declared(more)
+    return found
 
 
 def keep_seed(output: Path, key: str, cache: Cache) -> None:
@@ -238,6 +281,9 @@ def keep_seed(output: Path, key: str, cache: Cache) -> None:
     """
     target = seed_of(key, cache)
     with replacing(target) as fresh, machine_faults("cannot keep the base's objects"):
+        if _PYTHON.is_file():
+            words = [str(_PYTHON), "-I", "-S", unchanged.__file__, unchanged.RECORD, *_TYPICAL]
+            process.run(words, cwd=output, timeout=_TEXTS_SECONDS)
         # The format that keeps fractions of seconds: make compares times.
         command = [process.find("tar"), "--format=posix", "-C", str(output), "-cf", str(fresh)]
         # Not ".": the directory in the sandbox belongs to somebody else.

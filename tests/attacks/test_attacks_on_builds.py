@@ -85,13 +85,13 @@ ATTACKS = (
     ),
     Attack(
         "a Makefile that puts objects of its own into the compiler cache",
-        "an untrusted build reads the base's cache only",
-        shell("mkdir -p $CCACHE_DIR/0; echo owned > $CCACHE_DIR/0/owned; rm -rf $CCACHE_DIR"),
+        "an untrusted build sees no compiler cache",
+        shell("mkdir -p {cache}/ccache/0; echo owned > {cache}/ccache/0/owned; rm -rf {cache}/ccache"),
         BUILT,
     ),
     Attack(
         "a Makefile that takes what our own series was compiled to from the compiler cache",
-        "an untrusted build reads the base's cache only",
+        "an untrusted build sees no compiler cache",
         shell("cat {cache}/ccache/*/*; ls {cache}/ccache"),
         BUILT,
         shows="ccache': No such file or directory",
@@ -104,7 +104,7 @@ ATTACKS = (
     ),
     Attack(
         "a Makefile that reads what belongs to other submissions",
-        "of the cache only the tree and the compiler cache are there",
+        "of the cache only the tree is there",
         shell("find {cache} -name kernel.json -o -name '*.patch'"),
         BUILT,
     ),
@@ -361,12 +361,12 @@ def test_a_hostile_build(
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     # The submission's own workspace changes by being laid out, and its result is kept; nothing else may change.
-    kept = ("trees", "ccache", "ccache-base", "seeds", "bases")
+    kept = ("trees", "ccache", "seeds", "bases")
     guarded = [home, tmp_path / "linux", *(cache.directory(name) for name in kept)]
     guarded.append(worktree.workspace_place(origin, "vanilla", cache).root)
     before, free = snapshot(*guarded), os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
     begin, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    shown, result = "", BUILT
+    shown, result, patience = "", BUILT, BOX.patience(LIMITS.seconds)
     try:
         built = toybuild.build([toybuild.patch("Makefile", text)], origin, cache, BOX)
         shown = (built.image.parent / "build.log").read_text(errors="replace")
@@ -374,7 +374,7 @@ def test_a_hostile_build(
         shown, result = f"{error.message}\n{error.evidence}", error.message
     assert attack.said in result, shown
     assert attack.shows in shown
-    assert time.monotonic() - begin < LIMITS.seconds * 2 + 15
+    assert time.monotonic() - begin < patience * 2 + 15
     assert snapshot(*guarded) == before
     assert SECRET not in shown
     assert "mounted" not in shown
