@@ -32,7 +32,7 @@ def at(place: str, finding: Finding) -> Finding:
     [
         ("crash", ("2.2-1", "3-4"), Kind.CRASH),
         ("complaint", ("2.2-1", "3-4"), Kind.CRASH),
-        ("stress-nth", (), Kind.CRASH),
+        ("stress-nth", (), Kind.BEHAVIOUR),
         ("boot", (), Kind.BOOT),
         ("build", (), Kind.BUILD),
         ("build-each", (), Kind.BUILD),
@@ -55,6 +55,11 @@ def at(place: str, finding: Finding) -> Finding:
 )
 def test_kinds(check: str, requirements: tuple[str, ...], kind: Kind) -> None:
     assert found(check, *requirements).kind is kind
+
+
+def test_torture_that_makes_the_kernel_complain_is_a_crash() -> None:
+    complaint = Finding("stress-nth", Severity.ERROR, "the kernel complains", evidence="BUG: scheduling while atomic")
+    assert order.kind(complaint, ASSIGNMENT) is Kind.CRASH
 
 
 def test_another_assignment_has_its_own_leaks_and_log() -> None:

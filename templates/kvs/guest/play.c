@@ -8,19 +8,9 @@
  *				it stands there
  */
 #include "nolibc.h"
-
-#ifndef KVS_NR_INSERT
-#define KVS_NR_INSERT 385
-#endif
-#ifndef KVS_NR_SEARCH
-#define KVS_NR_SEARCH 386
-#endif
-#ifndef KVS_NR_DELETE
-#define KVS_NR_DELETE 387
-#endif
+#include "kvs_calls.h"
 
 #define LONGEST 65536UL
-#define FILL 'Z' /* in no value */
 
 static char buffer[LONGEST + 64];
 
@@ -38,7 +28,7 @@ static void insert(const char *key, const char *value)
 	if (length > LONGEST)
 		leave(2);
 	memset(buffer, value[0], length);
-	say("insert", sys5(KVS_NR_INSERT, (long)key, length_of(key), (long)buffer, length, 0));
+	say("insert", kvs_insert(key, length_of(key), buffer, length));
 }
 
 static void search(const char *key)
@@ -48,7 +38,7 @@ static void search(const char *key)
 	long ret;
 
 	memset(buffer, FILL, sizeof(buffer));
-	ret = sys5(KVS_NR_SEARCH, (long)key, length_of(key), (long)buffer, LONGEST, 0);
+	ret = kvs_search(key, length_of(key), buffer, LONGEST);
 	say("search", ret);
 	if (ret != 1)
 		return;
@@ -73,7 +63,7 @@ int main(int argc, char **argv)
 			search(argv[i + 1]);
 			i += 2;
 		} else if (same(argv[i], "delete")) {
-			say("delete", sys2(KVS_NR_DELETE, argv[i + 1], length_of(argv[i + 1])));
+			say("delete", kvs_delete(argv[i + 1], length_of(argv[i + 1])));
 			i += 2;
 		} else {
 			break;
