@@ -12,7 +12,7 @@ from patchgen.cli import common
 
 if TYPE_CHECKING:
     from patchgen.mutation.catalogue import Mutant
-    from patchgen.mutation.judge import Judge, Judged
+    from patchgen.mutation.grade import Graded, MutantGrader
     from patchgen.mutation.matrix import Matrix, Row
 
 
@@ -24,11 +24,11 @@ def register(app: typer.Typer) -> None:
 def mutants(
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", "-k", metavar="TEXT", help="Judge mutants whose name has TEXT. You can repeat it."),
+        typer.Option("--only", "-k", metavar="TEXT", help="Grade mutants whose name has TEXT. You can repeat it."),
     ] = None,
-    stage: Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Judge mutants of this stage.")] = None,
+    stage: Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Grade mutants of this stage.")] = None,
     stale: Annotated[
-        bool, typer.Option("--stale", help="Judge mutants that are new or have changed since they were judged.")
+        bool, typer.Option("--stale", help="Grade mutants that are new or have changed since they were graded.")
     ] = False,
     table: Annotated[
         Path | None, typer.Option("--table", metavar="FILE", help="Write the matrix as a Markdown document too.")
@@ -36,7 +36,7 @@ def mutants(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the evidence.")] = False,
     assignment: common.Assignment = None,
 ) -> None:
-    """Judge the series with each known mistake in it.
+    """Grade the series with each known mistake in it.
 
     Write the kill matrix.
     A mutant is caught if a finding names the requirement that it breaks. An interrupted run goes on where it was.
@@ -47,7 +47,7 @@ def mutants(
     from patchgen.cache import write_text
     from patchgen.errors import UsageError
     from patchgen.mutation import catalogue, matrix
-    from patchgen.mutation.judge import Judge
+    from patchgen.mutation.grade import MutantGrader
     from patchgen.testing import suite
 
     project = pipeline.open_project(common.load_settings(bases.DEFAULT, assignment), {})
@@ -67,25 +67,25 @@ def mutants(
         raise UsageError("there is no such mutant")
     for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell has let the background ignore them
         signal.signal(number, signal.default_int_handler)
-    judged: dict[str, Row] = {}
+    graded: dict[str, Row] = {}
     try:
-        _judge(Judge(project), chosen, judged, verbose)
+        _grade(MutantGrader(project), chosen, graded, verbose)
     finally:
-        _say(f"{len(judged)} mutants judged, {sum(not row.caught for row in judged.values())} not caught")
-        if judged:
-            whole = kept.merged(judged, all_)
+        _say(f"{len(graded)} mutants graded, {sum(not row.caught for row in graded.values())} not caught")
+        if graded:
+            whole = kept.merged(graded, all_)
             whole.save(path)
             if table:
                 write_text(table, whole.table(all_))
             _tell(whole, all_)
-    raise typer.Exit(0 if all(row.caught for row in judged.values()) else 1)
+    raise typer.Exit(0 if all(row.caught for row in graded.values()) else 1)
 
 
-def _judge(judge: Judge, chosen: list[Mutant], judged: dict[str, Row], verbose: bool) -> None:
+def _grade(grader: MutantGrader, chosen: list[Mutant], graded: dict[str, Row], verbose: bool) -> None:
     from patchgen.mutation.matrix import Row
 
-    for mutant, one in judge.judge_all(chosen):
-        judged[mutant.name] = Row(
+    for mutant, one in grader.grade_all(chosen):
+        graded[mutant.name] = Row(
             mutant=mutant.identity(),
             caught=one.caught,
             by=one.by,
@@ -100,7 +100,7 @@ def _say(text: str) -> None:
     typer.echo(text)
 
 
-def _show(mutant: Mutant, one: Judged, evidence: bool) -> None:
+def _show(mutant: Mutant, one: Graded, evidence: bool) -> None:
     word = "caught" if one.caught else "MISSED"
     _say(f"{word} {mutant.name} ({', '.join(mutant.names)}): {one.by} [{len(one.kills)} kills]")
     if evidence or not one.caught:

@@ -27,7 +27,7 @@ class Row(Model):
     """What came of a mutant.
 
     Attributes:
-        mutant: hash of the mutant that was judged, to see when it has changed since.
+        mutant: hash of the mutant that was graded, to see when it has changed since.
         caught: findings name all that they must.
         by: what found it: a scenario, a part of torture, the compiler's words; "" if nothing did.
         kills: the scenarios that kill it; those of a mutant whose kernel does not boot are not run.
@@ -55,10 +55,10 @@ class Matrix:
     rows: Mapping[str, Row]
     scenarios: tuple[str, ...]
 
-    def merged(self, judged: Mapping[str, Row], mutants: Sequence[Mutant]) -> Matrix:
-        """Return the matrix of a catalogue: what was judged now, and what is known of the others."""
+    def merged(self, graded: Mapping[str, Row], mutants: Sequence[Mutant]) -> Matrix:
+        """Return the matrix of a catalogue: what was graded now, and what is known of the others."""
         names = {one.name for one in mutants}
-        return replace(self, rows={name: row for name, row in sorted({**self.rows, **judged}.items()) if name in names})
+        return replace(self, rows={name: row for name, row in sorted({**self.rows, **graded}.items()) if name in names})
 
     def save(self, path: Path) -> None:
         """Write the matrix: sorted, and a line for each kill, so that a change of it reads well."""
@@ -100,9 +100,9 @@ class Matrix:
         for mutant in mutants:
             row = self.rows.get(mutant.name)
             if row is None:
-                found[mutant.name] = "was never judged"
+                found[mutant.name] = "was never graded"
             elif row.mutant != mutant.identity():
-                found[mutant.name] = "has changed since it was judged"
+                found[mutant.name] = "has changed since it was graded"
             elif gone := sorted(set(row.kills) - set(self.scenarios)):
                 found[mutant.name] = f"was killed by what is no scenario any more: {', '.join(gone)}"
         unknown = sorted(set(self.rows) - {one.name for one in mutants})
@@ -114,7 +114,7 @@ class Matrix:
         kills, single = sum(len(row.kills) for row in self.rows.values()), self.alone()
         caught = sum(row.caught for row in self.rows.values())
         return (
-            f"{len(mutants)} mutants, {len(self.rows)} judged, {caught} caught. {len(self.scenarios)} scenarios, "
+            f"{len(mutants)} mutants, {len(self.rows)} graded, {caught} caught. {len(self.scenarios)} scenarios, "
             f"{kills:,} kills; {len(counted)} scenarios kill a mutant that others let live, {len(single)} kill one "
             "that no other kills."
         )
@@ -124,7 +124,7 @@ class Matrix:
         text = _HEAD.format(figures=self.figures(mutants))
         for mutant in mutants:
             row = self.rows.get(mutant.name)
-            by = "not judged yet" if row is None else cell(row.by) if row.caught else "**not caught**"
+            by = "not graded yet" if row is None else cell(row.by) if row.caught else "**not caught**"
             kills = len(row.kills) if row and mutant.stage in BOOTED else ""
             mistake, names = cell(mutant.mistake), ", ".join(mutant.names)
             text += f"| {mutant.name} | {mistake} | {names} | {mutant.stage} | {by} | {kills} |\n"
@@ -149,7 +149,7 @@ def load(path: Path, scenarios: Sequence[str]) -> Matrix:
 
 _HEAD = """# Mutants
 
-Mistakes that people really make, each put into the reference series by itself (`mutants.toml`) and judged like a
+Mistakes that people really make, each put into the reference series by itself (`mutants.toml`) and graded like a
 submission, by the cheapest stage that must catch it. A mutant counts as caught only if a finding names the requirement
 of the assignment that it breaks (`requirements.toml`), or *style*, *build*, *robustness*, *cost*; and for some, only if
 the finding says the right thing of it.
@@ -157,8 +157,8 @@ the finding says the right thing of it.
 Each mutant whose kernel boots is also given to every scenario. `kill_matrix.json` has which of them fail on it (the
 kill matrix), and the column *Kills* how many. A scenario that kills no mutant fails `make test-unit`.
 
-`make mutants` makes the matrix and this table. What it has judged it keeps, so that it goes on where it was
-interrupted; `make mutants MUTANTS='-k TEXT'` judges those whose name has TEXT and renews their rows, `--stale` those
+`make mutants` makes the matrix and this table. What it has graded it keeps, so that it goes on where it was
+interrupted; `make mutants MUTANTS='-k TEXT'` grades those whose name has TEXT and renews their rows, `--stale` those
 that are new or have changed, and `--verbose` shows what was seen.
 
 {figures}

@@ -1,5 +1,7 @@
 """Who is to blame: a scenario that cannot get to what it is about is blocked, and does not accuse that.
 
+What blocks it is some other scenario's failure; where there is none, it has failed itself.
+
 An assignment names its foundations: scenarios on which others rest. A scenario about the names of programs counts
 faults on its way; on a kernel that counts wrongly it fails, and says nothing about names.
 """
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def settle(outcomes: Sequence[Outcome], assignment: Assignment) -> list[Outcome]:
-    """Return the outcomes, with what rests on a foundation that has failed blocked by it.
+    """Return the outcomes: what rests on a foundation that has failed is blocked, what nothing blocks has failed.
 
     Args:
         outcomes: of one kernel.
@@ -30,7 +32,18 @@ def settle(outcomes: Sequence[Outcome], assignment: Assignment) -> list[Outcome]
         failed = [one for one in settled if one.scenario.name in foundation.scenarios and one.result is Result.FAIL]
         if failed and not failed[0].crashed:
             settled = [_resting(one, foundation, failed[0]) for one in settled]
-    return settled
+    shown = {name for one in settled if one.result is Result.FAIL for name in one.violated}
+    return [_unexplained(one, shown) for one in settled]
+
+
+def _unexplained(outcome: Outcome, shown: set[str]) -> Outcome:
+    """Let a scenario fail that is blocked by what no other one shows: else nobody would be told of it.
+
+    A call that fails on its way there fails for what the scenario is about.
+    """
+    if outcome.result is not Result.BLOCKED or not outcome.violated or shown & set(outcome.violated):
+        return outcome
+    return replace(outcome, result=Result.FAIL, violated=outcome.scenario.requirements)
 
 
 def _resting(outcome: Outcome, foundation: Foundation, failed: Outcome) -> Outcome:

@@ -1,4 +1,4 @@
-"""A few mutants of each kind, and that their anchors are still there; `make mutants` judges the whole catalogue."""
+"""A few mutants of each kind, and that their anchors are still there; `make mutants` grades the whole catalogue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pfstat import ASSIGNMENT
 from patchgen import pipeline
 from patchgen.base.resolve import Source
 from patchgen.mutation import catalogue
-from patchgen.mutation import judge as judging
+from patchgen.mutation import grade as grading
 from patchgen.pipeline import Project
 
 pytestmark = pytest.mark.only_linux_4_15("a submission is made on no other base")
@@ -23,8 +23,8 @@ ANCHORED = [one for one in MUTANTS.values() if any(change.file.startswith("edits
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_mutant_is_caught(name: str, project: Project, origin: Source) -> None:
-    judged = judging.Judge(project, workspace="series").judge(MUTANTS[name])
-    assert judged.caught, judged.evidence
+    graded = grading.MutantGrader(project, workspace="series").grade(MUTANTS[name])
+    assert graded.caught, graded.evidence
 
 
 @pytest.mark.parametrize("name", [mutant.name for mutant in ANCHORED])
@@ -33,12 +33,12 @@ def test_its_anchors_are_there(name: str, project: Project, origin: Source, tmp_
     assert made.tree != pipeline.commit(project, origin).tree
 
 
-def test_what_was_judged_is_kept(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second judgement takes what the first one left, and one of another mutant does not."""
-    judge = judging.Judge(project, workspace="series")
-    first = judge.judge(MUTANTS["trailing-blanks"])
-    monkeypatch.setattr(judging.grader, "grade", lambda *_: pytest.fail("judged again"))
-    assert judge.judge(MUTANTS["trailing-blanks"]) == first
+def test_what_was_graded_is_kept(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second grading takes what the first one left, and one of another mutant does not."""
+    grader = grading.MutantGrader(project, workspace="series")
+    first = grader.grade(MUTANTS["trailing-blanks"])
+    monkeypatch.setattr(grading.grader, "grade", lambda *_: pytest.fail("graded again"))
+    assert grader.grade(MUTANTS["trailing-blanks"]) == first
     other = MUTANTS["trailing-blanks"].model_copy(update={"shows": "something else"})
-    with pytest.raises(BaseException, match="judged again"):
-        judge.judge(other)
+    with pytest.raises(BaseException, match="graded again"):
+        grader.grade(other)

@@ -40,6 +40,15 @@ def test_without_it_everything_stays() -> None:
     assert blame.settle([names], RESTING) == [names], "it was not run"
 
 
+def test_what_nothing_else_shows_has_failed() -> None:
+    """A call that fails in the middle of a scenario, and nowhere else: somebody must be told."""
+    blocked = dataclasses.replace(outcome("names", "2.1-1", result=Result.BLOCKED), violated=("2.2-10",))
+    alone = blame.settle([blocked, outcome("fine", result=Result.PASS)], RESTING)
+    assert [(one.result, one.violated) for one in alone] == [(Result.FAIL, ("2.1-1",)), (Result.PASS, ())]
+    explained = [blocked, outcome("errors", "2.2-10")]
+    assert blame.settle(explained, RESTING) == explained
+
+
 def test_a_crash_is_blocked_by_nothing() -> None:
     dead = outcome("names", "2.1-4", "3-4", crashed=True)
     assert blame.settle([outcome("counts", "2.5-1"), dead], RESTING)[1] == dead

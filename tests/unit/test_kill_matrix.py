@@ -24,23 +24,28 @@ def row(mutant: Mutant, *kills: str, caught: bool = True) -> Row:
     return Row(mutant=mutant.identity(), caught=caught, by="what | it <was>" if caught else "", kills=kills)
 
 
-JUDGED = pytest.mark.skipif(not MATRIX.rows, reason="there is NO kill matrix yet: make mutants")
+MISSING = sum(one.name not in MATRIX.rows for one in MUTANTS)
+# A few that were added since are told by a failure; a run that was never ended is not.
+WHOLE = pytest.mark.skipif(
+    len(MUTANTS) / 10 < MISSING,
+    reason=f"the kill matrix LACKS {MISSING} of {len(MUTANTS)} mutants: make mutants MUTANTS=--stale",
+)
 
 
-@JUDGED
+@WHOLE
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
 def test_each_scenario_kills_a_mutant(name: str) -> None:
     """One that kills none proves nothing: give it a mutant (`make mutants MUTANTS='-k NAME'`), or drop it."""
     assert name not in MATRIX.idle()
 
 
-@JUDGED
+@WHOLE
 def test_the_matrix_is_that_of_the_catalogue() -> None:
-    """`make mutants MUTANTS=--stale` judges those that are named here."""
+    """`make mutants MUTANTS=--stale` grades those that are named here."""
     assert MATRIX.stale(MUTANTS) == {}
 
 
-@JUDGED
+@WHOLE
 def test_each_mutant_is_caught() -> None:
     assert [name for name, found in MATRIX.rows.items() if not found.caught] == []
 
@@ -74,8 +79,8 @@ def test_what_is_stale_is_said() -> None:
         "no-such-mutant": row(never),
     }
     assert Matrix(rows, SCENARIO_NAMES).stale(MUTANTS[:4]) == {
-        never.name: "was never judged",
-        changed.name: "has changed since it was judged",
+        never.name: "was never graded",
+        changed.name: "has changed since it was graded",
         killed.name: "was killed by what is no scenario any more: no-such-scenario",
         "no-such-mutant": "is no mutant any more",
     }
@@ -94,8 +99,8 @@ def test_the_table_shows_what_was_missed() -> None:
     booted = [one for one in MUTANTS if one.stage == "test"][:2]
     rows = {MUTANTS[0].name: row(MUTANTS[0]), booted[0].name: row(booted[0], caught=False)}
     text = Matrix(rows, SCENARIO_NAMES).table([MUTANTS[0], *booted])
-    assert "3 mutants, 2 judged, 1 caught." in text
+    assert "3 mutants, 2 graded, 1 caught." in text
     first, second, third = text.splitlines()[-3:]
     assert first.endswith(r"| what \| it &lt;was> |  |")
     assert second.endswith("| **not caught** | 0 |")
-    assert third.endswith("| not judged yet |  |")
+    assert third.endswith("| not graded yet |  |")

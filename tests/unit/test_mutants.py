@@ -16,9 +16,9 @@ from patchgen import assignment
 from patchgen.errors import MachineError, SeriesError, UsageError
 from patchgen.findings import Finding, Severity
 from patchgen.mutation import catalogue
-from patchgen.mutation import judge as judging
+from patchgen.mutation import grade as grading
 from patchgen.mutation.catalogue import Change, Mutant
-from patchgen.mutation.judge import Judged
+from patchgen.mutation.grade import Graded
 from patchgen.series import model as series
 from patchgen.series import render
 from patchgen.series.model import Edit, Series
@@ -118,18 +118,25 @@ def found(requirements: tuple[str, ...], where: str, evidence: str = "") -> Find
     ],
 )
 def test_caught_is_what_is_named_and_said(findings: list[Finding], caught: bool) -> None:
-    assert judging.weigh(asking(("S6", "2.2-5"), "it reads"), verdict(*findings)).caught is caught
+    assert grading.weigh(asking(("S6", "2.2-5"), "it reads"), verdict(*findings)).caught is caught
 
 
 def test_a_note_catches_nothing() -> None:
     note = dataclasses.replace(found(("S6",), "a"), severity=Severity.NOTE)
-    assert not judging.weigh(asking(("S6",)), verdict(note)).caught
+    assert not grading.weigh(asking(("S6",)), verdict(note)).caught
+
+
+def test_what_the_archive_lacks_catches_nothing() -> None:
+    no_report = finding("report", "archive", Severity.ERROR, message="there is no report", where="")
+    assert not grading.weigh(asking(("style",)), verdict(no_report)).caught
+    tabs = finding("checkpatch", "style", Severity.ERROR, message="code indent should use tabs", where="a.c:1")
+    assert grading.weigh(asking(("style",)), verdict(no_report, tabs)).by == "code indent should use tabs"
 
 
 def test_what_is_said_elsewhere_is_shown_when_one_is_missed() -> None:
-    judged = judging.weigh(asking(("S6",)), verdict(found(("S9",), "a-scenario", "wanted 1, got 2")))
-    assert (judged.caught, judged.by, judged.named) == (False, "", ())
-    assert judged.evidence == "a-scenario\nx\nwanted 1, got 2"
+    graded = grading.weigh(asking(("S6",)), verdict(found(("S9",), "a-scenario", "wanted 1, got 2")))
+    assert (graded.caught, graded.by, graded.named) == (False, "", ())
+    assert graded.evidence == "a-scenario\nx\nwanted 1, got 2"
 
 
 def test_what_a_mutant_is_decides_about_its_identity() -> None:
@@ -144,30 +151,30 @@ def test_what_a_mutant_is_decides_about_its_identity() -> None:
     assert one.identity() not in {one.model_copy(update=other).identity() for other in others}
 
 
-class Stub(judging.Judge):
-    """Judges without a kernel, and writes down where."""
+class Stub(grading.MutantGrader):
+    """Grades without a kernel, and writes down where."""
 
     def __init__(self, broken: str = "") -> None:
         self.workspaces: list[str] = []
         self._workspace, self._broken = "m", broken
 
-    def judge(self, mutant: Mutant, workspace: str = "") -> Judged:
+    def grade(self, mutant: Mutant, workspace: str = "") -> Graded:
         if mutant.name == self._broken:
             raise MachineError("the disk is full")
         self.workspaces.append(workspace)
-        return judging.weigh(mutant, verdict())
+        return grading.weigh(mutant, verdict())
 
 
-def test_mutants_are_judged_in_order_each_in_a_workspace_of_its_own() -> None:
-    judge = Stub()
-    assert [mutant.name for mutant, _ in judge.judge_all(MUTANTS)] == [mutant.name for mutant in MUTANTS]
-    assert len(judge.workspaces) == len(MUTANTS)
-    assert set(judge.workspaces) <= {"m-1", "m-2"}
+def test_mutants_are_graded_in_order_each_in_a_workspace_of_its_own() -> None:
+    grader = Stub()
+    assert [mutant.name for mutant, _ in grader.grade_all(MUTANTS)] == [mutant.name for mutant in MUTANTS]
+    assert len(grader.workspaces) == len(MUTANTS)
+    assert set(grader.workspaces) <= {"m-1", "m-2"}
 
 
-def test_what_was_judged_before_an_error_is_there() -> None:
-    judging_all = Stub(broken=MUTANTS[2].name).judge_all(MUTANTS)
-    judged = [next(judging_all)[0].name, next(judging_all)[0].name]
+def test_what_was_graded_before_an_error_is_there() -> None:
+    grading_all = Stub(broken=MUTANTS[2].name).grade_all(MUTANTS)
+    graded = [next(grading_all)[0].name, next(grading_all)[0].name]
     with pytest.raises(MachineError):
-        next(judging_all)
-    assert judged == [mutant.name for mutant in MUTANTS[:2]]
+        next(grading_all)
+    assert graded == [mutant.name for mutant in MUTANTS[:2]]

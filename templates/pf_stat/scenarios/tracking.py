@@ -99,7 +99,7 @@ def names_are_cut_like_the_kernels(lab: Lab) -> None:
 
 @scenario("S10", "2.1-4")
 def names_of_fifteen_characters(lab: Lab) -> None:
-    """The longest name that a process can show is tracked as a whole; one that quirks in its end is another."""
+    """The longest name that a process can show is tracked as a whole; one that differs in its end is another."""
     lab.program("fifteen-letters", "fifteen-letterz")
     lab.set_param("fifteen-letters")
     lab.play("fifteen-letters", *_EIGHT)
@@ -136,7 +136,7 @@ def name_ends_at_its_length(lab: Lab) -> None:
 
 @scenario("2.1-4")
 def names_are_compared_as_a_whole(lab: Lab) -> None:
-    """A name that is the beginning of another, or quirks in case, is another program."""
+    """A name that is the beginning of another, or differs in case, is another program."""
     lab.program("one", "on", "ones", "One")
     lab.set_param("one")
     for other in ("on", "ones", "One"):

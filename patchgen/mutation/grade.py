@@ -1,6 +1,6 @@
-"""Judges mutants: each is a submission, and the grader says what it finds.
+"""Grades mutants: each is a submission, and the grader says what it finds.
 
-A mutant is judged by the cheapest stage that must catch it. If its kernel boots, it is also given to every scenario.
+A mutant is graded by the cheapest stage that must catch it. If its kernel boots, it is also given to every scenario.
 What came of one is kept in the cache by all that it depends on, so that an interrupted run goes on where it was.
 """
 
@@ -31,17 +31,17 @@ from patchgen.series import compose
 from patchgen.submission import apply, archive
 
 WORKSPACE = "mutant"
-# The stages of a verdict that judge a mutant of each stage.
+# The stages of a verdict that grade a mutant of each stage.
 _STAGES = {"check": {2, 3}, "build": {4}, "patches": {4}, "test": {5}, "torture": {5, 6}, "cost": {5, 7}}
 _OF_SCENARIOS = ("scenario", "crash", "complaint", "on-the-way")
 _TORTURE_SECONDS = 18.0
 _AT_ONCE = 2  # one compiles while guests of another run
 _EVIDENCE = 1500
-_RECIPE = 5  # Part of every key: a change of how mutants are judged here judges them again.
+_RECIPE = 5  # Part of every key: a change of how mutants are graded here grades them again.
 
 
 @dataclass(frozen=True)
-class Judged:
+class Graded:
     """What came of a mutant.
 
     Attributes:
@@ -65,13 +65,13 @@ class Judged:
 
 def names_of(finding: Finding) -> set[str]:
     """Return what a finding names, in the words of the catalogue: requirements, and its stage."""
-    stage = {"patches": "style", "archive": "style"}.get(finding.stage, finding.stage)
+    stage = {"patches": "style"}.get(finding.stage, finding.stage)
     if finding.check in ("apply", "question", "prompt"):
         stage = "build"
     return {stage, *finding.requirements}
 
 
-def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
+def weigh(mutant: Mutant, verdict: Verdict) -> Graded:
     """Return whether findings name all that they must, and say of the right thing what they must."""
     weighty = [one for one in verdict.findings if one.severity != "note"]
     right = [one for one in weighty if names_of(one) & set(mutant.names)]
@@ -87,7 +87,7 @@ def weigh(mutant: Mutant, verdict: Verdict) -> Judged:
         for item in verdict.marks.items
         if item.earned is not None and item.earned < item.points
     }
-    return Judged(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], kills, violated, lost)
+    return Graded(set(named) == set(mutant.names), by, named, shown[:_EVIDENCE], kills, violated, lost)
 
 
 def _words(finding: Finding) -> str:
@@ -95,8 +95,8 @@ def _words(finding: Finding) -> str:
     return f"{head}{finding.message}\n{finding.evidence}"
 
 
-class Judge:
-    """Judges mutants.
+class MutantGrader:
+    """Grades mutants.
 
     Args:
         project: whose series they are mutants of.
@@ -106,10 +106,14 @@ class Judge:
     def __init__(self, project: Project, workspace: str = WORKSPACE) -> None:
         self._project, self._workspace = project, workspace
         self._origin = project.source()
-        self._rubric = rubric.load(project.assignment)
+        # A mutant is patches alone: what else belongs into an archive is none of its business.
+        whole = rubric.load(project.assignment)
+        self._rubric = whole.model_copy(
+            update={"items": tuple(item for item in whole.items if item.stage != "archive")}
+        )
         self._suite = grader.suite(project)
 
-    def judge_all(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Judged]]:
+    def grade_all(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Graded]]:
         """Yield what comes of each mutant, in order: one is built while the guests of another run.
 
         Raises:
@@ -119,10 +123,10 @@ class Judge:
         for number in range(1, _AT_ONCE + 1):
             workspaces.put(f"{self._workspace}-{number}")
 
-        def one(mutant: Mutant) -> Judged:
+        def one(mutant: Mutant) -> Graded:
             workspace = workspaces.get()
             try:
-                return self.judge(mutant, workspace)
+                return self.grade(mutant, workspace)
             finally:
                 workspaces.put(workspace)
 
@@ -132,12 +136,12 @@ class Judge:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def judge(self, mutant: Mutant, workspace: str = "") -> Judged:
+    def grade(self, mutant: Mutant, workspace: str = "") -> Graded:
         """Return what comes of a mutant, or came of it before.
 
         Args:
             mutant: which.
-            workspace: the workspace to build it in; "" for the judge's own.
+            workspace: the workspace to build it in; "" for the grader's own.
 
         Raises:
             PatchgenError: the catalogue is wrong, or the machine failed.
@@ -152,21 +156,21 @@ class Judge:
             if kept.is_file():
                 return _read(kept)
             begin = time.monotonic()
-            judged = (self._compiled if mutant.stage == "x86_64" else self._graded)(
+            graded = (self._compiled if mutant.stage == "x86_64" else self._graded)(
                 mutant, scratch, workspace or self._workspace
             )
-        write_text(kept, json.dumps(dataclasses.asdict(judged), indent=1))
+        write_text(kept, json.dumps(dataclasses.asdict(graded), indent=1))
         progress.note(f"{mutant.name}: {time.monotonic() - begin:.0f} s")
-        return judged
+        return graded
 
-    def _graded(self, mutant: Mutant, scratch: Path, workspace: str) -> Judged:
+    def _graded(self, mutant: Mutant, scratch: Path, workspace: str) -> Graded:
         stages = frozenset(_STAGES[mutant.stage])
         request = Request(scratch / "patch", self._rubric, stages, trust=True, torture_seconds=_TORTURE_SECONDS)
         builder = KernelBuilder(self._project, self._origin, workspace, trust=True)
         verdict = grader.grade(request, builder)
         return weigh(mutant, verdict)
 
-    def _compiled(self, mutant: Mutant, scratch: Path, workspace: str) -> Judged:
+    def _compiled(self, mutant: Mutant, scratch: Path, workspace: str) -> Graded:
         """Compile it for x86-64, which no verdict does: there the calls are not to be."""
         given = archive.load(scratch / "patch", self._project.cache, None)
         tree = apply.apply(self._origin, given.patches, self._project.cache).trees[-1]
@@ -175,11 +179,11 @@ class Judge:
         try:
             fresh = sorted(set(builder.build("x86_64", tree).warnings) - known)
         except BuildError as error:
-            return Judged(True, error.message, mutant.names, error.evidence[:_EVIDENCE])
-        return Judged(bool(fresh), fresh[0] if fresh else "", mutant.names if fresh else (), "\n".join(fresh))
+            return Graded(True, error.message, mutant.names, error.evidence[:_EVIDENCE])
+        return Graded(bool(fresh), fresh[0] if fresh else "", mutant.names if fresh else (), "\n".join(fresh))
 
 
-def _read(kept: Path) -> Judged:
+def _read(kept: Path) -> Graded:
     data = json.loads(kept.read_text(encoding="utf-8"))
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return Judged(**fields)
+    return Graded(**fields)
