@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
         with lock:
             collected[scenario.name] = data
 
-    outcomes = runner.run_all(chosen, bed, tests, workers, after)
+    outcomes = runner.run_all(chosen, bed, tests, workers, functools.partial(runner.run_one, after=after))
     with project.cache.scratch("coverage") as scratch:
         counter = coverage.Counter(built.image.parent, added, scratch, how.sandbox)
         for one in chosen:

@@ -25,6 +25,7 @@ from patchgen.cli import (
     test_command,
     torture_commands,
     verify_command,
+    watch_command,
 )
 from patchgen.errors import PatchgenError, UsageError
 
@@ -62,6 +63,7 @@ kernel_commands.register(app)
 coverage_commands.register(app)
 static_commands.register(app)
 test_command.register(app)
+watch_command.register(app)
 torture_commands.register(app)
 bench_command.register(app)
 mutants_command.register(app)

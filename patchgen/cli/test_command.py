@@ -40,6 +40,17 @@ def run_scenarios(
             help="Run only scenarios for this requirement, or for this section of them. You can repeat this option.",
         ),
     ] = None,
+    first: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--first",
+            metavar="NAME|ID",
+            help="Begin with this scenario, or those for this requirement. You can repeat this option.",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print each outcome as soon as it is known, and at the end the numbers.")
+    ] = False,
     list_: Annotated[
         bool, typer.Option("--list", help="Print each requirement, its scenarios and the last results; run nothing.")
     ] = False,
@@ -59,7 +70,7 @@ def run_scenarios(
     settings = common.load_settings(target.base, target.assignment)
     project = pipeline.open_project(settings, common.parse_set(target.set_))
     tests = suite.load(project.assignment, project.series.parameters)
-    chosen = _chosen(tests, only, requirements or [])
+    chosen = _begun_with(first or [], _chosen(tests, only, requirements or []))
     settings, port = common.choose(settings, or_port)
     if port:
         progress.note(port)
@@ -69,7 +80,12 @@ def run_scenarios(
         _show_table(tests, results.table(tests, known), json)
         return
     bed = target.testbed(project)
-    outcomes = runner.run_all(chosen, bed, tests, jobs or runner.at_once(project.settings.jobs))
+
+    def tell(outcome: Outcome) -> None:
+        _show_outcome(outcome, target.reproduce("test", ["--only", outcome.scenario.name], project.base.name))
+
+    at_once = jobs or runner.at_once(project.settings.jobs)
+    outcomes = runner.run_all(chosen, bed, tests, at_once, told=tell if follow and not json else lambda _: None)
     results.keep(outcomes, bed, tests, project.cache)
     if junit:
         writing.write(junit, {str(bed.kernel): [_case(one) for one in outcomes]})
@@ -86,9 +102,8 @@ def run_scenarios(
             }
         )
     else:
-        for outcome in outcomes:
-            again = target.reproduce("test", ["--only", outcome.scenario.name], project.base.name)
-            _show_outcome(outcome, again)
+        for outcome in [] if follow else outcomes:
+            tell(outcome)
         skipped = f", {counts[Result.SKIP]} SKIPPED" if counts[Result.SKIP] else ""
         typer.echo(f"{counts[Result.PASS]} passed, {counts[Result.FAIL]} failed{skipped}")
     if port:
@@ -125,6 +140,21 @@ def _chosen(tests: Suite, only: str, parts: list[str]) -> list[Scenario]:
         also = f" and stands for {', '.join(parts)}" if parts else ""
         raise UsageError(f"no scenario's name has {only!r}{also}", hint=hint)
     return chosen
+
+
+def _begun_with(first: list[str], scenarios: list[Scenario]) -> list[Scenario]:
+    """Return the scenarios with those in front that have one of the names, or stand for one of the requirements.
+
+    There need not be any: who names them may know an older state of the assignment.
+    """
+    places = {one: place for place, one in reversed(list(enumerate(first)))}
+
+    def place(scenario: Scenario) -> int:
+        return min(
+            (places[one] for one in (scenario.name, *scenario.requirements) if one in places), default=len(first)
+        )
+
+    return sorted(scenarios, key=place)
 
 
 def _known(project: Project, tests: Suite, target: UnderTest) -> dict[str, Result]:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -190,12 +190,17 @@ class UnderTest:
             words: its own options.
             base: the name of the base in use.
         """
-        line = ["patchgen", command, *(["--base", base] if base != DEFAULT else [])]
-        line += [*(["--assignment", self.assignment] if self.assignment else []), *words]
-        line += [*["--trust"] * self.trust, *["--allow-build-changes"] * self.allow_build_changes]
-        line += [*(["--kernel", str(self.kernel)] if self.kernel else [])]
-        line += [*["--vanilla"] * self.vanilla, *(word for pair in self.set_ or [] for word in ("--set", pair))]
-        return shlex.join([*line, *([str(self.submission)] if self.submission else [])])
+        named = ["--base", base] if base != DEFAULT else []
+        return shlex.join(["patchgen", command, *named, *words, *replace(self, base=None).words()])
+
+    def words(self) -> list[str]:
+        """Return the words of the command line that give a command these options."""
+        found = ["--base", self.base] if self.base else []
+        found += ["--assignment", self.assignment] if self.assignment else []
+        found += [*["--trust"] * self.trust, *["--allow-build-changes"] * self.allow_build_changes]
+        found += ["--kernel", str(self.kernel)] if self.kernel else []
+        found += [*["--vanilla"] * self.vanilla, *(word for pair in self.set_ or [] for word in ("--set", pair))]
+        return [*found, *([str(self.submission)] if self.submission else [])]
 
     def _named(self) -> Path:
         assert self.kernel is not None

@@ -21,7 +21,7 @@ from patchgen.testing import runner
 if TYPE_CHECKING:
     from patchgen.guest.testbed import Testbed
     from patchgen.testing.lab import Scenario
-    from patchgen.testing.runner import After, Outcome
+    from patchgen.testing.runner import Outcome
     from patchgen.testing.suite import Suite
 
 _CALLS = 6000  # of the fuzzer
@@ -49,7 +49,7 @@ def prepare(context: GradingContext) -> None:
 class HangGuard:
     """Runs scenarios one by one, for as long as that makes sense.
 
-    A machine that fails gets another try; then the scenario is not judged. A kernel that lets scenario after scenario
+    A machine that fails gets another try; then the scenario has no result. A kernel that lets scenario after scenario
     run into its time limit is not waited for each time.
 
     Args:
@@ -60,22 +60,22 @@ class HangGuard:
         self._long = _LONG_SECONDS * time_scale
         self._hung = 0
 
-    def __call__(self, scenario: Scenario, bed: Testbed, suite: Suite, after: After | None) -> Outcome:
+    def __call__(self, scenario: Scenario, bed: Testbed, suite: Suite) -> Outcome:
         """Run one scenario."""
         if self._hung >= _PATIENCE:
             message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
             return runner.Outcome(scenario, Result.BLOCKED, message, "", 0.0)
-        outcome = self._run(scenario, bed, suite, after)
+        outcome = self._run(scenario, bed, suite)
         if outcome.result is Result.FAIL and outcome.seconds > self._long:
             self._hung += 1
         return outcome
 
-    def _run(self, scenario: Scenario, bed: Testbed, suite: Suite, after: After | None) -> Outcome:
+    def _run(self, scenario: Scenario, bed: Testbed, suite: Suite) -> Outcome:
         try:
-            return runner.run_one(scenario, bed, suite, after)
+            return runner.run_one(scenario, bed, suite)
         except MachineError:
             try:
-                return runner.run_one(scenario, bed, suite, after)
+                return runner.run_one(scenario, bed, suite)
             except MachineError as error:
                 return runner.Outcome(scenario, Result.ERROR, error.message, error.evidence, 0.0)
 

@@ -195,12 +195,13 @@ def run_all(
     testbed: Testbed,
     suite: Suite,
     workers: int,
-    after: After | None = None,
-    run: Callable[[Scenario, Testbed, Suite, After | None], Outcome] = run_one,
+    run: Callable[[Scenario, Testbed, Suite], Outcome] = run_one,
+    told: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
 
-    `run` runs one of them; `after` is called from several threads, see `run_one`.
+    `run` runs one of them. `told` is called with each outcome in the order of the scenarios, as soon as those before it
+    are there; what it rests on may still fail then.
 
     Raises:
         MachineError: the machine failed.
@@ -211,14 +212,18 @@ def run_all(
 
             def one(scenario: Scenario) -> Outcome:
                 nonlocal done
-                outcome = run(scenario, testbed, suite, after)
+                outcome = run(scenario, testbed, suite)
                 done += 1
                 step.update(done)
                 return outcome
 
             futures = [pool.submit(one, scenario) for scenario in scenarios]
             try:
-                return blame.settle([future.result() for future in futures], suite.assignment)
+                outcomes = []
+                for future in futures:
+                    outcomes.append(future.result())
+                    told(outcomes[-1])
+                return blame.settle(outcomes, suite.assignment)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
