@@ -68,7 +68,7 @@ nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random prog
 torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd calls on a debug kernel; TORTURE= more options
 	@$(PATCHGEN) torture --seconds 120 --calls 1000000 $(TORTURE)
 
-mutants: host-test $(VENV)/.made-dev ## judge the series with each known mistake in it, and write the kill matrix (half an hour; MUTANTS='-k TEXT')
+mutants: host-test $(VENV)/.made-dev ## grade the series with each known mistake in it, and write the kill matrix (half an hour; MUTANTS='-k TEXT')
 	@$(PATCHGEN) mutants --table docs/mutants.md $(MUTANTS)
 
 coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
@@ -83,7 +83,7 @@ lint: host-patch $(VENV)/.made-dev ## ruff, mypy --strict, and which package may
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: host-test $(VENV)/.made-dev ## measure speed and memory; prints a table, judges nothing
+bench: host-test $(VENV)/.made-dev ## measure speed and memory, beside the last release; judges nothing (BENCH=--grade, --build)
 	@$(BIN)/python tests/bench.py $(BENCH)
 
 lock: $(VENV)/.made-dev ## write requirements-dev.txt: the newest versions that pyproject.toml allows, with their hashes

@@ -1,15 +1,20 @@
-"""Speed and memory, as a table. It judges nothing: the machine is noisy, so look at ratios and medians.
+"""Speed and memory, as a table beside the last release's. It judges nothing: machines differ, so look at ratios.
 
 make bench                     what takes seconds
-make bench BENCH=--build       also the kernel builds, from an empty cache of their own
+make bench BENCH=--grade       also scenarios, verdicts and a batch, on kernels that no cache has (minutes)
+make bench BENCH=--build       also the kernel builds, from an empty cache of their own (minutes)
+
+Each run's figures go to dist/bench/. Those of a release are in docs/bench.json: copy the file there.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,11 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from patchgen import pipeline, process, progress, toolchain
+from patchgen import __version__, pipeline, process, progress, resources, toolchain
 from patchgen.base import bases, resolve
 from patchgen.base import worktree as tree
 from patchgen.cache import Cache
@@ -32,6 +38,9 @@ from patchgen.series import compose
 from patchgen.settings import Settings, load
 
 RUNS = 5
+RELEASED = Path(__file__).parents[1] / "docs" / "bench.json"
+KEPT = Path("dist/bench")
+SUBMISSIONS = 10
 PATCHGEN = [sys.executable, "-P", "-m", "patchgen"]
 
 
@@ -61,13 +70,19 @@ class Bench:
         self.project = pipeline.open_project(self.settings, {})
         self.origin = self.project.source()
         self.rows: list[tuple[str, str, str]] = []
+        self.figures: dict[str, float] = {}
 
-    def row(self, what: str, times: list[float], bar: str) -> None:
-        """Add a row of times: median, minimum and maximum."""
-        shown = f"{statistics.median(times):.2f} s"
+    def row(self, what: str, times: list[float], bar: str, unit: str = "s") -> None:
+        """Add a row: median, minimum and maximum."""
+        self.figures[what] = round(statistics.median(times), 3)
+        shown = f"{self.figures[what]:.2f} {unit}"
         if len(times) > 1:
             shown += f" ({times[0]:.2f} to {times[-1]:.2f})"
         self.rows.append((what, shown, bar))
+
+    def speed(self) -> None:
+        """What this machine is like: the other figures of two runs compare by the ratio of these."""
+        self.row("a loop of Python, 10 million times", timed(lambda: sum(number for number in range(10**7)), 3), "")
 
     def patch(self, scratch: Path) -> None:
         """`patchgen patch` with a template changed each time."""
@@ -111,7 +126,44 @@ class Bench:
     def memory(self, scratch: Path) -> None:
         """Peak memory of the Python process."""
         peak = run([*PATCHGEN, "patch"], scratch)
-        self.rows.append(("peak memory of patchgen patch", f"{peak / 1024:.0f} MB", "at most 200 MB"))
+        self.row("peak memory of patchgen patch", [peak / 1024], "at most 200 MB", "MB")
+
+    def scenarios(self, scratch: Path) -> None:
+        """All scenarios, with the kernel built."""
+        command = [*PATCHGEN, "test", "--json"]
+        run(command, scratch)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.row("the scenarios, kernel built", timed(lambda: run(command, scratch), 3), "at most 12 s")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.row("their processor time", [used / 3], "")
+
+    def grading(self, scratch: Path) -> None:
+        """A verdict of an unknown submission, and a batch of them, two at a time."""
+        for name, bar in (("kvs", "at most 32 s"), ("pf_stat", "")):
+            self._grade(name, bar, scratch)
+
+    def _grade(self, name: str, bar: str, scratch: Path) -> None:
+        first, second, *others = (self.submission(name, number, scratch) for number in range(SUBMISSIONS + 2))
+        words = [*PATCHGEN, "verify", "--assignment", name, "--stages", "1-5"]
+
+        def verify(*what: str) -> None:
+            subprocess.run([*words, *what], cwd=scratch, check=False, capture_output=True)
+
+        verify(first)  # for which the base's objects are made
+        self.row(f"a verdict of {name}, stages 1 to 5", timed(lambda: verify(second), 1), bar)
+        whole = timed(lambda: verify("--output", f"out-{name}", "--jobs", "2", *others), 1)
+        self.row(f"each of {SUBMISSIONS} of {name}, two at a time", [whole[0] / SUBMISSIONS], "at most 36 s")
+
+    @staticmethod
+    def submission(name: str, number: int, scratch: Path) -> str:
+        """Make a submission that no cache knows: the reference series with a comment of its own."""
+        own = shutil.copytree(resources.TEMPLATES / name, scratch / f"{name}-{number}" / name)
+        code = next(own.glob("files/**/*.c.j2"))
+        code.write_text(f"{code.read_text()}\n/* {time.time_ns()} */\n")
+        made = own.parent / "made"
+        run([*PATCHGEN, "patch", "--assignment", str(own), "--output", str(made)], scratch)
+        return str((made / "patch.tar.gz").rename(scratch / f"{name}-{number}.tar.gz"))
 
     def imports(self, scratch: Path) -> None:
         """Import of an unpacked tree and of a tarball, each into an empty cache."""
@@ -143,22 +195,38 @@ class Bench:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--grade", action="store_true", help="also measure scenarios and verdicts (minutes)")
     parser.add_argument("--build", action="store_true", help="also measure kernel builds (minutes)")
     arguments = parser.parse_args()
     bench = Bench()
     progress.set_quiet(False)
     with tempfile.TemporaryDirectory(dir=bench.project.cache.directory("scratch")) as name:
         scratch = Path(name)
+        bench.speed()
         bench.memory(scratch)  # first: it is the largest of all children so far
         bench.patch(scratch)
         bench.imports(scratch)
         bench.guest()
+        if arguments.grade:
+            bench.scenarios(scratch)
+            bench.grading(scratch)
         if arguments.build:
             bench.builds(scratch)
-    table = Table("what", "median (range)", "bar", title=f"{os.cpu_count()} CPUs, {toolchain.compiler()}")
-    for row in bench.rows:
-        table.add_row(*row)
-    Console(width=110).print(table)
+    released: dict[str, Any] = (
+        json.loads(RELEASED.read_text()) if RELEASED.is_file() else {"version": "none", "figures": {}}
+    )
+    table = Table("what", "median (range)", f"release {released['version']}", "ratio", "bar")
+    table.title = f"{os.cpu_count()} CPUs, {toolchain.compiler()}"
+    for what, shown, bar in bench.rows:
+        before = released["figures"].get(what)
+        table.add_row(
+            what, shown, *(("", "") if not before else (f"{before:.2f}", f"{bench.figures[what] / before:.2f}")), bar
+        )
+    Console(width=130).print(table)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    when = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    kept = {"version": __version__, "when": when, "cpus": os.cpu_count(), "figures": bench.figures}
+    (KEPT / f"{when}.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
