@@ -246,6 +246,7 @@ def _verdict(context: GradingContext, stages: Sequence[Stage], findings: Sequenc
         submission=str(context.request.given),
         content=inputs.content(given) if given else "",
         base=context.builder.origin.base.title,
+        boot=context.reproduce("boot"),
         accelerator=context.accelerator,
         time_scale=context.time_scale,
         status=Result.PASS,

@@ -234,6 +234,7 @@ class Verdict(Model):
         submission: what was given, as text.
         content: hash of the patches and the report.
         base: the kernel release.
+        boot: the command that boots a kernel with the patches.
         accelerator: what the guests ran on, "" if none did.
         time_scale: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
         status: in a word: ERROR if the machine kept something from being judged.
@@ -255,6 +256,7 @@ class Verdict(Model):
     submission: str
     content: str
     base: str
+    boot: str = ""
     accelerator: str = ""
     time_scale: float = 0.0
     status: Literal[Result.PASS, Result.FAIL, Result.ERROR]
