@@ -15,6 +15,8 @@
 #define WARM 500	/* calls before anything is measured */
 #define NOISE 16	/* bytes a call: half the smallest allocation */
 #define WAITS 100	/* times 100 ms */
+#define PIECE 2000	/* calls after which memory is looked at */
+#define ENOUGH 32768	/* KiB that have not come back: there is no need of more calls, which would use up all memory */
 
 static char name[] = "leak", unknown[] = "unknown", longest[256];
 static struct pf_stat stat;
@@ -120,20 +122,33 @@ static void call(const struct kind *kind, long times)
 	}
 }
 
+/* By how many KiB slab memory has grown, when that is less than `most` or nothing more comes back. */
+static long grown(long before, long most)
+{
+	static long pause[2] = { 0, 100000000 };
+	long waits = WAITS, growth;
+
+	while ((growth = slab() - before) >= most && waits--)
+		sys2(NR_nanosleep, pause, 0);
+	return growth;
+}
+
 static void try(const struct kind *kind, long times)
 {
 	static long pause[2] = { 0, 100000000 };
-	long before, grown, waits = WAITS;
+	long before, done = 0, piece;
 
 	if (kind->tracked)
 		set(name, 4);
 	call(kind, WARM);
 	sys2(NR_nanosleep, pause, 0);
 	before = slab();
-	call(kind, times);
-	while ((grown = (slab() - before) * 1024 / times) >= NOISE && waits--)
-		sys2(NR_nanosleep, pause, 0);
-	put_result(kind->name, grown);
+	do {
+		piece = times - done < PIECE ? times - done : PIECE;
+		call(kind, piece);
+		done += piece;
+	} while (done < times && grown(before, ENOUGH) < ENOUGH);
+	put_result(kind->name, grown(before, done * NOISE / 1024) * 1024 / done);
 	if (kind->tracked)
 		cleanup();
 }

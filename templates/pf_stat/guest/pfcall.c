@@ -14,7 +14,7 @@
  * WHERE   where the result goes: here, guarded (here too, and what lies around it is looked at), @null, @kernel,
  *         @unmapped, @readonly, @short (half of it mapped)
  * junk    the registers of arguments hold something
- * numbers N calls the numbers from N to N + 3 without arguments, and prints "ret N" for each
+ * numbers N calls the numbers from N + 3 down to N without arguments, and prints "ret N" for each, that of N first
  *
  * Prints "ret N", as the kernel returned it, and after a successful get into `here` the result (put_stat()). Lines
  * that begin "note" say more: that no allocation failed, because the call makes fewer; what `guarded` found.
@@ -107,10 +107,13 @@ static void put_guarded(void)
 
 static int put_numbers(long first)
 {
-	long i;
+	long i, ret[4];
 
-	for (i = first; i <= first + 3; i++)
-		put_result("ret", sys0(i));
+	/* The last of the calls first: the one that sets something up may do so although it should not. */
+	for (i = 3; i >= 0; i--)
+		ret[i] = sys0(first + i);
+	for (i = 0; i < 4; i++)
+		put_result("ret", ret[i]);
 	return 0;
 }
 

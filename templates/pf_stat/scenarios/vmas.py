@@ -110,6 +110,13 @@ def a_merged_vma_keeps_its_faults(lab: Lab) -> None:
 
 
 @scenario("S2")
+def a_mapping_that_is_merged_leaves_the_faults(lab: Lab) -> None:
+    """Memory that is mapped beside a VMA, and becomes one with it, leaves it its faults."""
+    lab.track("one", "map,0,8,rw,anon", "write,0,8", "fork", "write,0,8", "end", "map,8,8,rw,anon")
+    expect("faults of the one VMA", lab.get_info("one").at(page(0), page(16)), 8)
+
+
+@scenario("S2")
 def a_neighbour_that_is_merged_brings_its_faults(lab: Lab) -> None:
     """Two VMAs that become one have the faults of both."""
     steps = ("map,0,8,rw,anon", "map,8,8,r,anon", "write,0,8", "fork", "write,0,3", "end")
