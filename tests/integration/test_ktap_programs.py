@@ -160,7 +160,9 @@ def test_a_name_that_is_not_there(toy: Path) -> None:
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: str(path.stem))
 def test_each_scenario_of_kvs_fails_where_there_are_no_calls(path: Path, tmp_path: Path) -> None:
-    program = programs.build(Cache(tmp_path), programs.Recipe(path, "bare"), NO_CALLS)
+    program = programs.build(
+        Cache(tmp_path), programs.Recipe(path, "bare", headers=path.parents[1] / "guest"), NO_CALLS
+    )
     document, status = run(program)
     assert (status, document.problems) == (1, ())
     assert [result.description for result in document.results] == [one.name for one in ktap.declared(path.read_text())]
