@@ -47,10 +47,10 @@ def _unexplained(outcome: Outcome, shown: set[str]) -> Outcome:
 
 
 def _resting(outcome: Outcome, foundation: Foundation, failed: Outcome) -> Outcome:
-    if outcome.result is not Result.FAIL or outcome.crashed:
+    if outcome.result not in (Result.FAIL, Result.BLOCKED) or outcome.crashed or outcome.blocked_by:
         return outcome
     own = tuple(one for one in outcome.violated if any(fnmatchcase(one, each) for each in foundation.requirements))
-    if own:
+    if own and outcome.result is Result.FAIL:
         return replace(outcome, violated=own)
     message = f"blocked by {failed.scenario.name} ({failed.scenario.summary})\n{outcome.message}"
     return replace(outcome, result=Result.BLOCKED, violated=(), message=message, blocked_by=failed.scenario.name)
