@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+import weakref
 from pathlib import Path
 
 from patchgen.errors import MachineError
@@ -37,18 +38,12 @@ class Memory:
         descriptor: its descriptor; QEMU inherits it. It is closed with this object.
     """
 
-    descriptor = -1
-
     def __init__(self, file: Path) -> None:
         self.descriptor = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        weakref.finalize(self, os.close, self.descriptor)
         with file.open("rb") as source:
             copy(source.fileno(), self.descriptor)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
-
-    def __del__(self) -> None:
-        """Give the memory back."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
 
     @property
     def place(self) -> str:
