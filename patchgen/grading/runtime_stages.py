@@ -141,7 +141,10 @@ def _scenario(context: GradingContext, outcome: Outcome) -> Finding:
         # It did what it should, and something else went wrong on the way.
         check, title = "on-the-way", outcome.message.partition("\n")[0]
     because = outcome.blocked_by
-    return Finding(check, severity, title, scenario.name, evidence, outcome.violated, reproduce=again, because=because)
+    # What was blocked by another scenario names what that one shows.
+    blockers = (one.violated for one in context.outcomes if one.scenario.name == because)
+    violated = outcome.violated or next(blockers, ())
+    return Finding(check, severity, title, scenario.name, evidence, violated, reproduce=again, because=because)
 
 
 def robustness(context: GradingContext) -> Iterator[Finding]:

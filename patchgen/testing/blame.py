@@ -41,7 +41,12 @@ def _unexplained(outcome: Outcome, shown: set[str]) -> Outcome:
 
     A call that fails on its way there fails for what the scenario is about.
     """
-    if outcome.result is not Result.BLOCKED or not outcome.violated or shown & set(outcome.violated):
+    if (
+        outcome.result is not Result.BLOCKED
+        or outcome.blocked_by
+        or not outcome.violated
+        or shown & set(outcome.violated)
+    ):
         return outcome
     return replace(outcome, result=Result.FAIL, violated=outcome.scenario.requirements)
 
@@ -53,4 +58,6 @@ def _resting(outcome: Outcome, foundation: Foundation, failed: Outcome) -> Outco
     if own and outcome.result is Result.FAIL:
         return replace(outcome, violated=own)
     message = f"blocked by {failed.scenario.name} ({failed.scenario.summary})\n{outcome.message}"
-    return replace(outcome, result=Result.BLOCKED, violated=(), message=message, blocked_by=failed.scenario.name)
+    # A scenario that was blocked anyway keeps what it met on its way.
+    met = outcome.violated if outcome.result is Result.BLOCKED else ()
+    return replace(outcome, result=Result.BLOCKED, violated=met, message=message, blocked_by=failed.scenario.name)

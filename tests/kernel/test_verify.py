@@ -169,7 +169,7 @@ def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, i
     assert len(found) == len(COVER)
     for one in found:
         assert "ENOSYS" in one.message + one.evidence or "not implemented" in one.message + one.evidence
-        assert one.requirements or one.because
+        assert one.requirements
         assert one.reproduce == f"patchgen test --only {one.where} {idle}"
     assert set(lost(verdict)) == {one.id for one in behaviour}, "the patch itself is fine"
     assert verdict.exit_status == (1 if SPARSE else 3)

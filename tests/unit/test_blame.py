@@ -43,7 +43,7 @@ def test_without_it_everything_stays() -> None:
 def test_what_has_not_got_to_its_subject_rests_on_it_too() -> None:
     blocked = dataclasses.replace(outcome("names", "2.1-1", result=Result.BLOCKED), violated=("2.2-10",))
     settled = blame.settle([blocked, outcome("counts", "2.5-1")], RESTING)[0]
-    assert (settled.result, settled.violated, settled.blocked_by) == (Result.BLOCKED, (), "counts")
+    assert (settled.result, settled.violated, settled.blocked_by) == (Result.BLOCKED, ("2.2-10",), "counts")
 
 
 def test_what_nothing_else_shows_has_failed() -> None:
