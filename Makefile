@@ -71,8 +71,8 @@ torture: host-test $(VENV)/.made-dev ## two minutes of torture and a million odd
 mutants: host-test $(VENV)/.made-dev ## grade the series with each known mistake in it, and write the kill matrix (half an hour; MUTANTS='-k TEXT')
 	@$(PATCHGEN) mutants --table docs/mutants.md $(MUTANTS)
 
-coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/index.html
-	@$(PATCHGEN) coverage --html dist/coverage
+coverage: host-test $(VENV)/.made ## lines and branches of the series that the scenarios run; dist/coverage/coverage.info
+	@$(PATCHGEN) coverage --lcov dist/coverage
 
 static: host-test host-static $(VENV)/.made ## sparse, W=1 and coccinelle: no finding that vanilla does not have
 	@$(PATCHGEN) static

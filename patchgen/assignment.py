@@ -208,12 +208,24 @@ class Assignment:
         """Return a finding with the requirements that it is against, if it does not say so itself."""
         return finding if finding.requirements else replace(finding, requirements=self.broken_by(finding.check))
 
+    def files(self) -> dict[str, Path]:
+        """Return its files by their path below its directory, but those that have no say in what is found.
+
+        These are the rubric, the kill matrix and what no one wrote: compiled Python, an editor's hidden files.
+        """
+        named = {path.relative_to(self.directory): path for path in sorted(self.directory.rglob("*"))}
+        return {
+            name.as_posix(): path
+            for name, path in named.items()
+            if name.as_posix() not in (RUBRIC, KILL_MATRIX)
+            and "__pycache__" not in name.parts
+            and not name.name.startswith(".")
+            and path.is_file()
+        }
+
     def digest(self) -> str:
-        """Return a hash of all its files but the rubric and the kill matrix, which have no say in what is found."""
-        no_say = {self.directory / RUBRIC, self.directory / KILL_MATRIX}
-        found = (path for path in self.directory.rglob("*") if path.is_file() and path not in no_say)
-        files = sorted(path for path in found if "__pycache__" not in path.parts)
-        return digest("assignment", [(str(path.relative_to(self.directory)), file_digest(path)) for path in files])
+        """Return a hash of `files`."""
+        return digest("assignment", [(name, file_digest(path)) for name, path in self.files().items()])
 
 
 @functools.cache

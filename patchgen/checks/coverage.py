@@ -46,7 +46,6 @@ class Line:
         number: from 1.
         function: the function around it.
         count: how often it ran, all runs together.
-        runs: in how many runs it did.
         branches: how often each way was taken that its jumps can go.
     """
 
@@ -54,7 +53,6 @@ class Line:
     number: int
     function: str
     count: int
-    runs: int
     branches: tuple[int, ...]
 
 
@@ -91,13 +89,11 @@ class Coverage:
     Attributes:
         functions: by file and place.
         text: the lines of each file that the series adds code to.
-        added: the numbers of the lines that it adds there.
         runs: names of the runs, in order.
     """
 
     functions: tuple[Function, ...]
     text: Mapping[str, Sequence[str]]
-    added: Mapping[str, frozenset[int]]
     runs: tuple[str, ...]
 
     @property
@@ -136,7 +132,6 @@ class _Count:
     """What is known of one line while runs are added up."""
 
     count: int = 0
-    runs: int = 0
     branches: list[int] = field(default_factory=list)
 
     def add_branches(self, counts: Sequence[int]) -> None:
@@ -223,7 +218,6 @@ class Counter:
         self._add_reports(_gcov(directory, targets, self._sandbox))
 
     def _add_reports(self, reports: Iterable[dict[str, Any]]) -> None:
-        ran = set()
         for report in reports:
             for file in report["files"]:
                 path = self._path_of(file["file"])
@@ -234,10 +228,6 @@ class Counter:
                     known = self._counts.setdefault(key, _Count())
                     known.count += line["count"]
                     known.add_branches([branch["count"] for branch in line["branches"]])
-                    if line["count"]:
-                        ran.add(key)
-        for key in ran:
-            self._counts[key].runs += 1
 
     def _path_of(self, name: str) -> str:
         """Return the file of the kernel tree that the compiler called so, "" if nothing of it is looked at."""
@@ -253,10 +243,10 @@ class Counter:
         by_function: dict[tuple[str, str], list[Line]] = {}
         for (path, number), known in sorted(self._counts.items()):
             name = function_at(text[path], number)
-            line = Line(path, number, name, known.count, known.runs, tuple(known.branches))
+            line = Line(path, number, name, known.count, tuple(known.branches))
             by_function.setdefault((path, name), []).append(line)
         functions = tuple(Function(path, name, tuple(lines)) for (path, name), lines in by_function.items())
-        return Coverage(functions, text, self._added, tuple(self._runs))
+        return Coverage(functions, text, tuple(self._runs))
 
 
 def _gcov(directory: Path, targets: Sequence[str], sandbox: Sandbox | None) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,22 +25,9 @@ if TYPE_CHECKING:
 CONFIG = "gcov"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was measured.
-
-    Attributes:
-        coverage: the counts.
-        outcomes: what came of each run: coverage by scenarios that fail is worth little.
-        base: the title of the kernel release.
-    """
-
-    coverage: Coverage
-    outcomes: tuple[Outcome, ...]
-    base: str
-
-
-def measure(project: Project, given: Path | None, only: str, workers: int, how: Handling = OURS) -> Measured:
+def measure(
+    project: Project, given: Path | None, only: str, workers: int, how: Handling = OURS
+) -> tuple[Coverage, list[Outcome]]:
     """Run the scenarios on a kernel with counters.
 
     Args:
@@ -50,6 +36,9 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
         only: runs whose name has this text.
         workers: guests at a time.
         how: how the submission is handled.
+
+    Returns:
+        What was counted, and what came of each run: coverage by scenarios that fail is worth little.
 
     Raises:
         UsageError: there is no such run.
@@ -84,4 +73,4 @@ def measure(project: Project, given: Path | None, only: str, workers: int, how: 
         counted = counter.result(coverage.texts(origin, tree, added))
     if not counted.functions:
         raise SubmissionError("the series adds no line that is compiled with counters, or no guest survived")
-    return Measured(counted, tuple(outcomes), origin.base.title)
+    return counted, outcomes

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 @under_test.options(without={"kernel", "vanilla"})
 def coverage(
     target: UnderTest,
-    html: Annotated[Path | None, typer.Option("--html", metavar="DIR", help="Write a page, DIR/index.html.")] = None,
+    lcov: Annotated[
+        Path | None, typer.Option("--lcov", metavar="DIR", help="Write DIR/coverage.info, for genhtml and editors.")
+    ] = None,
     only: common.Only = "",
     jobs: Annotated[int | None, common.jobs("Run so many guests at a time.")] = None,
     json: common.Json = False,
@@ -32,31 +34,27 @@ def coverage(
 
     The kernel counts them (gcov). Print the lines that never ran.
     """
-    from patchgen.cache import write_text
-    from patchgen.checks import coverage_page, coverage_testing
+    from patchgen.checks import coverage_testing
+    from patchgen.checks import lcov as tracefile
     from patchgen.testing import runner
 
     project = target.project()
     guests = jobs or runner.at_once(project.settings.jobs)
-    measured = coverage_testing.measure(project, target.submission, only, guests, target.handling())
-    counted = measured.coverage
-    if html:
-        title = str(target.submission) if target.submission else project.series.title
-        write_text(html / "index.html", coverage_page.render(counted, title, measured.base))
-    failed = [one for one in measured.outcomes if not one.passed]
+    counted, outcomes = coverage_testing.measure(project, target.submission, only, guests, target.handling())
+    if lcov:
+        tracefile.write(counted, lcov)
+    failed = [one for one in outcomes if not one.passed]
     if json:
         common.emit({**counted.as_dict(), "failed": [one.as_dict() for one in failed]})
     else:
         _show(counted, failed)
-        if html:
-            typer.echo(f"page: {html / 'index.html'}")
+        if lcov:
+            typer.echo(f"pages: cd {lcov} && genhtml --branch-coverage {tracefile.TRACEFILE} --output-directory html")
     covered, total = counted.lines
     raise typer.Exit(0 if covered == total and not failed else 1)
 
 
 def _show(counted: Coverage, failed: list[Outcome]) -> None:
-    from patchgen.checks import coverage_page
-
     for one in counted.functions:
         lines = f"{len(one.lines) - len(one.uncovered)}/{len(one.lines)}"
         branches = f"{one.branches[0]}/{one.branches[1]}"
@@ -66,4 +64,10 @@ def _show(counted: Coverage, failed: list[Outcome]) -> None:
     for outcome in failed:
         typer.echo(f"{outcome.result} {outcome.scenario.name}: {outcome.message}")
     for what, both in (("lines", counted.lines), ("branches", counted.branches)):
-        typer.echo(f"{what}: {both[0]} of {both[1]} ({coverage_page.percent(both)})")
+        typer.echo(f"{what}: {both[0]} of {both[1]} ({percent(both)})")
+
+
+def percent(both: tuple[int, int]) -> str:
+    """Return a share in percent, which says 100 only if nothing is missing."""
+    part, whole = both
+    return "100 %" if part == whole else f"{min(100 * part / whole, 99.9):.1f} %"

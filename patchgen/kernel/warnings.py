@@ -12,7 +12,7 @@ from patchgen.cache import write_text
 
 _NOTES = ".patchgen-warnings"
 _WARNING = re.compile(r"^(?P<file>[^:\s]+):(?:\d+:)*\s*[Ww]arning:\s*(?P<text>.*)$")
-_WORKSPACE = re.compile(r"^/.*/work/[^/]+/[^/]+/src/")
+WORKSPACE = re.compile(r"/\S*/work/[^/\s]+/[^/\s]+/src/")  # what comes before a file's name in the kernel tree
 
 
 def parse(lines: Iterable[str], files: Path, output: Path) -> dict[str, list[str]]:
@@ -75,4 +75,4 @@ def note(output: Path, found: Mapping[str, list[str]]) -> None:
 
 def tree_path(name: str) -> str:
     """Return a file's name in the kernel tree for what a compiler calls it, in whatever workspace it ran."""
-    return _WORKSPACE.sub("", os.path.normpath(name)).removeprefix("../src/")
+    return WORKSPACE.sub("", os.path.normpath(name)).removeprefix("../src/")

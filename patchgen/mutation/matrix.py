@@ -18,9 +18,8 @@ from pydantic import Field
 
 from patchgen.cache import write_text
 from patchgen.data import Model
+from patchgen.kernel.warnings import WORKSPACE
 from patchgen.mutation.catalogue import BOOTED, Mutant
-
-_WORKSPACE = re.compile(r"/\S*/work/[^/\s]+/[^/\s]+/src/")
 
 
 class Row(Model):
@@ -170,5 +169,5 @@ that are new or have changed, and `--verbose` shows what was seen.
 
 def cell(text: str) -> str:
     """Return text for a cell of a Markdown table; files of the kernel have their names in its tree."""
-    line = re.sub(r"\s+", " ", _WORKSPACE.sub("", text)).strip()
+    line = re.sub(r"\s+", " ", WORKSPACE.sub("", text)).strip()
     return line.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")

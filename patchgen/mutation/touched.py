@@ -6,9 +6,9 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from patchgen.assignment import KILL_MATRIX, RUBRIC, Assignment
+from patchgen.assignment import Assignment
 from patchgen.mutation.catalogue import Mutant
 
 _NEAR = 12  # lines between a change and the text that a mutant replaces, which is about the same thing then
@@ -16,20 +16,10 @@ _NEAR = 12  # lines between a change and the text that a mutant replaces, which 
 _SCENARIO = re.compile(r"^(?:def|SCENARIO\w*\((?:\d+, )?) *(\w+)", re.MULTILINE)
 
 
-def files(assignment: Assignment) -> dict[str, Path]:
-    """Return the files of an assignment that have a say in what a test finds, by their path below its directory."""
-    found = {}
-    for path in sorted(assignment.directory.rglob("*")):
-        name = path.relative_to(assignment.directory)
-        if path.is_file() and "__pycache__" not in name.parts and not name.name.startswith("."):
-            found[name.as_posix()] = path
-    return {name: path for name, path in found.items() if name not in (KILL_MATRIX, RUBRIC)}
-
-
 def stamps(assignment: Assignment) -> dict[str, tuple[int, int]]:
     """Return what tells that a file has been written: the time and the size, by its path."""
     found = {}
-    for name, path in files(assignment).items():
+    for name, path in assignment.files().items():
         with contextlib.suppress(FileNotFoundError):
             found[name] = (path.stat().st_mtime_ns, path.stat().st_size)
     return found
@@ -38,7 +28,7 @@ def stamps(assignment: Assignment) -> dict[str, tuple[int, int]]:
 def texts(assignment: Assignment) -> dict[str, str]:
     """Return the texts of the files, by their path."""
     found = {}
-    for name, path in files(assignment).items():
+    for name, path in assignment.files().items():
         with contextlib.suppress(FileNotFoundError):
             found[name] = path.read_text(encoding="utf-8", errors="replace")
     return found

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from patchgen import process
-from patchgen.checks import coverage, coverage_page
+from patchgen.checks import coverage, lcov
 from patchgen.checks.coverage import Counter, Coverage
+from patchgen.cli.coverage_commands import percent
 from patchgen.errors import MachineError
 
 SOURCE = """\
@@ -60,10 +61,8 @@ def measure(tmp_path: Path, *runs: tuple[str, ...], added: frozenset[int]) -> Co
 
 def test_runs_are_added_up(tmp_path: Path) -> None:
     found = measure(tmp_path, (), ("a",), ("a", "b"), added=frozenset(range(1, 12)))
-    counts = {line.number: (line.count, line.runs) for one in found.functions for line in one.lines}
-    assert counts[3] == (3, 3)
-    assert counts[4] == (1, 1)
-    assert counts[5] == (2, 2)
+    counts = {line.number: line.count for one in found.functions for line in one.lines}
+    assert (counts[3], counts[4], counts[5]) == (3, 1, 2)
     assert found.lines == (len(counts), len(counts))
     assert found.branches == (2, 2)
 
@@ -75,12 +74,11 @@ def test_a_line_that_no_run_reaches_is_told(tmp_path: Path) -> None:
     assert twice.branches == (1, 2)
     covered, total = found.lines
     assert covered == total - 1
-    assert coverage_page.percent((199, 200)) != "100 %"
-    page = coverage_page.render(found, "a <series>", "Linux")
-    assert 'id="lib/demo.c:4" class="miss"' in page
-    assert 'id="lib/demo.c:5" class="hit"' in page
-    assert 'id="lib/demo.c:3" class="part"' in page
-    assert "a &lt;series&gt;" in page
+    assert percent((199, 200)) != "100 %"
+    lcov.write(found, tmp_path / "lcov")
+    assert (tmp_path / "lcov/lib/demo.c").read_text() == SOURCE
+    records = (tmp_path / "lcov/coverage.info").read_text().splitlines()
+    assert {"SF:lib/demo.c", "FN:1,twice", "DA:4,0", "DA:5,2", "BRDA:3,0,0,0", "end_of_record"} <= set(records)
 
 
 def test_only_lines_that_the_series_adds_are_looked_at(tmp_path: Path) -> None:
