@@ -1,8 +1,9 @@
 """Speed and memory, as a table beside the last release's. It judges nothing: machines differ, so look at ratios.
 
 make bench                     what takes seconds
-make bench BENCH=--grade       also scenarios, verdicts and a batch, on kernels that no cache has (minutes)
+make bench BENCH=--grade       also scenarios, verdicts, batches and watch, on kernels that no cache has (half an hour)
 make bench BENCH=--build       also the kernel builds, from an empty cache of their own (minutes)
+make bench BENCH=--test        also make test, with what this machine's cache has (minutes)
 
 Each run's figures go to dist/bench/. Those of a release are in docs/bench.json: copy the file there.
 """
@@ -10,6 +11,7 @@ Each run's figures go to dist/bench/. Those of a release are in docs/bench.json:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -19,11 +21,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
+import psutil
+from distributed import LocalCluster
 from rich.console import Console
 from rich.table import Table
 
@@ -60,6 +66,42 @@ def run(argv: list[str], cwd: Path, **extra: str) -> int:
     subprocess.run(argv, cwd=cwd, env={**os.environ, **extra}, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return after if after > before else before
+
+
+@contextlib.contextmanager
+def most_memory(most: dict[str, float]) -> Iterator[None]:
+    """Look at the processes below this one twice a second, and keep the most that one of each kind has used.
+
+    Args:
+        most: MiB by the first word of the program's name; what several processes share counts for each in part (PSS).
+    """
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.5):
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    kind, used = child.name().partition("-")[0], child.memory_full_info().pss / 2**20
+                    most[kind] = max(used, most.get(kind, 0.0))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+
+
+def grade(command: list[str], cwd: Path, *words: str) -> None:
+    """Run `verify`, whose status says what it has found.
+
+    Raises:
+        RuntimeError: the machine failed.
+    """
+    made = subprocess.run([*command, *words], cwd=cwd, check=False, capture_output=True, text=True)
+    if made.returncode not in (0, 1):
+        raise RuntimeError(made.stderr)
 
 
 class Bench:
@@ -139,21 +181,56 @@ class Bench:
         self.row("their processor time", [used / 3], "")
 
     def grading(self, scratch: Path) -> None:
-        """A verdict of an unknown submission, and a batch of them, two at a time."""
-        for name, bar in (("kvs", "at most 32 s"), ("pf_stat", "")):
-            self._grade(name, bar, scratch)
+        """A verdict of an unknown submission; a batch of them, two at a time; another one through Dask."""
+        most: dict[str, float] = {}
+        self._verdict("pf_stat", "", scratch)
+        kvs = self._verdict("kvs", "at most 32 s", scratch)
+        with most_memory(most):
+            self._batch("two at a time", kvs, ["--jobs", "2"], scratch)
+        with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:  # type: ignore[no-untyped-call]
+            self._batch("by two workers of Dask", kvs, ["--scheduler", cluster.scheduler_address], scratch)
+        self.row("most memory of a process of Python in a batch", [most.get("python3", 0)], "at most 200 MB", "MB")
+        self.row("most memory of a guest in a batch", [most.get("qemu", 0)], "at most 100 MB", "MB")
 
-    def _grade(self, name: str, bar: str, scratch: Path) -> None:
-        first, second, *others = (self.submission(name, number, scratch) for number in range(SUBMISSIONS + 2))
+    def _verdict(self, name: str, bar: str, scratch: Path) -> list[str]:
+        """Add the row of one verdict, and return the command that makes it."""
         words = [*PATCHGEN, "verify", "--assignment", name, "--stages", "1-5"]
+        first, second = (self.submission(name, number, scratch) for number in range(2))
+        grade(words, scratch, first)  # for which the base's objects are made
+        self.row(f"a verdict of {name}, stages 1 to 5", timed(lambda: grade(words, scratch, second), 1), bar)
+        return words
 
-        def verify(*what: str) -> None:
-            subprocess.run([*words, *what], cwd=scratch, check=False, capture_output=True)
+    def _batch(self, how: str, words: list[str], options: list[str], scratch: Path) -> None:
+        names = [self.submission("kvs", time.time_ns(), scratch) for _ in range(SUBMISSIONS)]
+        out = f"verdicts-{time.time_ns()}"
+        begin, idle = time.monotonic(), psutil.cpu_times().idle
+        grade(words, scratch, "--output", out, *options, *names)
+        seconds = time.monotonic() - begin
+        busy = 100 * (1 - (psutil.cpu_times().idle - idle) / seconds / (os.cpu_count() or 1))
+        self.row(f"each of {SUBMISSIONS} verdicts of kvs, {how}", [seconds / SUBMISSIONS], "at most 36 s")
+        self.row(f"how busy the processors were, {how}", [busy], "at least 95 %", "%")
 
-        verify(first)  # for which the base's objects are made
-        self.row(f"a verdict of {name}, stages 1 to 5", timed(lambda: verify(second), 1), bar)
-        whole = timed(lambda: verify("--output", f"out-{name}", "--jobs", "2", *others), 1)
-        self.row(f"each of {SUBMISSIONS} of {name}, two at a time", [whole[0] / SUBMISSIONS], "at most 36 s")
+    def watch(self, scratch: Path) -> None:
+        """From saving a change of one line to the first outcome that `patchgen watch` tells."""
+        own = shutil.copytree(resources.TEMPLATES / "pf_stat", scratch / "watched")
+        code = next(own.glob("files/**/*.c.j2"))
+        text, times = code.read_text(), []
+        watching = pexpect.spawn(PATCHGEN[0], [*PATCHGEN[1:], "watch", "--assignment", str(own)], timeout=600)
+        with contextlib.closing(watching):
+            for _ in range(3):
+                watching.expect(rb"\d+ passed, \d+ failed")
+                begin = time.monotonic()
+                code.write_text(
+                    text.replace("refcount_inc(&run->refs);", f"refcount_inc(&run->refs); /* {begin} */", 1)
+                )
+                watching.expect_exact(b"changed: ")
+                watching.expect(rb"\n(pass|fail|blocked) ")
+                times.append(time.monotonic() - begin)
+        self.row("watch: from saving a line to the first outcome", sorted(times), "at most 10 s")
+
+    def whole_test(self) -> None:
+        """`make test` with what the cache has."""
+        self.row("make test, cached", timed(lambda: run(["make", "test"], Path.cwd()), 1), "at most 150 s")
 
     @staticmethod
     def submission(name: str, number: int, scratch: Path) -> str:
@@ -196,6 +273,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--grade", action="store_true", help="also measure scenarios and verdicts (minutes)")
+    parser.add_argument("--test", action="store_true", help="also measure make test (minutes)")
     parser.add_argument("--build", action="store_true", help="also measure kernel builds (minutes)")
     arguments = parser.parse_args()
     bench = Bench()
@@ -209,7 +287,10 @@ def main() -> None:
         bench.guest()
         if arguments.grade:
             bench.scenarios(scratch)
+            bench.watch(scratch)
             bench.grading(scratch)
+        if arguments.test:
+            bench.whole_test()
         if arguments.build:
             bench.builds(scratch)
     released: dict[str, Any] = (

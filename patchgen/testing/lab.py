@@ -74,6 +74,7 @@ class Scenario:
         run: the check, a function of the assignment's Lab.
         summary: what it asks for, for people.
         cpus: how many CPUs its guest has: two if it is about what happens at the same time.
+        long: it takes so long that it starts before the others, or they would all wait for it at the end.
     """
 
     name: str
@@ -81,15 +82,17 @@ class Scenario:
     run: Callable[[Any], None]
     summary: str
     cpus: int = 1
+    long: bool = False
 
 
 _Check = TypeVar("_Check", bound=Callable[..., None])
 
 
-def scenario(*ids: str, cpus: int = 1) -> Callable[[_Check], _Check]:
+def scenario(*ids: str, cpus: int = 1, long: bool = False) -> Callable[[_Check], _Check]:
     """Make a function a scenario that stands for these requirements; its name and docstring become the scenario's.
 
-    A guest of one CPU takes half the time, so `cpus` is 2 only where two must run at once.
+    A guest of one CPU takes half the time, so `cpus` is 2 only where two must run at once. `long` is for what takes a
+    good part of the time of all.
 
     Raises:
         ValueError: the module has another scenario of that name.
@@ -99,7 +102,7 @@ def scenario(*ids: str, cpus: int = 1) -> Callable[[_Check], _Check]:
         if scenario_of(function.__globals__.get(function.__name__)):
             raise ValueError(f"two scenarios are called {function.__name__}")
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        setattr(function, _MARK, Scenario(function.__name__.replace("_", "-"), ids, function, summary, cpus))
+        setattr(function, _MARK, Scenario(function.__name__.replace("_", "-"), ids, function, summary, cpus, long))
         return function
 
     return wrap

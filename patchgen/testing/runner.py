@@ -200,8 +200,8 @@ def run_all(
 ) -> list[Outcome]:
     """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
 
-    `run` runs one of them. `told` is called with each outcome in the order of the scenarios, as soon as those before it
-    are there; what it rests on may still fail then.
+    The long ones start first. `run` runs one of them. `told` is called with each outcome in the order of the scenarios,
+    as soon as those before it are there; what it rests on may still fail then.
 
     Raises:
         MachineError: the machine failed.
@@ -217,11 +217,12 @@ def run_all(
                 step.update(done)
                 return outcome
 
-            futures = [pool.submit(one, scenario) for scenario in scenarios]
+            queued = sorted(scenarios, key=lambda scenario: not scenario.long)
+            futures = {scenario.name: pool.submit(one, scenario) for scenario in queued}
             try:
                 outcomes = []
-                for future in futures:
-                    outcomes.append(future.result())
+                for scenario in scenarios:
+                    outcomes.append(futures[scenario.name].result())
                     told(outcomes[-1])
                 return blame.settle(outcomes, suite.assignment)
             except BaseException:

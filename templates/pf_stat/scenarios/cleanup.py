@@ -89,7 +89,7 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
         raise Failed(f"the kernel's unreclaimable memory grew from {before} to {then} KiB in sixty rounds")
 
 
-@scenario("S15", "2.3-1", "3-4")
+@scenario("S15", "2.3-1", "3-4", long=True)
 def no_call_leaks(lab: Lab) -> None:
     """A hundred thousand successful and as many failing calls of each leave the kernel's slab memory as it was."""
     lab.set_param("leak")
