@@ -83,7 +83,7 @@ lint: host-patch $(VENV)/.made-dev ## ruff, mypy --strict, and which package may
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: host-test $(VENV)/.made-dev ## measure speed and memory, beside the last release; judges nothing (BENCH=--grade, --build, --test)
+bench: host-test $(VENV)/.made-dev ## measure speed and memory, beside the last release; grades nothing (BENCH=--grade, --build, --test)
 	@$(BIN)/python tests/bench.py $(BENCH)
 
 lock: $(VENV)/.made-dev ## write requirements-dev.txt: the newest versions that pyproject.toml allows, with their hashes

@@ -1,4 +1,4 @@
-"""The command mark: marks anew for what a batch has judged already."""
+"""The command mark: marks anew for what a batch has graded already."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def verify(
         raise UsageError("more than one submission needs --output DIR")
     handed_in = submission_moment(given[0], submitted)  # a wrong date must not cost minutes
     request = Request(given[0], chosen, asked, trust, allow_build_changes, exam=exam, programs=programs)
-    verdict = _judged(project, request)
+    verdict = _graded(project, request)
     verdict = verdict.model_copy(update={"marks": scoring.late(verdict.marks, chosen, handed_in, moments[1])})
     _write(verdict, project, html, junit)
     if form:
@@ -183,7 +183,7 @@ def _batch(
     moments: tuple[str | None, datetime | None],
     printed: tuple[str, bool],
 ) -> int:
-    """Judge many and return the exit status."""
+    """Grade many and return the exit status."""
     from patchgen.grading import batch as many
 
     stages, (trust, allow), jobs, scheduler, sitting = how
@@ -209,7 +209,7 @@ def _batch(
     return mark_command.report(many.run(paths, batch, engine), out, printed[1])
 
 
-def _judged(project: Project, request: Request) -> Verdict:
+def _graded(project: Project, request: Request) -> Verdict:
     from patchgen.grading import builder, grader
 
     with builder.locked_workspace(project.cache) as workspace:

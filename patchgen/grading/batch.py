@@ -1,7 +1,7 @@
 """Many submissions: a queue, results that are kept, and a table.
 
-A verdict is kept under the hash of what was judged, by what and how far. So a batch that was interrupted goes on where
-it was, and the same content is never judged twice, whatever it is called. What the machine kept from being judged is
+A verdict is kept under the hash of what was graded, by what and how far. So a batch that was interrupted goes on where
+it was, and the same content is never graded twice, whatever it is called. What the machine kept from being graded is
 tried again. Points are no part of that: they are given to what was kept (sheet.py), by whatever rubric.
 """
 
@@ -49,7 +49,7 @@ class Batch:
 
     Attributes:
         out: directory of the results.
-        project: what they are judged with.
+        project: what they are graded with.
         rubric: the file of what there are points for.
         stages: as --stages has it.
         trust: the user vouches for them.
@@ -80,17 +80,17 @@ class Batch:
         return Terms(self.out, assignment, rubric, self.deadline, self.project.cache.root, self.form)
 
 
-def key_of(task: Task, judged_with: str) -> str:
-    """Return the hash of everything that decides about a verdict: what is judged, how, and with what (grader.suite)."""
-    # The name of an archive or patch is judged too (a note), but it decides about nothing that has points.
+def key_of(task: Task, graded_with: str) -> str:
+    """Return the hash of everything that decides about a verdict: what is graded, how, and with what (grader.suite)."""
+    # The name of an archive or patch is graded too (a note), but it decides about nothing that has points.
     files = sorted(task.files.items()) if task.kind == "directory" else sorted(task.files.values())
     given = (files, sorted(task.links))
     how = (task.how.stages, task.how.trust, task.how.allow_build_changes, task.how.exam, task.how.programs)
-    return digest("verdict", task.kind, *given, *how, judged_with)
+    return digest("verdict", task.kind, *given, *how, graded_with)
 
 
 def here(jobs: int) -> Engine:
-    """Return the engine that judges on this machine, several at a time, each in a process of its own."""
+    """Return the engine that grades on this machine, several at a time, each in a process of its own."""
 
     def run(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
         with ThreadPoolExecutor(jobs) as pool:
@@ -113,7 +113,7 @@ def _tell(name: str, stage: str) -> None:
 
 
 def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
-    """Judge what was not judged yet, and write the table and the pages.
+    """Grade what was not graded yet, and write the table and the pages.
 
     Raises:
         UsageError: a path names nothing, or a range of commits; or adjustments.csv is wrong.
@@ -136,15 +136,15 @@ def run(paths: Sequence[Path], batch: Batch, engine: Engine) -> list[Row]:
         else:
             todo[key] = task
     if known := sum(len(names[key]) for key in tasks if key not in todo):
-        progress.note(f"{known} of {sum(map(len, names.values()))} were judged before")
+        progress.note(f"{known} of {sum(map(len, names.values()))} were graded before")
     done = 0
     try:
-        with progress.step("judging", len(todo), counted=True) as step:
+        with progress.step("grading", len(todo), counted=True) as step:
             for done, (key, answer) in enumerate(engine(todo) if todo else (), 1):
                 _enter(sheet, names[key], answer)
                 step.update(done)
     except KeyboardInterrupt:
-        progress.note(f"{done} of {len(todo)} were judged and are kept: the same command goes on from there")
+        progress.note(f"{done} of {len(todo)} were graded and are kept: the same command goes on from there")
         raise
     return sheet.end()
 
@@ -165,7 +165,7 @@ def _packed(paths: Sequence[Path], batch: Batch) -> tuple[tuple[Entry, ...], dic
     """Return what is known of each submission, and the tasks by the keys of their verdicts: one for equal content."""
     entries: list[Entry] = []
     tasks: dict[str, Task] = {}
-    judged_with = grader.suite(batch.project)
+    graded_with = grader.suite(batch.project)
     for path in dict.fromkeys(paths):
         name = str(path)
         try:
@@ -175,14 +175,14 @@ def _packed(paths: Sequence[Path], batch: Batch) -> tuple[tuple[Entry, ...], dic
             status = Result.FAIL if isinstance(error, SubmissionError) else Result.ERROR
             entries.append(Entry(name=name, status=status, why=error.message))
         else:
-            key = key_of(task, judged_with)
-            entries.append(Entry(name=name, key=key, submitted=submitted, why="it was not judged yet"))
+            key = key_of(task, graded_with)
+            entries.append(Entry(name=name, key=key, submitted=submitted, why="it was not graded yet"))
             tasks.setdefault(key, task)
     return tuple(entries), tasks
 
 
 def _is_decided(verdict: Verdict, terms: Terms) -> bool:
-    """Whether the machine has judged all that this rubric needs. If not, it tries once more."""
+    """Whether the machine has graded all that this rubric needs. If not, it tries once more."""
     return marking.mark(verdict, terms.rubric, terms.assignment).exit_status in (0, 1)
 
 
@@ -200,7 +200,7 @@ def _register(batch: Batch, entries: tuple[Entry, ...]) -> Register:
 def _task(path: Path, batch: Batch) -> Task:
     kind = inputs.kind(path)
     if kind == "range":
-        raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="judge a range by itself")
+        raise UsageError(f"{path}: a batch takes archives, directories and patches", hint="grade a range by itself")
     how = worker.How(
         rubric=batch.rubric.read_text(encoding="utf-8"),
         stages=batch.stages,

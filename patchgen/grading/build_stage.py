@@ -22,10 +22,10 @@ _SHOWN = 6  # lines of the build's log for a warning
 
 
 def build(context: GradingContext) -> Iterator[Finding]:
-    """Build the tree with all patches, which is what is judged, and see that the tree after each patch builds.
+    """Build the tree with all patches, which is what is graded, and see that the tree after each patch builds.
 
     The last tree is built first, from the base's objects alone. From there it goes back patch by patch, each build with
-    the objects of the one before it: as quick as going forward, and no patch can leave anything in what is judged.
+    the objects of the one before it: as quick as going forward, and no patch can leave anything in what is graded.
     """
     given, applied = context.submission, context.buildable
     assert given is not None, "the first stage has read it"

@@ -78,7 +78,7 @@ class KernelBuilder:
         return dataclasses.replace(self, place=place, chain=IncrementalBuilds(place))
 
     def build(self, config: str, tree: str) -> Kernel:
-        """Build a tree that is judged, unless the cache has it: from the base's objects, in one step.
+        """Build a tree that is graded, unless the cache has it: from the base's objects, in one step.
 
         Raises:
             BuildError: it does not build.

@@ -1,4 +1,4 @@
-"""A submission while it is judged: what was asked, and what the stages have found out so far."""
+"""A submission while it is graded: what was asked, and what the stages have found out so far."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Observed:
 
     Attributes:
         failed: scenarios that show a requirement of theirs to be violated.
-        unknown: scenarios that were blocked, skipped or not judged.
+        unknown: scenarios that were blocked, skipped or not graded.
         violated: ids of the requirements that some scenario shows to be violated.
         crashed: scenarios in which the kernel dies or complains.
     """

@@ -52,7 +52,7 @@ def engine(address: str) -> Engine:
                 failure = future.exception()
                 # A task that has taken several workers with it is given up by the scheduler.
                 if failure:
-                    yield futures[future], Answer(3, "", f"no worker could judge it: {failure}")
+                    yield futures[future], Answer(3, "", f"no worker could grade it: {failure}")
                 else:
                     yield futures[future], Answer(**future.result())
 

@@ -137,7 +137,7 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
     if step.needs and getattr(context, step.needs) is None:
         stopped = next((stage for stage in before if stage.status is Result.ERROR), None)
         if stopped:
-            why = f"stage {stopped.name} could not be judged"
+            why = f"stage {stopped.name} could not be graded"
             return Stage(number=number, name=step.name, status=Result.ERROR, why=why), []
         why = next(why for name, why in _MISSING.items() if getattr(context, name) is None)
         return Stage(number=number, name=step.name, status=Result.BLOCKED, why=why), []
@@ -155,7 +155,7 @@ def _stage(number: int, step: _Step, context: GradingContext, before: Sequence[S
         found.add(Finding("failed", Severity.ERROR, error.message, "", error.evidence))
     except MachineError as error:
         why = error.message
-        found.add(Finding("machine", Severity.NOTE, f"not judged: {why}", evidence=error.evidence))
+        found.add(Finding("machine", Severity.NOTE, f"not graded: {why}", evidence=error.evidence))
     passed = Result.SKIP if partial else Result.PASS  # nothing was found, but nobody has looked at all of it
     status = Result.ERROR if why else Result.FAIL if found.wrong else passed
     stage = Stage(

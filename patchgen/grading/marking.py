@@ -78,9 +78,9 @@ def mark(
 
 
 def _status(verdict: Verdict, rubric: Rubric, findings: Sequence[Finding], marks: Marks) -> Result:
-    """Return the verdict in a word. What is decided anyway (a mark of 0) needs nothing that was not judged.
+    """Return the verdict in a word. What is decided anyway (a mark of 0) needs nothing that was not graded.
 
-    Points that were given by hand stand for what the machine did not judge.
+    Points that were given by hand stand for what the machine did not grade.
     """
     by_hand = {item.id for item in marks.items if item.by_hand}
     graded = {item.stage for item in rubric.items} - {item.stage for item in rubric.items if item.id not in by_hand}

@@ -149,10 +149,10 @@ class ItemMark(Model):
         id: the item's.
         title: the item's.
         points: that there are.
-        earned: of these; None if the item was not judged, or not asked for.
+        earned: of these; None if the item was not graded, or not asked for.
         status: OK if nothing was lost.
         mandatory: without it the mark is 0.
-        why: what points were lost for, or why it was not judged; the reason of points that were given by hand.
+        why: what points were lost for, or why it was not graded; the reason of points that were given by hand.
         by_hand: the grader has given these points.
     """
 
@@ -172,14 +172,14 @@ class Marks(Model):
     Attributes:
         rubric: the rubric's title.
         items: each item.
-        points: the points of the items that were judged.
+        points: the points of the items that were graded.
         earned: of these, before what a crash takes and before the penalty.
         crash: points that are taken off because the kernel crashes, besides what the items have lost.
         zero: the reason why the mark is 0 whatever was earned, "" if it is not.
         days_late: days begun after the deadline; None if not both dates are known.
         penalty: marks taken off for these.
-        mark: what is left; None while something that has points was not judged.
-        complete: every item of the rubric was judged.
+        mark: what is left; None while something that has points was not graded.
+        complete: every item of the rubric was graded.
     """
 
     rubric: str
@@ -230,14 +230,14 @@ class Verdict(Model):
     Attributes:
         schema_version: of this form; other versions may mean something else.
         patchgen: the program's version.
-        suite: hash of everything that judges.
+        suite: hash of everything that grades.
         submission: what was given, as text.
         content: hash of the patches and the report.
         base: the kernel release.
         boot: the command that boots a kernel with the patches.
         accelerator: what the guests ran on, "" if none did.
         time_scale: what time limits were multiplied by, measured on the vanilla kernel; 0 if nothing was.
-        status: in a word: ERROR if the machine kept something from being judged.
+        status: in a word: ERROR if the machine kept something from being graded.
         stages: all seven.
         diagnosis: the known mistakes that explain its failed scenarios, the one that cost most first.
         unexplained: the failed scenarios that no known mistake explains.
@@ -273,7 +273,7 @@ class Verdict(Model):
 
     @property
     def exit_status(self) -> int:
-        """0 all good, 1 something is wrong, 3 the machine kept something from being judged."""
+        """0 all good, 1 something is wrong, 3 the machine kept something from being graded."""
         return {Result.PASS: 0, Result.FAIL: 1, Result.ERROR: 3}[self.status]
 
     def count(self, severity: Severity) -> int:

@@ -27,7 +27,7 @@ def gradescope(verdict: Verdict, rubric: Rubric) -> str:
     if verdict.marks.mark is None:
         return ""
     shown = {item.id: item.shown for item in rubric.items}
-    judged = [item for item in verdict.marks.items if item.earned is not None and (item.points or item.why)]
+    graded = [item for item in verdict.marks.items if item.earned is not None and (item.points or item.why)]
     tests = [
         {
             "name": item.title,
@@ -39,7 +39,7 @@ def gradescope(verdict: Verdict, rubric: Rubric) -> str:
             "output_format": "text",
             "visibility": _VISIBILITY[shown[item.id]],
         }
-        for number, item in enumerate(judged, 1)
+        for number, item in enumerate(graded, 1)
     ]
     hidden = any(test["visibility"] != "visible" for test in tests)
     said = "" if hidden else "\n".join(text.summary(verdict))

@@ -47,19 +47,19 @@ def total(rubric: str, items: Sequence[ItemMark]) -> Marks:
         rubric: its title.
         items: what each has come to.
     """
-    judged = [item for item in items if item.earned is not None]
-    earned = round(sum(item.earned or 0 for item in judged), 2)
+    graded = [item for item in items if item.earned is not None]
+    earned = round(sum(item.earned or 0 for item in graded), 2)
     broken = [item for item in items if item.mandatory and item.status is Result.FAIL]
     zero = f"{broken[0].title}: {broken[0].why}" if broken else ""
     unknown = any(item.status is Result.ERROR for item in items)
     return Marks(
         rubric=rubric,
         items=tuple(items),
-        points=round(sum(item.points for item in judged), 2),
+        points=round(sum(item.points for item in graded), 2),
         earned=earned,
         zero=zero,
         mark=0.0 if zero else None if unknown else earned,
-        complete=bool(zero) or len(judged) == len(items),
+        complete=bool(zero) or len(graded) == len(items),
     )
 
 
@@ -72,9 +72,9 @@ def costs(rubric: Rubric, scenarios: Mapping[str, Mapping[str, Result]]) -> dict
     """
     found = {}
     for item in rubric.items:
-        judged = [one for one in item.among(scenarios) if scenarios.get(one)]
-        failed = (one for one in judged if Result.FAIL in scenarios[one].values())
-        found.update({one: item.points / len(judged) for one in failed})
+        graded = [one for one in item.among(scenarios) if scenarios.get(one)]
+        failed = (one for one in graded if Result.FAIL in scenarios[one].values())
+        found.update({one: item.points / len(graded) for one in failed})
     return found
 
 
@@ -83,9 +83,9 @@ def crashed(marks: Marks, rubric: Rubric, findings: Sequence[Finding]) -> Marks:
     if not any(one.check == "crash" and one.stage == "behaviour" for one in findings):
         return marks
     among = {item.id for item in rubric.items if item.stage == "behaviour"}
-    judged = [item for item in marks.items if item.id in among and item.earned is not None]
-    share = rubric.crash * sum(item.points for item in judged)
-    less = round(min(share, sum(item.earned or 0 for item in judged)), 2)
+    graded = [item for item in marks.items if item.id in among and item.earned is not None]
+    share = rubric.crash * sum(item.points for item in graded)
+    less = round(min(share, sum(item.earned or 0 for item in graded)), 2)
     left = marks.mark and round(marks.mark - less, 2)  # neither None nor 0 becomes less
     return marks.model_copy(update={"crash": less, "mark": left})
 
@@ -134,20 +134,20 @@ def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMa
     A requirement is lost if a scenario shows that it is violated. One whose scenarios never got to it is lost as well,
     since nothing shows that it is met; where only some of them were blocked, the others decide.
     """
-    judged = [one for one in item.among(scenarios) if scenarios.get(one)]
-    results = {one: set(scenarios[one].values()) for one in judged}
+    graded = [one for one in item.among(scenarios) if scenarios.get(one)]
+    results = {one: set(scenarios[one].values()) for one in graded}
     failed = [one for one, found in results.items() if Result.FAIL in found]
     blocked = [
         one for one, found in results.items() if found <= {Result.BLOCKED, Result.SKIP} and Result.BLOCKED in found
     ]
     unknown = [one for one, found in results.items() if found & {Result.ERROR, Result.NOT_RUN} and one not in failed]
-    if unknown or not judged:
+    if unknown or not graded:
         return _marked(item, None, Result.ERROR, f"could not be graded: {', '.join(unknown)}")
     lost = len(failed) + len(blocked)
     said = [f"violated: {', '.join(failed)}"] if failed else []
     said += [f"blocked, so that nothing shows it: {', '.join(blocked)}"] if blocked else []
-    why = f"{lost} of {len(judged)} requirements are lost; {'; '.join(said)}" if lost else ""
-    return _marked(item, item.points * (len(judged) - lost) / len(judged), Result.FAIL if lost else Result.PASS, why)
+    why = f"{lost} of {len(graded)} requirements are lost; {'; '.join(said)}" if lost else ""
+    return _marked(item, item.points * (len(graded) - lost) / len(graded), Result.FAIL if lost else Result.PASS, why)
 
 
 def _marked(item: Item, earned: float | None, status: Result, why: str) -> ItemMark:

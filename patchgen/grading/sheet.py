@@ -215,6 +215,6 @@ def _sweep(out: Path, current: Iterable[str]) -> None:
 
 
 def exit_status(rows: Sequence[Row]) -> int:
-    """Return 3 if something was not judged, else 1 if something is wrong, else 0."""
+    """Return 3 if something was not graded, else 1 if something is wrong, else 0."""
     found = {row.status for row in rows}
     return 3 if Result.ERROR in found else 1 if Result.FAIL in found else 0

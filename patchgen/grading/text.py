@@ -144,5 +144,5 @@ def _lost(item: ItemMark) -> bool:
 
 
 def _loss(item: ItemMark) -> str:
-    assert item.earned is not None, "it was judged"
+    assert item.earned is not None, "it was graded"
     return f"{item.id} {item.points - item.earned:.2f} of {item.points:g}"

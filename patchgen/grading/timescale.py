@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REFERENCE = 0.6  # s, on two quiet cores of 2023 with QEMU's TCG
 _VALID = 180.0  # s that an answer stands
-_MOST = 50.0  # times as slow: beyond that it is the machine that is judged
+_MOST = 50.0  # times as slow: beyond that it is the machine that is graded
 _SECONDS = 600.0
 _WORK = "for i in 1 2 3 4 5; do play map,0,400,rw,anon write,0,400 fork write,0,400 end write,0,400; done"
 

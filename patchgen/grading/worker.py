@@ -1,4 +1,4 @@
-"""Judging one submission in a process of its own: what a batch hands out, here or on another machine.
+"""Grading one submission in a process of its own: what a batch hands out, here or on another machine.
 
 A `Task` holds everything that is needed, the submission's files too, so that it can go to a machine that does not have
 them.
@@ -33,7 +33,7 @@ _SECONDS = 4 * 3600.0  # a verdict takes minutes; nothing waits for ever
 
 @dataclass(frozen=True)
 class How:
-    """How submissions are judged.
+    """How submissions are graded.
 
     Attributes:
         rubric: text of the rubric's file.
@@ -56,7 +56,7 @@ class How:
 
 @dataclass(frozen=True)
 class Task:
-    """A submission to be judged.
+    """A submission to be graded.
 
     Attributes:
         name: as it was given.
@@ -102,7 +102,7 @@ class Answer:
 
 
 def pack(path: Path, kind: str, how: How) -> Task:
-    """Return the task of judging what lies at a path.
+    """Return the task of grading what lies at a path.
 
     Raises:
         SubmissionError: it is too large, or no plain file.
@@ -128,7 +128,7 @@ def _unpacked(name: str) -> str:
 
 
 def work(text: str, tell: Tell | None = None) -> dict[str, object]:
-    """Judge a task (as JSON) in a process of its own and return the answer as a dictionary.
+    """Grade a task (as JSON) in a process of its own and return the answer as a dictionary.
 
     Whatever becomes of that process, this one goes on.
 

@@ -1,4 +1,4 @@
-"""What can be judged: an archive, a directory of patches, one patch, or a range of commits in a git repository."""
+"""What can be graded: an archive, a directory of patches, one patch, or a range of commits in a git repository."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _commit(view: Repository, name: str) -> bool:
 
 
 def content(given: Submission) -> str:
-    """Return a hash of what is judged: the patches and the report, and what else is there, by name."""
+    """Return a hash of what is graded: the patches and the report, and what else is there, by name."""
     files = {patch.name: patch.data.hex() for patch in given.patches}
     files |= {name: data.hex() for name, data in given.reports.items()}
     return digest("submission", sorted(files.items()), sorted(given.others), sorted(given.members))

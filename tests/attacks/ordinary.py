@@ -1,4 +1,4 @@
-"""Runs tests as an ordinary user: where root judges, files belong to somebody whom the sandbox's program is not."""
+"""Runs tests as an ordinary user: where root grades, files belong to somebody whom the sandbox's program is not."""
 
 from __future__ import annotations
 

@@ -278,7 +278,7 @@ ATTACKS = (
         "",
     ),
     Attack(
-        "a build that says the disk is full, not to be judged",
+        "a build that says the disk is full, not to be graded",
         "in the sandbox limits are the build's own fault",
         shell("echo 'No space left on device' >&2") + "\nbzImage: fail\nfail:\n\t@exit 1\n",
         "does not build",
@@ -421,7 +421,7 @@ def test_a_tree_of_another_shape_does_not_stay(origin: Source, cache: Cache) -> 
 
 
 def test_what_is_new_is_compiled_whenever_the_base_was_built(origin: Source, cache: Cache) -> None:
-    """The base's objects may be younger than a submission's files: one that is judged again after the base."""
+    """The base's objects may be younger than a submission's files: one that is graded again after the base."""
     harmless = toybuild.patch("kernel/fork.c", "int changed;\n")
     first = toybuild.build([harmless], origin, cache, BOX)
     for place in (first.image.parent, cache.directory("seeds")):

@@ -48,9 +48,9 @@ TRUSTED = Attack(
     "trusted",
 )
 JUDGED = Attack(
-    "a patch that leaves foreign code in an object, so that the kernel that is judged is not made from its sources",
-    "the kernel that is judged is built from the base's objects in one step",
-    "judged",
+    "a patch that leaves foreign code in an object, so that the kernel that is graded is not made from its sources",
+    "the kernel that is graded is built from the base's objects in one step",
+    "graded",
 )
 STATIC = Attack(
     "a first patch that leaves a tool that finds nothing, for a victim with the same last tree",
@@ -218,7 +218,7 @@ def case_of(
     return case
 
 
-def test_the_kernel_that_is_judged_is_made_from_its_sources(
+def test_the_kernel_that_is_graded_is_made_from_its_sources(
     cache: Cache, origin: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first patch leaves a forged object behind; two more follow."""
@@ -245,7 +245,7 @@ def test_what_is_not_the_last_tree_is_built_on_what_is_there(cache: Cache, origi
     assert len({found.key for found in kernels}) == 3
 
 
-def test_a_submission_that_is_judged_again_is_not_built_again(cache: Cache, origin: Source, tmp_path: Path) -> None:
+def test_a_submission_that_is_graded_again_is_not_built_again(cache: Cache, origin: Source, tmp_path: Path) -> None:
     mails = [toybuild.patch("kernel/fork.c", "one\n"), toybuild.patch("MAINTAINERS", "me\n")]
     trees = toybuild.trees(mails, origin, cache)
     images = []

@@ -56,7 +56,7 @@ def test_a_batch_runs_nothing_of_its_directory(here: Path, mark: Path) -> None:
     (here / "a.tar.gz").write_bytes(b"")
     done = patchgen("verify", "--output", "out", "a.tar.gz", cwd=here, LINUX_SRC="/nonexistent")
     assert not mark.exists(), "code of the grader's directory ran"
-    # It was judged by the program, as far as that goes without a kernel.
+    # It was graded by the program, as far as that goes without a kernel.
     assert done.returncode == 3, done.stdout + done.stderr
     assert "/nonexistent" in done.stdout, done.stdout
 

@@ -28,7 +28,7 @@ from patchgen.kernel.build import Kernel
 from patchgen.settings import Settings
 from patchgen.text import visible
 
-ROW = "it is a row of the table, and the others are judged"
+ROW = "it is a row of the table, and the others are graded"
 LOG = Attack("200 warnings in 28 MB of a build's log", "the log is read once", [f"mm/x.c: odd {n}" for n in range(200)])
 COMMENTS = Attack(
     "200 lines of 16 KB that are nearly code in a comment",

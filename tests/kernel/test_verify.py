@@ -102,7 +102,7 @@ def foreign(idle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def judged(project: Project, origin: Source, given: Path, stages: str = "1-5") -> Verdict:
+def graded(project: Project, origin: Source, given: Path, stages: str = "1-5") -> Verdict:
     first, _, last = stages.partition("-")
     asked = frozenset(range(int(first), int(last or first) + 1))
     request = Request(given, rubric.load(ASSIGNMENT), asked)
@@ -130,7 +130,7 @@ def cover(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cover")
 def test_our_own_series_has_full_marks(project: Project, origin: Source, ours: Path) -> None:
-    verdict = judged(project, origin, ours)
+    verdict = graded(project, origin, ours)
     assert len(verdict.scenarios) == len(COVER)
     assert [(one.check, one.where, one.message) for one in verdict.findings] == []
     assert lost(verdict) == {}
@@ -156,7 +156,7 @@ def test_each_patch_of_our_own_series_builds(project: Project, origin: Source, t
 
 @pytest.mark.usefixtures("cover")
 def test_a_comment_has_nothing_for_behaviour(project: Project, origin: Source, idle: Path) -> None:
-    verdict = judged(project, origin, idle)
+    verdict = graded(project, origin, idle)
     assert verdict.stages[4].status is Result.FAIL
     behaviour = [
         one
@@ -179,7 +179,7 @@ def test_a_patch_of_another_tree_does_not_apply(
     project: Project, origin: Source, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KernelBuilder, "_build", lambda *_: pytest.fail("a refusal needs no build"))
-    verdict = judged(project, origin, foreign)
+    verdict = graded(project, origin, foreign)
     assert (verdict.marks.mark, verdict.status) == (0, Result.FAIL)
     assert "0001-x86-Change-it.patch does not apply" in verdict.marks.zero
     assert [stage.status for stage in verdict.stages[3:5]] == [Result.BLOCKED] * 2
@@ -189,7 +189,7 @@ def test_a_patch_of_another_tree_does_not_apply(
 def test_one_that_applies_leniently_only(project: Project, origin: Source, idle: Path, tmp_path: Path) -> None:
     text = next(idle.glob("*.patch")).read_text()
     (tmp_path / "0001-a.patch").write_text(text.replace("};\t/* 240", "};   /* 240"))
-    verdict = judged(project, origin, tmp_path / "0001-a.patch", "1-3")
+    verdict = graded(project, origin, tmp_path / "0001-a.patch", "1-3")
     found = [one for one in verdict.findings if one.check == "apply-leniently"]
     assert [one.severity for one in found] == [Severity.ERROR]
     assert found[0].message.startswith("git am applies them only with --")
@@ -199,7 +199,7 @@ def test_one_that_applies_leniently_only(project: Project, origin: Source, idle:
 
 def test_it_does_not_compile(project: Project, origin: Source, edited: Made) -> None:
     given = edited("kernel/bounds.c", lambda text: text + "int pf_broken = nothing;\n")
-    verdict = judged(project, origin, given)
+    verdict = graded(project, origin, given)
     assert verdict.marks.mark == 0
     found = [one for one in verdict.findings if one.check == "build"]
     assert [one.requirements for one in found] == [("6-7",)]
@@ -209,7 +209,7 @@ def test_it_does_not_compile(project: Project, origin: Source, edited: Made) -> 
 
 def test_one_patch_that_does_not_build_alone(project: Project, origin: Source, edited: Made) -> None:
     given = edited("kernel/bounds.c", lambda text: text + "int pf_broken = nothing;\n", comment)
-    verdict = judged(project, origin, given, "4")
+    verdict = graded(project, origin, given, "4")
     assert verdict.marks.zero == ""
     found = [(one.check, one.where) for one in verdict.findings if one.severity is Severity.ERROR]
     assert found == [("build-each", "0001-x86-Change-it.patch")]
@@ -218,7 +218,7 @@ def test_one_patch_that_does_not_build_alone(project: Project, origin: Source, e
 
 def test_a_new_warning(project: Project, origin: Source, edited: Made) -> None:
     given = edited("lib/ctype.c", lambda text: text + "static int pf_unused;\n")
-    verdict = judged(project, origin, given, "4")
+    verdict = graded(project, origin, given, "4")
     found = [one for one in verdict.findings if one.check == "warning"]
     assert len(found) == 1
     assert "pf_unused" in found[0].message
@@ -271,7 +271,7 @@ def test_the_same_verdict_each_time(
     for around, jobs in ((contextlib.nullcontext(), 2), (one_cpu(), 1), (busy(4), 2)):
         settings = project.settings.model_copy(update={"jobs": jobs})
         with around:
-            verdict = judged(dataclasses.replace(project, settings=settings), origin, ours, "5")
+            verdict = graded(dataclasses.replace(project, settings=settings), origin, ours, "5")
         assert len(verdict.scenarios) == len(FEW)
         assert {one.result for one in verdict.scenarios} == {Result.PASS}
         found.append(without_times(verdict))
@@ -291,7 +291,7 @@ def test_a_machine_that_fails_is_no_point_lost(
 
     _only(monkeypatch, FEW)
     monkeypatch.setattr(runtime_stages.runner, "run_one", fails)
-    verdict = judged(project, origin, idle, "5")
+    verdict = graded(project, origin, idle, "5")
     assert calls.count(FEW[0].name) == 2, "it is tried once more"
     assert (verdict.status, verdict.exit_status) == (Result.ERROR, 3)
     assert verdict.marks.mark is None
@@ -299,14 +299,14 @@ def test_a_machine_that_fails_is_no_point_lost(
     assert [one for one in verdict.findings if one.severity is Severity.ERROR] == []
 
 
-def test_a_stage_that_fails_is_not_judged(
+def test_a_stage_that_fails_is_not_graded(
     project: Project, origin: Source, idle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: Any, **kwargs: Any) -> None:
         raise MachineError("the disk is full")
 
     monkeypatch.setattr(KernelBuilder, "build", full)
-    verdict = judged(project, origin, idle)
+    verdict = graded(project, origin, idle)
     assert [stage.status for stage in verdict.stages[3:5]] == [Result.ERROR] * 2
     assert verdict.exit_status == 3
     assert lost(verdict) == {}
@@ -315,7 +315,7 @@ def test_a_stage_that_fails_is_not_judged(
 def test_without_sparse(project: Project, origin: Source, idle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     which = shutil.which
     monkeypatch.setattr(static.shutil, "which", lambda name, **how: None if name == "sparse" else which(name, **how))
-    verdict = judged(project, origin, idle, "4")
+    verdict = graded(project, origin, idle, "4")
     assert list(verdict.stages[3].errors) == ["sparse"]
     assert verdict.stages[3].status is Result.PASS
     assert lost(verdict) == {}
@@ -405,7 +405,7 @@ def test_many(pile: list[str], tmp_path: Path) -> None:
     assert len(list((tmp_path / "out/pages").iterdir())) == 5
     again = patchgen(*words, cwd=tmp_path)
     assert again.stdout == done.stdout
-    assert "5 of 5 were judged before" in again.stderr
+    assert "5 of 5 were graded before" in again.stderr
 
 
 @contextlib.contextmanager
@@ -456,11 +456,11 @@ def test_a_worker_that_dies_half_way(pile: list[str], tmp_path: Path) -> None:
         workers[0].kill()
         _, err = running.communicate(timeout=200)
     assert running.returncode == 1, err
-    alone, shared = ({name: _judgement(row) for name, row in rows(tmp_path / one).items()} for one in ("alone", "out"))
+    alone, shared = ({name: _graded_row(row) for name, row in rows(tmp_path / one).items()} for one in ("alone", "out"))
     assert shared == alone
 
 
-def _judgement(row: dict[str, str]) -> dict[str, str]:
+def _graded_row(row: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in row.items() if name not in ("verdict",)}
 
 

@@ -103,7 +103,7 @@ def row(name: str, *violated: str, result: Result = Result.FAIL) -> ScenarioRow:
     )
 
 
-def judged(*rows: ScenarioRow, findings: Sequence[Finding] = ()) -> Verdict:
+def graded(*rows: ScenarioRow, findings: Sequence[Finding] = ()) -> Verdict:
     ids = ("2.1-1", "2.1-2", "2.1-3")
     results = {
         id_: {one.name: Result.FAIL if id_ in one.violated else Result.PASS for one in rows if id_ in one.requirements}
@@ -121,7 +121,7 @@ def test_a_diagnosis_says_what_it_was_and_what_it_cost() -> None:
     rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1", "2.1-2"), row("s4", "2.1-2"), row("z", "2.1-3"))
     where = Finding("scenario", Severity.ERROR, "x", "s4", stage="behaviour", path="mm/x.c", line=3)
     text = Sources({"mm/x.c": {3: "\treturn 0;"}})
-    made = diagnosis.diagnosed(judged(*rows, findings=[where]), KNOWN, text)
+    made = diagnosis.diagnosed(graded(*rows, findings=[where]), KNOWN, text)
     made = diagnosis.priced(made, MARKS_RUBRIC)
     assert sorted((one.name, one.mistake, one.requirements) for one in made.diagnosis) == [
         ("a", "It is a.", ("2.1-1",)),
@@ -141,7 +141,7 @@ def test_a_diagnosis_says_what_it_was_and_what_it_cost() -> None:
 def test_what_a_crash_costs_is_of_the_mistake_that_crashes() -> None:
     rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1"), row("fine", result=Result.PASS))
     crash = Finding("crash", Severity.ERROR, "it dies", "s1", stage="behaviour")
-    made = diagnosis.priced(diagnosis.diagnosed(judged(*rows, findings=[crash]), (DIES,), NOTHING), MARKS_RUBRIC)
+    made = diagnosis.priced(diagnosis.diagnosed(graded(*rows, findings=[crash]), (DIES,), NOTHING), MARKS_RUBRIC)
     assert made.marks.crash == 1.98, "a third of 6 points"
     assert [(one.name, one.points) for one in made.diagnosis] == [("dies", 3 + 1.98)]
 
@@ -149,7 +149,7 @@ def test_what_a_crash_costs_is_of_the_mistake_that_crashes() -> None:
 def test_mistakes_that_look_the_same_are_named() -> None:
     twin = known("twin", "2.1-1", *A.scenarios)
     rows = (row("s1", "2.1-1"), row("s2", "2.1-1"), row("s3", "2.1-1"))
-    made = diagnosis.diagnosed(judged(*rows), (*KNOWN, twin), NOTHING)
+    made = diagnosis.diagnosed(graded(*rows), (*KNOWN, twin), NOTHING)
     assert [(one.name, one.alike) for one in made.diagnosis] == [("a", ("It is twin.",))]
 
 

@@ -92,8 +92,8 @@ def test_the_rubric() -> None:
     assert ASSIGNMENT.form.report is None
     shared = [one for item in RUBRIC.items for one in item.among(REQUIREMENTS)]
     assert len(shared) == len(set(shared)), "no requirement counts twice"
-    judged = {one for ids in scenarios().values() for one in ids}
-    assert judged | checked() <= set(shared), "each requirement that can be violated has points"
+    graded = {one for ids in scenarios().values() for one in ids}
+    assert graded | checked() <= set(shared), "each requirement that can be violated has points"
     assert {item.id for item in RUBRIC.items if item.mandatory} == {"readable", "applies", "compiles", "goes-on"}
 
 

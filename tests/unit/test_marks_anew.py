@@ -38,7 +38,7 @@ def answer(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
 
 
 def nobody(tasks: Mapping[str, Task]) -> Iterator[tuple[str, Answer]]:
-    pytest.fail(f"judged {[task.name for task in tasks.values()]}")
+    pytest.fail(f"graded {[task.name for task in tasks.values()]}")
     yield from ()
 
 
@@ -64,7 +64,7 @@ def rows(many: Batch) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_another_rubric_judges_nothing(many: Batch, given: list[Path]) -> None:
+def test_another_rubric_grades_nothing(many: Batch, given: list[Path]) -> None:
     batch.run(given, many, answer)
     assert [(row["mark"], row["changed"]) for row in rows(many)] == [("6.5", "")] * 2
     many.rubric.write_text(MARKS_TOML.replace("each = 0.5", "each = 1"))
@@ -190,7 +190,7 @@ def test_what_is_mandatory_can_be_forgiven() -> None:
     assert marking.mark(broken, MARKS_RUBRIC, ASSIGNMENT, forgiven).marks.mark == 7
 
 
-def test_the_hand_stands_for_what_the_machine_did_not_judge() -> None:
+def test_the_hand_stands_for_what_the_machine_did_not_grade() -> None:
     unknown = verdict(behaviour=Result.ERROR)
     assert marking.mark(unknown, MARKS_RUBRIC, ASSIGNMENT).status is Result.ERROR
     other = marking.mark(unknown, MARKS_RUBRIC, ASSIGNMENT, {"style": Adjustment(2, "")})
@@ -212,7 +212,7 @@ def test_the_hand_stands_for_what_the_machine_did_not_judge() -> None:
         ("one.tar.gz,style,1,x\n\none.tar.gz,style,2,x", "line 4: style of .*one.tar.gz is given twice"),
     ],
 )
-def test_a_wrong_line_is_told_before_anything_is_judged(many: Batch, given: list[Path], line: str, said: str) -> None:
+def test_a_wrong_line_is_told_before_anything_is_graded(many: Batch, given: list[Path], line: str, said: str) -> None:
     by_hand(many, line)
     with pytest.raises(UsageError, match=said):
         batch.run(given, many, nobody)

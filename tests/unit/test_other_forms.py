@@ -264,7 +264,7 @@ def test_a_form_that_there_is_not(tmp_path: Path) -> None:
 def test_one_submission_in_another_form(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: Result
 ) -> None:
-    monkeypatch.setattr(verify_command, "_judged", lambda *_: made(STYLE, behaviour=status))
+    monkeypatch.setattr(verify_command, "_graded", lambda *_: made(STYLE, behaviour=status))
     file = tmp_path / "results.json"
     file.write_text("old")
     rubric = tmp_path / "rubric.toml"

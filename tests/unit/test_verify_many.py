@@ -1,4 +1,4 @@
-"""Batches: what is judged, what is kept, the table; and that one process's end is no other's."""
+"""Batches: what is graded, what is kept, the table; and that one process's end is no other's."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read(batch: Batch) -> list[dict[str, str]]:
 def test_a_batch(archives: list[Path], batch: Batch) -> None:
     asked = engine()
     rows = many.run(archives, batch, asked)
-    assert asked.asked == ["a.tar.gz", "b.tar.gz", "c.tar.gz", "d.tar.gz"], "the same content is judged once"
+    assert asked.asked == ["a.tar.gz", "b.tar.gz", "c.tar.gz", "d.tar.gz"], "the same content is graded once"
     assert [row.status for row in rows] == [Result.FAIL, Result.FAIL, Result.ERROR, Result.ERROR, Result.FAIL]
     assert [row["mark"] for row in read(batch)] == ["6", "0", "", "", "6"]
     assert [row["of"] for row in read(batch)] == ["10"] * 5, "the same in every row"
@@ -109,11 +109,11 @@ def test_it_goes_on_where_it_was(archives: list[Path], batch: Batch) -> None:
     assert [Path(row["submission"]).name for row in read(batch)] == ["a.tar.gz", "b.tar.gz", "e.tar.gz"]
     second = engine()
     rows = many.run(archives, batch, second)
-    assert second.asked == ["c.tar.gz", "d.tar.gz"], "only what was not judged yet"
+    assert second.asked == ["c.tar.gz", "d.tar.gz"], "only what was not graded yet"
     assert len(rows) == 5
     third = engine()
     many.run(archives, batch, third)
-    assert third.asked == ["c.tar.gz", "d.tar.gz"], "what the machine kept from being judged is tried again"
+    assert third.asked == ["c.tar.gz", "d.tar.gz"], "what the machine kept from being graded is tried again"
 
 
 def test_a_verdict_that_was_cut_off_is_made_again(archives: list[Path], batch: Batch) -> None:
@@ -126,7 +126,7 @@ def test_a_verdict_that_was_cut_off_is_made_again(archives: list[Path], batch: B
 
 
 @pytest.mark.parametrize("change", ["content", "stages", "suite"])
-def test_what_decides_is_judged_anew(
+def test_what_decides_is_graded_anew(
     archives: list[Path], batch: Batch, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many.run(archives[:1], batch, engine())
@@ -185,7 +185,7 @@ def test_page_names_are_harmless_and_unique() -> None:
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.") and "/" not in name for name in names)
 
 
-# The process that judges one of them.
+# The process that grades one of them.
 
 STUBS: dict[str, tuple[str, str]] = {
     "killed": ("import os; os.kill(os.getpid(), 9)", "ended by signal SIGKILL"),
@@ -198,7 +198,7 @@ STUBS: dict[str, tuple[str, str]] = {
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a program of the test's in the place of the one that judges."""
+    """Put a program of the test's in the place of the one that grades."""
 
     def put(code: str) -> None:
         script = tmp_path / "python"
@@ -238,7 +238,7 @@ print({answer!r}); raise SystemExit(1)
 """
 
 
-def test_several_are_judged_at_once(
+def test_several_are_graded_at_once(
     archives: list[Path], batch: Batch, stand_in: Callable[[str], None], tmp_path: Path
 ) -> None:
     """Each waits until another one is under way: one after the other, the first would wait in vain."""
@@ -339,7 +339,7 @@ def test_an_interrupt_ends_soon_and_says_how_to_go_on(
         begin = time.monotonic() - _INTERRUPTED[0]
     timer.join()
     assert begin < 3
-    assert said[-1] == "1 of 3 were judged and are kept: the same command goes on from there"
+    assert said[-1] == "1 of 3 were graded and are kept: the same command goes on from there"
     for file in tmp_path.glob("*.pid"):
         assert not Path("/proc", file.stem).exists(), "it has ended"
 
@@ -381,7 +381,7 @@ def test_a_scheduler_that_is_no_address(address: str) -> None:
 
 
 def test_a_wrong_date_costs_no_verdict(archives: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_command, "_judged", lambda *_: pytest.fail("judged"))
+    monkeypatch.setattr(verify_command, "_graded", lambda *_: pytest.fail("graded"))
     with pytest.raises(UsageError, match="--submitted never"):
         verify_command.verify([archives[0]], submitted="never")
 

@@ -1,4 +1,4 @@
-"""From findings to a mark: the rubric, mandatory items, what was not judged, the late penalty."""
+"""From findings to a mark: the rubric, mandatory items, what was not graded, the late penalty."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_points_are_shared_out_among_sentences() -> None:
     assert mark(scenarios=sentences(a=Result.SKIP)).mark == 10
 
 
-def test_what_was_not_judged_is_no_point_lost() -> None:
+def test_what_was_not_graded_is_no_point_lost() -> None:
     for found in (
         mark(scenarios=sentences(a=Result.ERROR)),
         mark(behaviour=Result.ERROR),
@@ -160,7 +160,7 @@ def test_without_a_date_nobody_is_late() -> None:
         assert (found.days_late, found.penalty, found.mark) == (None, 0, 10)
 
 
-def test_what_was_not_judged_stays_so_when_late() -> None:
+def test_what_was_not_graded_stays_so_when_late() -> None:
     found = scoring.late(mark(behaviour=Result.ERROR), MARKS_RUBRIC, DEADLINE + timedelta(days=1), DEADLINE)
     assert (found.mark, found.penalty) == (None, 1)
 
@@ -172,8 +172,8 @@ def test_the_default_rubric() -> None:
     assert [item.id for item in loaded.items if item.stage == "hand"] == ["report-content"]
     shared = [sentence for item in loaded.items for sentence in item.among(REQUIREMENTS)]
     assert len(shared) == len(set(shared)), "no sentence counts twice"
-    judged = {requirement for one in SCENARIOS for requirement in one.requirements}
-    assert judged <= set(shared), "each sentence that a scenario stands for has points"
+    graded = {requirement for one in SCENARIOS for requirement in one.requirements}
+    assert graded <= set(shared), "each sentence that a scenario stands for has points"
     assert {item.id for item in loaded.items if item.mandatory} == {"readable", "applies", "compiles", "goes-on"}
     assert set(shared) <= set(REQUIREMENTS)
 

@@ -67,14 +67,14 @@ def look(project: Project, given: Path) -> tuple[GradingContext, list[Finding]]:
     return case, list(patch_stages.archive(case))
 
 
-def judged(project: Project, path: Path, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
+def graded(project: Project, path: Path, files: Mapping[str, bytes]) -> list[tuple[str, str]]:
     whole = {name: data or mail() for name, data in files.items()}
     _, found = look(project, archive(path / "patch.tar.gz", whole))
     return [(one.check, one.where or one.message) for one in found]
 
 
 def test_a_good_archive(project: Project, tmp_path: Path) -> None:
-    assert judged(project, tmp_path, FILES) == []
+    assert graded(project, tmp_path, FILES) == []
     case, found = look(project, archive(tmp_path / "group7.tar.gz", {**FILES, "patch/0001-x86-Add-it.patch": mail()}))
     assert [(one.check, one.severity) for one in found] == [("archive", Severity.NOTE)]
     assert case.facts == {"form": "archive, 1 patch", "report": "report.txt"}
@@ -92,7 +92,7 @@ def test_what_is_no_archive(project: Project, tmp_path: Path) -> None:
 
 def test_what_does_not_belong_there(project: Project, tmp_path: Path) -> None:
     more = {"patch/pf.o": b"\x7fELF", "patch/.0001.swp": b"x", "patch/sub/0002-a.c": b"x", "README": b"x"}
-    found = judged(project, tmp_path, {**FILES, **more})
+    found = graded(project, tmp_path, {**FILES, **more})
     assert sorted(where for check, where in found if check == "others") == [
         "./README",
         ".0001.swp",
@@ -104,7 +104,7 @@ def test_what_does_not_belong_there(project: Project, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("top", ["", "submission/", "submission/patch/", "patches/"])
 def test_not_in_one_directory_called_patch(project: Project, tmp_path: Path, top: str) -> None:
-    found = judged(project, tmp_path, {f"{top}0001-x86-Add-it.patch": b"", f"{top}report.txt": b"x"})
+    found = graded(project, tmp_path, {f"{top}0001-x86-Add-it.patch": b"", f"{top}report.txt": b"x"})
     assert "directory" in [check for check, _ in found]
 
 
@@ -116,7 +116,7 @@ def test_the_same_name_in_two_places(project: Project, tmp_path: Path) -> None:
 
 
 def test_there_is_no_report(project: Project, tmp_path: Path) -> None:
-    assert judged(project, tmp_path, {"patch/0001-x86-Add-it.patch": b""}) == [
+    assert graded(project, tmp_path, {"patch/0001-x86-Add-it.patch": b""}) == [
         ("report", "there is no report, .pdf or .txt")
     ]
 
@@ -130,7 +130,7 @@ def test_a_report_of_three_pages(project: Project, tmp_path: Path) -> None:
         ("report.txt", b"line\n" * 176, False),
         ("report.txt", b"line\n" * 177, True),
     ):
-        found = judged(project, tmp_path, {"patch/0001-x86-Add-it.patch": b"", f"patch/{name}": data})
+        found = graded(project, tmp_path, {"patch/0001-x86-Add-it.patch": b"", f"patch/{name}": data})
         assert [check for check, _ in found] == ["report-form"] * wrong, name
 
 
