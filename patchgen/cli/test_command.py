@@ -191,7 +191,7 @@ def _show_table(tests: Suite, rows: list[Row], json: bool) -> None:
     for row in rows:
         typer.echo(f"{row.requirement.id:7} {row.result:8} {row.requirement.text}")
         if row.requirement.check:
-            typer.echo(f"        {'':8} make test: {row.requirement.check}")
+            typer.echo(f"        {'':8} checked by {row.requirement.check}")
         for name, result in row.results.items():
             typer.echo(f"        {result:8} {name}: {summaries[name]}")
     typer.echo(f"{len(rows)} requirements, {len(summaries)} scenarios")
