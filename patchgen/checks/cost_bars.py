@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from patchgen.checks.cost import Costs
+    from patchgen.checks.cost_plan import Plan
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,7 @@ class Judged:
 def judge(costs: Costs) -> list[Judged]:
     """Return every bar with the worst that was measured against it."""
     plan = costs.plan
-    titles = {name: group.title for name, group in plan.groups.items()} | {kind.name: kind.title for kind in plan.kind}
-    found = []
-    for bar in plan.bar:
-        for state in bar.states:
-            worst = max(costs.added(state, kind.name) for kind in plan.kinds(bar.what))
-            found.append(Judged(f"{plan.title(state)}, {titles[bar.what]}", bar.limit, worst))
+    found = list(of_kinds(plan, costs.added))
     if plan.growth is None:
         return found
     for state in plan.shown:
@@ -46,3 +43,17 @@ def judge(costs: Costs) -> list[Judged]:
             text = f"{plan.title(state)}, '{kind}' fault with {most:,} {what} instead of {least}"
             found.append(Judged(text, plan.growth.limit, costs.growth(state, what, kind)))
     return found
+
+
+def of_kinds(plan: Plan, added: Callable[[str, str], int]) -> Iterator[Judged]:
+    """Yield the bars of groups and kinds.
+
+    Args:
+        plan: that has them.
+        added: returns how many instructions more than on the vanilla kernel a kind takes, by state and kind.
+    """
+    titles = {name: group.title for name, group in plan.groups.items()} | {kind.name: kind.title for kind in plan.kind}
+    for bar in plan.bar:
+        for state in bar.states:
+            worst = max(added(state, kind.name) for kind in plan.kinds(bar.what))
+            yield Judged(f"{plan.title(state)}, {titles[bar.what]}", bar.limit, worst)

@@ -1,7 +1,7 @@
 """Grades mutants: each is a submission, and the grader says what it finds.
 
 A mutant is graded by the cheapest stage that must catch it. If its kernel boots, it is also given to every scenario.
-What came of one is kept in the cache by all that it depends on, so that an interrupted run goes on where it was.
+What was caught is kept in the cache by all that it depends on, so that an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 
 from patchgen import progress
 from patchgen.cache import digest, write_text
+from patchgen.checks import cost_bars, cost_plan
 from patchgen.errors import BuildError
-from patchgen.findings import Finding
+from patchgen.findings import Finding, Severity
 from patchgen.grading import grader, rubric
 from patchgen.grading.builder import KernelBuilder
 from patchgen.grading.context import Request
@@ -159,7 +160,9 @@ class MutantGrader:
             graded = (self._compiled if mutant.stage == "x86_64" else self._graded)(
                 mutant, scratch, workspace or self._workspace
             )
-        write_text(kept, json.dumps(dataclasses.asdict(graded), indent=1))
+        # A race that was not met is none that cannot be met: it is tried again.
+        if graded.caught:
+            write_text(kept, json.dumps(dataclasses.asdict(graded), indent=1))
         progress.note(f"{mutant.name}: {time.monotonic() - begin:.0f} s")
         return graded
 
@@ -168,7 +171,21 @@ class MutantGrader:
         request = Request(scratch / "patch", self._rubric, stages, trust=True, torture_seconds=_TORTURE_SECONDS)
         builder = KernelBuilder(self._project, self._origin, workspace, trust=True)
         verdict = grader.grade(request, builder)
-        return weigh(mutant, verdict)
+        return weigh(mutant, self._with_costs(verdict))
+
+    def _with_costs(self, verdict: Verdict) -> Verdict:
+        """Return a verdict with a finding for each bar of our own that is not met, if costs were measured.
+
+        A rubric has limits of its own, which are wider.
+        """
+        if verdict.costs is None:
+            return verdict
+        rows = {row.kind: row.added for row in verdict.costs.rows}
+        plan = cost_plan.load(self._project.assignment)
+        missed = [one for one in cost_bars.of_kinds(plan, lambda state, kind: rows[kind][state]) if not one.met]
+        said = [f"{one.what}: {one.measured:+,} instructions, the bar is {one.limit:+,}" for one in missed]
+        found = [Finding("cost", Severity.ERROR, text, stage="cost") for text in said]
+        return verdict.model_copy(update={"findings": (*verdict.findings, *found)})
 
     def _compiled(self, mutant: Mutant, scratch: Path, workspace: str) -> Graded:
         """Compile it for x86-64, which no verdict does: there the calls are not to be."""
