@@ -3,7 +3,8 @@
  * leak COUNT: makes COUNT successful and COUNT failing calls of each kind; the ways in which a call fails share these.
  *
  * Prints "KIND BYTES" for each: by how much the kernel's unreclaimable slab memory has grown for each call, after what
- * the calls have given back to RCU had time to go. A call that returns something else than it should ends the program.
+ * the calls have given back to RCU had time to go. If a call returns something else than it should, its kind is not
+ * measured: "KIND returns RESULT".
  */
 #include "nolibc.h"
 #include "pf.h"
@@ -109,17 +110,20 @@ static long slab(void)
 	return value;
 }
 
-static void call(const struct kind *kind, long times)
+/* Returns whether each call has returned what it should. */
+static int call(const struct kind *kind, long times)
 {
 	long ret;
 
 	while (times--) {
 		ret = kind->call();
 		if (ret != -kind->wanted) {
-			put_result(kind->name, ret);
-			die("leak: an unexpected result", ret);
+			put(1, kind->name);
+			put_result(" returns", ret);
+			return 0;
 		}
 	}
+	return 1;
 }
 
 /* By how many KiB slab memory has grown, when that is less than `most` or nothing more comes back. */
@@ -133,24 +137,22 @@ static long grown(long before, long most)
 	return growth;
 }
 
-static void try(const struct kind *kind, long times)
+static void measure(const struct kind *kind, long times)
 {
 	static long pause[2] = { 0, 100000000 };
 	long before, done = 0, piece;
 
-	if (kind->tracked)
-		set(name, 4);
-	call(kind, WARM);
+	if (!call(kind, WARM))
+		return;
 	sys2(NR_nanosleep, pause, 0);
 	before = slab();
 	do {
 		piece = times - done < PIECE ? times - done : PIECE;
-		call(kind, piece);
+		if (!call(kind, piece))
+			return;
 		done += piece;
 	} while (done < times && grown(before, ENOUGH) < ENOUGH);
 	put_result(kind->name, grown(before, done * NOISE / 1024) * 1024 / done);
-	if (kind->tracked)
-		cleanup();
 }
 
 int main(int argc, char **argv)
@@ -161,7 +163,11 @@ int main(int argc, char **argv)
 	if (count < 1)
 		die("usage: leak COUNT", EINVAL);
 	memset(longest, 'n', sizeof(longest));
-	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
-		try(kinds + i, count / kinds[i].share);
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (kinds[i].tracked)
+			set(name, 4);
+		measure(kinds + i, count / kinds[i].share);
+		cleanup();
+	}
 	return 0;
 }
