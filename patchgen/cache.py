@@ -23,6 +23,7 @@ from patchgen import progress
 from patchgen.errors import MachineError
 
 _LAYOUT = "1"  # Part of the path: a patchgen with another layout starts afresh beside it.
+_PATIENCE_SECONDS = 3  # until somebody wonders what is going on
 _LOCK_SECONDS = 3600.0
 _SCRATCH_PARTS = 3  # purpose, process id, random
 
@@ -85,7 +86,7 @@ class Cache:
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock `name` against other patchgen processes; says so when it has to wait.
+        """Hold the lock `name` against other patchgen processes and threads; says so when it has to wait for long.
 
         Raises:
             MachineError: it was not free within an hour.
@@ -94,7 +95,7 @@ class Cache:
         with machine_faults("cannot use the cache", _NO_WRITE):
             held = FileLock(path, timeout=_LOCK_SECONDS)
             try:
-                held.acquire(timeout=0)
+                held.acquire(timeout=_PATIENCE_SECONDS)
             except Timeout:
                 progress.note(f"waiting for another patchgen that works on {name}")
                 try:

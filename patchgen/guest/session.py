@@ -173,6 +173,11 @@ class Guest:
         return self._boot_console + self.qemu.console
 
     @property
+    def said(self) -> str:
+        """What the kernel has printed since it was restored, or booted if it was not restored."""
+        return self.qemu.console
+
+    @property
     def complaints(self) -> tuple[str, ...]:
         """The console's lines that tell of trouble: WARNING, BUG, lockdep reports, stalls, ...; and that it is full."""
         full = ("the console holds no more: what else the kernel printed is lost",) if self.qemu.flooded else ()

@@ -126,7 +126,9 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
             _run(scenario, lab, seen)
             _look(lab, suite, seen)
             if seen.message and not seen.skipped:
-                seen.evidence = "\n".join([*guest.complaints, kernel_log.tail(guest.console, _CONSOLE_LINES)])
+                # How a kernel booted that has nothing to complain of is no evidence.
+                said = guest.console if guest.complaints else guest.said
+                seen.evidence = "\n".join([*guest.complaints, kernel_log.tail(said, _CONSOLE_LINES)])
             if after:
                 after(scenario, guest)
     except GuestError as error:

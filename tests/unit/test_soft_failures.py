@@ -25,7 +25,7 @@ CHATTY = ("info", "here")
 class _Guest:
     """A stand-in in which no kernel runs."""
 
-    console = ""
+    console = said = ""
     complaints: tuple[str, ...] = ()
 
 

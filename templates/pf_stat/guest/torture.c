@@ -969,6 +969,7 @@ static void expect_faults(const char *what, const char *name, long wanted)
 {
 	struct pf_stat stat;
 	long counted;
+	int i;
 
 	if (syscall(PF_NR_GET_INFO, name, strlen(name), &stat)) {
 		unexpected("%s: pf_get_info(%s): %s", what, name, strerror(errno));
@@ -977,6 +978,12 @@ static void expect_faults(const char *what, const char *name, long wanted)
 	counted = faults_in(&stat, RACE_AT);
 	if (counted != wanted)
 		unexpected("%s: %ld faults are counted, not %ld", what, counted, wanted);
+	counted = 0;
+	for (i = 0; i < stat.nb_vma; i++)
+		counted += stat.vma_fault[i];
+	/* Nothing has been unmapped since it was executed. */
+	if (counted != stat.cow_page_faults)
+		unexpected("%s: the VMAs have %ld faults, the total is %ld", what, counted, stat.cow_page_faults);
 }
 
 /* Executed under a tracked name: it and its child fault where nothing was counted before, both at once. */
@@ -1055,6 +1062,22 @@ static int program_fault(void)
 	return 0;
 }
 
+/* Executed under a tracked name: maps and unmaps all the time. */
+static int program_map(void)
+{
+	unsigned long i;
+
+	if (open_state(0))
+		return 97;
+	while (!state->stop) {
+		for (i = 0; i < RACE_PLACES; i++)
+			mmap((void *)(RACE_AT + i * 2 * PAGE), PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		munmap((void *)RACE_AT, RACE_PLACES * 2 * PAGE);
+	}
+	return 0;
+}
+
 static pid_t start_racer(const char *what, int turn)
 {
 	char path[64], number[16];
@@ -1128,9 +1151,34 @@ static int clean_up_under_faults(double seconds)
 	return round;
 }
 
+/* The list of VMAs is in order, whatever becomes of them meanwhile. */
+static int list_while_mapping(double seconds)
+{
+	double start = now();
+	pid_t pid = start_racer("map", 0);
+	struct pf_stat stat;
+	int round, i;
+
+	on_cpu(1);
+	for (round = 0; now() < start + seconds && !state->unexpected; round++) {
+		if (syscall(PF_NR_GET_INFO, names[0], strlen(names[0]), &stat)) {
+			unexpected("the list of one that maps: %s", strerror(errno));
+			break;
+		}
+		for (i = 1; i < stat.nb_vma; i++)
+			if (stat.vma_list_start[i] < stat.vma_list_end[i - 1])
+				unexpected("the list of one that maps is not in order: %#lx follows %#lx",
+					   stat.vma_list_start[i], stat.vma_list_end[i - 1]);
+	}
+	state->stop = 1;
+	wait_for_racer("map", pid);
+	state->stop = 0;
+	return round;
+}
+
 static int race_two(const char *prefix, double seconds)
 {
-	int meetings, relays, cleanups;
+	int meetings, relays, lists, cleanups;
 	struct log log;
 	double start;
 
@@ -1141,16 +1189,18 @@ static int race_two(const char *prefix, double seconds)
 	log_sync(&log);
 	set_param(names[0]);
 	start = now();
-	for (meetings = 0; now() < start + seconds / 3 && !state->unexpected; meetings++) {
+	for (meetings = 0; now() < start + seconds / 4 && !state->unexpected; meetings++) {
 		state->met = 0;
 		wait_for_racer("meet", start_racer("meet", 0));
 	}
-	relays = relay(seconds / 3);
-	cleanups = clean_up_under_faults(seconds / 3);
+	relays = relay(seconds / 4);
+	lists = list_while_mapping(seconds / 4);
+	cleanups = clean_up_under_faults(seconds / 4);
 	cleanup();
 	log_sync(&log);
 	print_failures();
-	printf("meetings %d\nrelays %d\ncleanups %d\nothers %lu\nunexpected %lu\n", meetings, relays, cleanups, log.others, state->unexpected);
+	printf("meetings %d\nrelays %d\nlists %d\ncleanups %d\nothers %lu\nunexpected %lu\n", meetings, relays, lists,
+	       cleanups, log.others, state->unexpected);
 	return state->unexpected ? 1 : 0;
 }
 
@@ -1181,6 +1231,8 @@ int main(int argc, char **argv)
 		return program_relay(argv[2], atoi(argv[3]));
 	if (argc == 4 && !strcmp(argv[1], "fault"))
 		return program_fault();
+	if (argc == 4 && !strcmp(argv[1], "map"))
+		return program_map();
 	if (argc == 4 && !strcmp(argv[1], "race"))
 		return race_two(argv[2], atof(argv[3]));
 	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "run"))
