@@ -9,6 +9,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
@@ -18,6 +19,7 @@ _PLAIN_SECONDS = 10.0  # Without a terminal, a line about running work at most t
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
+_hidden = ContextVar("_hidden", default=False)
 
 
 def set_quiet(quiet: bool) -> None:
@@ -26,9 +28,19 @@ def set_quiet(quiet: bool) -> None:
     _quiet = quiet
 
 
+@contextlib.contextmanager
+def hidden() -> Iterator[None]:
+    """Show nothing of what this thread does in the block: others do the same beside it, and somebody tells of all."""
+    token = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
 def note(text: str) -> None:
     """Print one line about what is being done."""
-    if not _quiet:
+    if not (_quiet or _hidden.get()):
         console.print(text, markup=False)
 
 
@@ -92,7 +104,7 @@ def step(title: str, total: float | None = None, *, counted: bool = False) -> It
         total: how many units there are, None if not known yet.
         counted: show "done/total" rather than a percentage.
     """
-    if _quiet:
+    if _quiet or _hidden.get():
         yield _Nothing()
     elif console.is_terminal:
         amount = MofNCompleteColumn() if counted else TaskProgressColumn()

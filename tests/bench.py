@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -37,6 +38,7 @@ from patchgen import __version__, pipeline, process, progress, resources, toolch
 from patchgen.base import bases, resolve
 from patchgen.base import worktree as tree
 from patchgen.cache import Cache
+from patchgen.guest import kvm
 from patchgen.kernel import build as kernel
 from patchgen.kernel import configs
 from patchgen.kernel.build import BuildRequest
@@ -163,6 +165,11 @@ class Bench:
 
         first_command()
         self.row("ready guest restored, first command answered, ended", timed(first_command, 11), "at most 0.2 s")
+        if bed.machine.accelerator == "kvm":
+            kept, bed = bed, dataclasses.replace(bed, machine=dataclasses.replace(bed.machine, accelerator="tcg"))
+            first_command()
+            self.row("the same without KVM", timed(first_command, 11), "")
+            bed = kept
         self.row("guest booted, first command answered, ended", timed(boot), "")
 
     def memory(self, scratch: Path) -> None:
@@ -297,7 +304,7 @@ def main() -> None:
         json.loads(RELEASED.read_text()) if RELEASED.is_file() else {"version": "none", "figures": {}}
     )
     table = Table("what", "median (range)", f"release {released['version']}", "ratio", "bar")
-    table.title = f"{os.cpu_count()} CPUs, {toolchain.compiler()}"
+    table.title = f"{os.cpu_count()} CPUs, {toolchain.compiler()}, guests on {kvm.accelerator(bench.project.cache)}"
     for what, shown, bar in bench.rows:
         before = released["figures"].get(what)
         table.add_row(

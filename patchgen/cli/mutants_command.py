@@ -82,18 +82,21 @@ def mutants(
 
 
 def _grade(grader: MutantGrader, chosen: list[Mutant], graded: dict[str, Row], verbose: bool) -> None:
+    from patchgen import progress
     from patchgen.mutation.matrix import Row
 
-    for mutant, one in grader.grade_all(chosen):
-        graded[mutant.name] = Row(
-            mutant=mutant.identity(),
-            caught=one.caught,
-            by=one.by,
-            kills=one.kills,
-            violated=one.violated,
-            lost=dict(one.lost),
-        )
-        _show(mutant, one, verbose)
+    with progress.step("grading mutants", len(chosen), counted=True) as step:
+        for mutant, one in grader.grade_all(chosen):
+            graded[mutant.name] = Row(
+                mutant=mutant.identity(),
+                caught=one.caught,
+                by=one.by,
+                kills=one.kills,
+                violated=one.violated,
+                lost=dict(one.lost),
+            )
+            step.update(len(graded))
+            _show(mutant, one, verbose)
 
 
 def _say(text: str) -> None:

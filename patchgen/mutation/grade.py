@@ -10,7 +10,6 @@ import dataclasses
 import json
 import queue
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -134,7 +133,8 @@ class MutantGrader:
         def one(mutant: Mutant) -> Graded:
             workspace = workspaces.get()
             try:
-                return self.grade(mutant, workspace)
+                with progress.hidden():
+                    return self.grade(mutant, workspace)
             finally:
                 workspaces.put(workspace)
 
@@ -163,14 +163,12 @@ class MutantGrader:
             kept = self._project.cache.directory("mutants") / f"{key}.json"
             if kept.is_file():
                 return _read(kept)
-            begin = time.monotonic()
             graded = (self._compiled if mutant.stage == "x86_64" else self._graded)(
                 mutant, scratch, workspace or self._workspace
             )
         # A race that was not met is none that cannot be met: it is tried again.
         if graded.caught:
             write_text(kept, json.dumps(dataclasses.asdict(graded), indent=1))
-        progress.note(f"{mutant.name}: {time.monotonic() - begin:.0f} s")
         return graded
 
     def _graded(self, mutant: Mutant, scratch: Path, workspace: str) -> Graded:
