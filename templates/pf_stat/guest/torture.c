@@ -1062,18 +1062,19 @@ static int program_fault(void)
 	return 0;
 }
 
-/* Executed under a tracked name: maps and unmaps all the time. */
-static int program_map(void)
+/* Executed under a tracked name: splits and merges VMAs all the time. Each merge frees two at once. */
+static int program_merge(void)
 {
+	volatile char *region = race_region();
 	unsigned long i;
 
-	if (open_state(0))
+	if (!region || open_state(0))
 		return 97;
 	while (!state->stop) {
-		for (i = 0; i < RACE_PLACES; i++)
-			mmap((void *)(RACE_AT + i * 2 * PAGE), PAGE, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		munmap((void *)RACE_AT, RACE_PLACES * 2 * PAGE);
+		for (i = 1; i < RACE_PLACES; i += 2)
+			mprotect((char *)region + i * PAGE, PAGE, PROT_READ);
+		for (i = 1; i < RACE_PLACES; i += 2)
+			mprotect((char *)region + i * PAGE, PAGE, PROT_READ | PROT_WRITE);
 	}
 	return 0;
 }
@@ -1152,26 +1153,26 @@ static int clean_up_under_faults(double seconds)
 }
 
 /* The list of VMAs is in order, whatever becomes of them meanwhile. */
-static int list_while_mapping(double seconds)
+static int list_while_merging(double seconds)
 {
 	double start = now();
-	pid_t pid = start_racer("map", 0);
+	pid_t pid = start_racer("merge", 0);
 	struct pf_stat stat;
 	int round, i;
 
 	on_cpu(1);
 	for (round = 0; now() < start + seconds && !state->unexpected; round++) {
 		if (syscall(PF_NR_GET_INFO, names[0], strlen(names[0]), &stat)) {
-			unexpected("the list of one that maps: %s", strerror(errno));
+			unexpected("the list of one that merges: %s", strerror(errno));
 			break;
 		}
 		for (i = 1; i < stat.nb_vma; i++)
 			if (stat.vma_list_start[i] < stat.vma_list_end[i - 1])
-				unexpected("the list of one that maps is not in order: %#lx follows %#lx",
+				unexpected("the list of one that merges is not in order: %#lx follows %#lx",
 					   stat.vma_list_start[i], stat.vma_list_end[i - 1]);
 	}
 	state->stop = 1;
-	wait_for_racer("map", pid);
+	wait_for_racer("merge", pid);
 	state->stop = 0;
 	return round;
 }
@@ -1194,7 +1195,7 @@ static int race_two(const char *prefix, double seconds)
 		wait_for_racer("meet", start_racer("meet", 0));
 	}
 	relays = relay(seconds / 4);
-	lists = list_while_mapping(seconds / 4);
+	lists = list_while_merging(seconds / 4);
 	cleanups = clean_up_under_faults(seconds / 4);
 	cleanup();
 	log_sync(&log);
@@ -1231,8 +1232,8 @@ int main(int argc, char **argv)
 		return program_relay(argv[2], atoi(argv[3]));
 	if (argc == 4 && !strcmp(argv[1], "fault"))
 		return program_fault();
-	if (argc == 4 && !strcmp(argv[1], "map"))
-		return program_map();
+	if (argc == 4 && !strcmp(argv[1], "merge"))
+		return program_merge();
 	if (argc == 4 && !strcmp(argv[1], "race"))
 		return race_two(argv[2], atof(argv[3]));
 	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "run"))
