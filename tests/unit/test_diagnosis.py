@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -177,39 +176,41 @@ def hidden(members: Sequence[Signature]) -> bool:
     )
 
 
+@pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("name", MARKED)
-def test_combinations_name_their_members(name: str) -> None:
-    """Of 300 unions of two and three signatures, nine tenths name all members, if each has something of its own.
+def test_combinations_name_their_members(name: str, size: int) -> None:
+    """Of 150 unions of signatures, four fifths name all members, and nine tenths if each has something of its own.
 
-    With those that have a member which shows in nothing, it is three quarters. What looks just the same is as good.
+    What looks just the same is as good.
     """
-    draw, begin = random.Random(940), time.monotonic()
-    pools = [draw.sample(KEPT[name], size) for size in (2, 3) for _ in range(150)]
+    draw = random.Random(940)
+    pools = [draw.sample(KEPT[name], size) for _ in range(150)]
     right = []
     for members in pools:
         found = diagnosis.explain(seen(*members), KEPT[name])
         looks = [(other.scenarios, other.violated) for other in found]
         right.append(all((one.scenarios, one.violated) in looks for one in members))
-    assert time.monotonic() - begin < 15, "a second for 200, on a machine that does nothing else"
     shown = [one for one, members in zip(right, pools, strict=True) if not hidden(members)]
     assert sum(shown) >= 0.9 * len(shown), f"{sum(shown)} of {len(shown)}"
-    assert sum(right) >= 0.75 * len(right), f"{sum(right)} of {len(right)}"
+    assert sum(right) >= 0.8 * len(right), f"{sum(right)} of {len(right)}"
 
 
 @pytest.mark.parametrize("one", ASSIGNMENTS, ids=lambda one: one.name)
 def test_what_a_mutant_violates_most_of_is_what_it_breaks(one: assignment.Assignment) -> None:
     """Of the rubric's items, one of which a mutant violates most requirements has one that the mutant names.
 
-    What is only blocked loses points, but is not blamed. A tenth may be wrong: a kernel that counts every program fails
-    scenarios about names for good.
+    What is only blocked loses points, but is not blamed. A kernel that dies is blamed for that, wherever it does. A
+    tenth may be wrong: a kernel that counts every program fails scenarios about names for good.
     """
     if not one.has(KILL_MATRIX):
         pytest.skip("there is NO kill matrix: make mutants")
     items = {item.id: set(item.among(one.requirements)) for item in rubric.load(one).items if item.requirements}
     wrong = {}
     for mutant in KEPT[one.name]:
+        named = set(mutant.requirements)
         counts = {item: len(ids & mutant.violated) for item, ids in items.items()}
         most = [item for item, count in counts.items() if count == max(counts.values())]
-        if mutant.requirements and not any(set(mutant.requirements) & items[item] for item in most):
+        right = any(named & items[item] for item in most) or named & set(one.sound) & mutant.violated
+        if named and not right:
             wrong[mutant.name] = (mutant.requirements, sorted(mutant.violated))
     assert len(wrong) <= len(KEPT[one.name]) / 10, wrong
