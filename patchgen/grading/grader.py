@@ -303,8 +303,9 @@ def _requirement_rows(context: GradingContext) -> Iterator[RequirementRow]:
             if row.requirement.id in outcome.violated:
                 scenarios[outcome.scenario.name] = Result.FAIL
             elif outcome.scenario.name in scenarios:
-                # It has failed against another requirement: of this one it shows nothing.
-                scenarios[outcome.scenario.name] = Result.BLOCKED if outcome.result is Result.FAIL else outcome.result
+                # It has failed against another requirement: of this one it shows nothing, unless it came to its end.
+                other = Result.PASS if outcome.ended else Result.BLOCKED
+                scenarios[outcome.scenario.name] = other if outcome.result is Result.FAIL else outcome.result
         yield RequirementRow(
             id=row.requirement.id, text=row.requirement.text, result=Result.NOT_RUN, scenarios=scenarios, findings=0
         )

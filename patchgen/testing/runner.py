@@ -45,6 +45,7 @@ class Outcome:
         crashed: the kernel died, or complained.
         died: it died, or went silent.
         blocked_by: name of the scenario that this one rests on and which has failed, "" if that is not why.
+        ended: it came to its end: whatever else was wrong on its way, what it is about was right.
     """
 
     scenario: Scenario
@@ -58,6 +59,7 @@ class Outcome:
     crashed: bool = False
     died: bool = False
     blocked_by: str = ""
+    ended: bool = False
 
     @property
     def passed(self) -> bool:
@@ -91,6 +93,7 @@ class _Seen:
         crashed: the kernel died, or complained.
         died: it died, or went silent.
         failure: what was raised, if that was compared.
+        ended: it came to its end.
     """
 
     message: str = ""
@@ -100,6 +103,7 @@ class _Seen:
     crashed: bool = False
     died: bool = False
     failure: Failed | None = None
+    ended: bool = False
 
 
 def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | None = None) -> Outcome:
@@ -142,6 +146,7 @@ def _run(scenario: Scenario, lab: Lab, seen: _Seen) -> None:
     """Run the check itself."""
     try:
         scenario.run(lab)
+        seen.ended = True
     except Failed as error:
         seen.message, seen.failure = str(error), error
         seen.violated = error.violated or scenario.requirements
@@ -181,7 +186,8 @@ def _outcome(scenario: Scenario, suite: Suite, seen: _Seen, lab: Lab | None, sec
     drawn = lab.picture(*compared, passed=result is Result.PASS) if lab else None
     notes = tuple(lab.notes) if lab else ()
     shown = visible(seen.message), visible(seen.evidence)
-    return Outcome(scenario, result, *shown, seconds, drawn, notes, violated, seen.crashed, seen.died)
+    crash, ended = (seen.crashed, seen.died), seen.ended and not seen.crashed
+    return Outcome(scenario, result, *shown, seconds, drawn, notes, violated, *crash, ended=ended)
 
 
 def at_once(jobs: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -13,6 +14,8 @@ from pfstat import SUITE
 from patchgen.base.bases import Quirks
 from patchgen.errors import GuestError
 from patchgen.findings import Result
+from patchgen.grading import grader
+from patchgen.grading.context import GradingContext
 from patchgen.guest.testbed import Testbed
 from patchgen.testing import runner
 from patchgen.testing.lab import Scenario, expect
@@ -72,8 +75,8 @@ def fail(lab: Lab) -> None:
         (fail, Call(-13, None, ()), ("2.6-4", "2.6-5", "S13")),
         (fail, Call(-13, None, (GOOD, GOOD)), ("2.6-4", "2.6-5", "S13")),
         (fail, Call(-13, None, (("warn", GOOD[1]),)), ("2.6-4", "2.6-5", "S13")),
-        (fail, Call(-22, None, (GOOD,)), ("2.3-3",)),
-        (fail, Call(0, None, ()), ("2.3-3",)),
+        (fail, Call(-22, None, (GOOD,)), ("2.3-3", "2.6-2")),
+        (fail, Call(0, None, ()), ("2.3-3", "2.6-2")),
     ],
 )
 def test_what_is_broken(
@@ -93,6 +96,20 @@ def test_it_goes_on_after_a_soft_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.message == "faults: wanted 3, got 4", "what it is about comes first"
     assert found.violated == ("2.1-1", "3-5", "S13")
     assert calls == []
+
+
+@pytest.mark.parametrize(("ended", "other"), [(True, Result.PASS), (False, Result.BLOCKED)])
+def test_what_comes_to_its_end_was_right_about_the_rest(ended: bool, other: Result) -> None:
+    scenario = next(one for one in SUITE.scenarios if {"2.2-10", "S13"} <= set(one.requirements))
+    met = runner.Outcome(scenario, Result.FAIL, "a line too much", "", 0.1, violated=("S13",), ended=ended)
+    context = cast("GradingContext", SimpleNamespace(suite=SUITE, outcomes=[met]))
+    rows = {row.id: row.scenarios.get(scenario.name) for row in grader._requirement_rows(context)}
+    assert (rows["S13"], rows["2.2-10"]) == (Result.FAIL, other)
+
+
+def test_whether_a_scenario_came_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outcome(monkeypatch, [Call(0, None, (CHATTY,))], succeed).ended
+    assert not outcome(monkeypatch, [Call(-38, None, ())], succeed).ended
 
 
 def test_a_kernel_that_complains_is_not_sound(monkeypatch: pytest.MonkeyPatch) -> None:

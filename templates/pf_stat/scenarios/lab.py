@@ -27,7 +27,8 @@ _TRACED = ("2.6-4", "2.6-5", "S13")
 # The section of each call, the sentence on what it returns, and the section of the page fault handler.
 _SECTIONS = {"set": "2.1", "get": "2.2", "cleanup": "2.3"}
 _RETURNS = {"set": "2.1-6", "get": "2.2-10", "cleanup": "2.3-3"}
-_ERRORS, _HANDLER = ("2.6", "S13"), "2.5"
+# What is said of all errnos: not of lack of memory, nor of the log.
+_ERRORS, _HANDLER = ("2.6-1", "2.6-2", "2.6-6", "S13"), "2.5"
 
 
 def page(number: int) -> int:
@@ -164,15 +165,17 @@ class Lab(generic.Lab):
         self._calling = words[1] if words[0] == "pfcall" else ""
         return super().run(command, status=status, timeout=timeout)
 
-    def _returned(self, word: str, *more: str) -> tuple[str, ...]:
-        """Return what a call violates that returns something else than it must.
+    def _returned(self, word: str, wanted: str = "") -> tuple[str, ...]:
+        """Return what a call violates that returns something else than it must (`wanted`, if that is an errno).
 
-        These are the requirements of the scenario that are about this call, or about what is in `more`. If there are
-        none, it is the sentence on what the call returns, and the scenario is blocked.
+        These are the requirements of the scenario that are about this call, or about errnos. If there are none, it is
+        the sentence on what the call returns, and that on errnos if it must fail; and the scenario is blocked.
         """
-        parts = (_SECTIONS.get(word, ""), *more)
+        errors = (*_ERRORS, "2.6-3") if wanted == "ENOMEM" else _ERRORS if wanted else ()
+        parts = (_SECTIONS.get(word, ""), *errors)
         own = tuple(one for one in self.requirements if any(within(one, part) for part in parts))
-        return own or ((_RETURNS[word],) if word in _RETURNS else ())
+        other = (_RETURNS[word], *(["2.6-2"] if wanted else [])) if word in _RETURNS else ()
+        return own or other
 
     def picture(self, wanted: object, actual: object, passed: bool) -> Picture | None:
         """Return the picture of the statistics that were seen last."""
@@ -197,10 +200,14 @@ class Lab(generic.Lab):
         call = self.call(*words)
         violated = self._returned(words[0])
         expect(f"pfcall {' '.join(words)}", errno_name(call.ret), "0", _log_text(call), violated)
-        if call.log:
-            message = f"kernel log of pfcall {' '.join(words)}: wanted nothing, got {_log_text(call)!r}"
-            self.soft_failures.append(SoftFailure(message, _QUIET))
+        self.expect_silence(f"pfcall {' '.join(words)}", [text for _, text in call.log])
         return call
+
+    def expect_silence(self, what: str, log: Sequence[str]) -> None:
+        """Make a soft failure of lines that something has left in the kernel log although it did not fail."""
+        if log:
+            text = "\n".join(log)
+            self.soft_failures.append(SoftFailure(f"kernel log of {what}: wanted nothing, got {text!r}", _QUIET))
 
     def fail(self, wanted: str, *words: str) -> Call:
         """Make a call that must fail with an errno and log exactly one error line; what else it logs is a soft failure.
@@ -209,7 +216,7 @@ class Lab(generic.Lab):
             Failed: it does not fail, or with another errno.
         """
         call = self.call(*words)
-        violated = self._returned(words[0], *_ERRORS)
+        violated = self._returned(words[0], wanted)
         expect(f"pfcall {' '.join(words)}", errno_name(call.ret), wanted, _log_text(call), violated)
         try:
             self.expect_one_error(f"pfcall {' '.join(words)}", call.log)
