@@ -270,7 +270,7 @@ def _objects(request: BuildRequest) -> Objects:
         if worktree.distance(origin, last.tree, request.tree) < to_base:
             return last
     base = request.of_base()
-    key = digest("seed with texts", base.key())
+    key = sandboxed.seed_key(base.key())
     kept = sandboxed.seed_of(key, cache)
     if not kept.is_file():
         with cache.lock(worktree.workspace_lock(origin, base.workspace)):

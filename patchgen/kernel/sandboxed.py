@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from patchgen import process
 from patchgen.base.git import bare_repository, git_errors
-from patchgen.cache import Cache, machine_faults, prune, replacing
+from patchgen.cache import Cache, digest, file_digest, machine_faults, prune, replacing
 from patchgen.errors import BuildError, OverLimitError
 from patchgen.kernel import unchanged
 from patchgen.sandbox import open_to
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from patchgen.sandbox import Sandbox
 
 # What a new system call changes for all that include it, though few use it.
-_TYPICAL = ("include/linux/syscalls.h", "include/generated/asm-offsets.h")
+_TYPICAL = ("include/linux/syscalls.h", "asm/unistd_32.h", "include/generated/asm-offsets.h")
 _PYTHON = Path("/usr/bin/python3")  # the one that a sandbox has, if there is one
 _GIVEN, _RESULTS = Path("/given"), Path("/results")
 _KEPT = 8  # Base's build directories of 55 MB and more.
@@ -273,7 +273,7 @@ def keep_seed(output: Path, key: str, cache: Cache) -> None:
 
     Args:
         output: the directory; the caller holds its workspace's lock.
-        key: what it was built from.
+        key: as `seed_key` returns it.
         cache: where it is kept.
 
     Raises:
@@ -290,6 +290,11 @@ def keep_seed(output: Path, key: str, cache: Cache) -> None:
         command += sorted(path.name for path in output.iterdir())
         process.run(command, cwd=Path("/"), timeout=_TAR_SECONDS)
     prune(target.parent, _KEPT)
+
+
+def seed_key(base: str) -> str:
+    """Return the key of the base's objects, and of what is noted of them, for the key of its build."""
+    return digest("seed", file_digest(Path(unchanged.__file__)), _TYPICAL, base)
 
 
 def seed_of(key: str, cache: Cache) -> Path:
