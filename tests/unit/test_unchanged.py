@@ -15,11 +15,8 @@ SCRIPT = [sys.executable, "-IS", unchanged.__file__]
 CALL = "asmlinkage long sys_new(const char __user *name, size_t len);"
 ON_I386 = CALL.replace("asmlinkage", "__attribute__((regparm(0)))").replace("__user ", "")
 BASE = """\
-# 1 "a.h"
 struct page;
-
 long sys_old(int fd);
-# 7 "a.c"
 int main(void) { return sys_old(3); }
 """
 
@@ -51,9 +48,7 @@ def with_lines(lines: str) -> bytes:
     return BASE.replace("long sys_old", f"{lines}long sys_old").encode()
 
 
-@pytest.mark.parametrize(
-    "lines", [f"{ON_I386}\n", "struct new;\nlong sys_new(struct new *one,\n\tint two);\n", '\n\n# 9 "b.h"\n']
-)
+@pytest.mark.parametrize("lines", [f"{ON_I386}\n", "struct new;\nlong sys_new(struct new *one,\n\tint two);\n"])
 def test_what_is_declared_and_not_used_does_not_count(lines: str) -> None:
     assert unchanged.normal(with_lines(lines), {"sys_new", "new"}) == unchanged.normal(BASE.encode(), ())
 
