@@ -135,7 +135,10 @@ def main() -> int:
         record(command[1:])
         return 0
     target = command[command.index("-o") + 1] if "-c" in command and "-o" in command else ""
-    if not target or not command[-1].endswith(".c") or not os.path.exists(kept(target)) or _hard(target):
+    if not target or not command[-1].endswith(".c") or not os.path.exists(kept(target)):
+        os.execvp(command[0], command)
+    if _hard(target):
+        os.unlink(kept(target))  # it is of another object: the next build need not compare with it
         os.execvp(command[0], command)
     now = text_of(command, os.environ.get(NAMES, "").split())
     with open(kept(target)) as file:

@@ -122,6 +122,7 @@ def test_the_object_is_made_anew(built: Path, change: str) -> None:
         Path(built / unchanged.kept("a.o")).unlink()
     assert compile_it(built, *options, **env)
     assert not (built / "a.o").read_bytes().endswith(b"kept")
+    assert (built / unchanged.kept("a.o")).exists() == (change in ("text", "command"))
 
 
 def test_what_was_made_anew_stays_the_next_time(built: Path) -> None:
