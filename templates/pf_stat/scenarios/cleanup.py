@@ -44,7 +44,7 @@ def cleanup_is_for_all_names(lab: Lab) -> None:
     lab.fail("EINVAL", "get", "two", "-", "here")
 
 
-@scenario("2.3-2")
+@scenario("2.3-2", "2.3-3")
 def cleanup_takes_no_argument(lab: Lab) -> None:
     """Whatever is in the registers that carry arguments, pf_cleanup does the same."""
     lab.set_param("one")
@@ -83,13 +83,18 @@ def cleanup_frees_the_memory(lab: Lab) -> None:
         return f"play {' '.join([one_round] * rounds)} >/tmp/out; "
 
     before = int(lab.run(f"{work(10)} sleep 0.5; {slab}").text)
-    # What RCU frees comes late on a busy machine, and since 5.9 kfree_rcu() waits up to 5 s for more to come.
-    wait = f"n=0; while [ $n -lt 100 ] && [ $({slab}) -gt {before + 300} ]; do usleep 100000; n=$((n+1)); done; "
-    then = int(lab.run(f"{work(60)} {wait} {slab}").text)
-    lab.run("! grep '^ret -' /tmp/out")
-    # A round takes some 90 KiB; a kernel that kept as little as 8 of them would have grown by 480.
-    if then - before > 300:
-        raise Failed(f"the kernel's unreclaimable memory grew from {before} to {then} KiB in sixty rounds")
+    # A round takes some 90 KiB; a kernel that kept as little as 8 of them would grow by 480 in sixty rounds, and by as
+    # much again. One that keeps nothing may need its caches once: it grew by 316 once.
+    for _ in range(2):
+        # What RCU frees comes late on a busy machine, and since 5.9 kfree_rcu() waits up to 5 s for more to come.
+        wait = f"n=0; while [ $n -lt 60 ] && [ $({slab}) -gt {before + 300} ]; do usleep 100000; n=$((n+1)); done; "
+        then = int(lab.run(f"{work(60)} {wait} {slab}").text)
+        lab.run("! grep '^ret -' /tmp/out")
+        if then - before <= 300:
+            return
+        message = f"the kernel's unreclaimable memory grew from {before} to {then} KiB in sixty rounds"
+        before = then
+    raise Failed(message)
 
 
 @scenario("S15", "2.3-1", "3-4", long=True)
