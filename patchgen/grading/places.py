@@ -97,7 +97,7 @@ def located(findings: Sequence[Finding], known: Sources) -> Iterator[Finding]:
 
 def _place(finding: Finding, known: Sources) -> str:
     if finding.kind is Kind.LOG:
-        return known.of_log(finding.message) or known.of_log(finding.evidence[:_LONGEST])
+        return known.of_log(finding.evidence[:_LONGEST]) or known.of_log(finding.message)
     if finding.check in ("build", "build-each"):
         for match in _PLACE.finditer(finding.evidence):
             if match[1] in known.lines:

@@ -165,11 +165,14 @@ class Stub(grading.MutantGrader):
         return grading.weigh(mutant, verdict())
 
 
-def test_mutants_are_graded_in_order_each_in_a_workspace_of_its_own() -> None:
+def test_mutants_are_graded_in_order_each_in_a_workspace_of_its_own_and_those_for_torture_alone() -> None:
     grader = Stub()
-    assert [mutant.name for mutant, _ in grader.grade_all(MUTANTS)] == [mutant.name for mutant in MUTANTS]
+    racing = [mutant for mutant in MUTANTS if mutant.stage == "torture"]
+    wanted = [*(mutant for mutant in MUTANTS if mutant.stage != "torture"), *racing]
+    assert [mutant.name for mutant, _ in grader.grade_all(MUTANTS)] == [mutant.name for mutant in wanted]
     assert len(grader.workspaces) == len(MUTANTS)
     assert set(grader.workspaces) <= {"m-1", "m-2"}
+    assert set(grader.workspaces[-len(racing) :]) == {"m-1"}
 
 
 def test_what_was_graded_before_an_error_is_there() -> None:
