@@ -33,7 +33,11 @@ def settle(outcomes: Sequence[Outcome], assignment: Assignment) -> list[Outcome]
         if failed and not failed[0].crashed:
             settled = [_resting(one, foundation, failed[0]) for one in settled]
     shown = {name for one in settled if one.result is Result.FAIL for name in one.violated}
-    return [_unexplained(one, shown) for one in settled]
+    for number, one in enumerate(settled):
+        settled[number] = _unexplained(one, shown)
+        if settled[number] is not one:  # it explains those behind it
+            shown.update(settled[number].violated)
+    return settled
 
 
 def _unexplained(outcome: Outcome, shown: set[str]) -> Outcome:

@@ -55,6 +55,17 @@ def test_what_nothing_else_shows_has_failed() -> None:
     assert blame.settle(explained, RESTING) == explained
 
 
+def test_what_fails_for_want_of_another_explains_those_behind_it() -> None:
+    first = dataclasses.replace(
+        outcome("first", "2.6-2", result=Result.BLOCKED), scenario=outcome("first", "2.3-1").scenario
+    )
+    second = dataclasses.replace(
+        outcome("second", "2.3-1", result=Result.BLOCKED), scenario=outcome("x", "S11").scenario
+    )
+    settled = blame.settle([first, second], RESTING)
+    assert [(one.result, one.violated) for one in settled] == [(Result.FAIL, ("2.3-1",)), (Result.BLOCKED, ("2.3-1",))]
+
+
 def test_a_crash_is_blocked_by_nothing() -> None:
     dead = outcome("names", "2.1-4", "3-4", crashed=True)
     assert blame.settle([outcome("counts", "2.5-1"), dead], RESTING)[1] == dead
