@@ -29,7 +29,7 @@ def descriptors() -> dict[str, object]:
             "is": what,
             "target": os.readlink(path),
             "mode": ("r", "w", "rw")[mode],
-            "reproduce": writable(path),
+            "opened again": writable(path),
         }
     return found
 
