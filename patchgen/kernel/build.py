@@ -63,7 +63,7 @@ class BuildRequest:
         """
         config, missing = self.config, sorted(self.origin.missing)
         before = self.chain.before(config.name) if self.chain else ()
-        untrusted = ("untrusted", *before) if self.sandbox else ()
+        untrusted = ("untrusted", sandboxed.RECIPE, *before) if self.sandbox else ()
         made_from = (config.identity(), config.settings(), self.tree, missing, toolchain.compiler())
         return digest(RECIPE, *made_from, *untrusted)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from patchgen.base.worktree import Workspace
     from patchgen.sandbox import Sandbox
 
+RECIPE = 1  # Part of the key of what is built in a sandbox: a change of how that is done builds it anew.
 # What a new system call changes for all that include it, though few use it.
 _TYPICAL = ("include/linux/syscalls.h", "asm/unistd_32.h", "include/generated/asm-offsets.h")
 _PYTHON = Path("/usr/bin/python3")  # the one that a sandbox has, if there is one

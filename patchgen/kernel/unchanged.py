@@ -130,6 +130,8 @@ def _note(command: Sequence[str], text: str) -> None:
 
 def main() -> int:
     """Compile, or leave the object as it is."""
+    # Python sets it where there is no locale (PEP 538), and gcc would quote otherwise than in the base's build.
+    os.environ.pop("LC_CTYPE", None)
     command = sys.argv[1:]
     if command[:1] == [RECORD]:
         record(command[1:])

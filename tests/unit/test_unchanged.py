@@ -132,6 +132,18 @@ def test_what_was_made_anew_stays_the_next_time(built: Path) -> None:
     assert not compile_it(built)
 
 
+def test_the_compiler_speaks_as_it_does_without_it(built: Path) -> None:
+    """Python brings a locale of its own, in which gcc has other quotes: each warning of the base would be a new one."""
+    (built / "a.h").write_text("long sys_old(int fd);\nstatic int unused;\n")
+    env = {"PATH": os.environ["PATH"]}
+    said = [
+        subprocess.run([*before, *words("-Wall")], cwd=built, capture_output=True, check=True, env=env).stderr
+        for before in ([], SCRIPT)
+    ]
+    assert b"unused" in said[0]
+    assert said[0] == said[1]
+
+
 def test_an_error_is_the_compilers(built: Path) -> None:
     (built / "a.h").write_text("long sys_old(int fd)\n")
     done = subprocess.run([*SCRIPT, *words()], cwd=built, capture_output=True, text=True, check=False)
