@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .lab import Failed, Lab, errno_name, expect, scenario
+from .lab import Failed, Lab, SoftFailure, errno_name, expect, scenario
 
 _FIRST = 385
 _CALLS = 100_000
@@ -107,8 +107,8 @@ def no_call_leaks(lab: Lab) -> None:
     grown = [words for words in measured if words[1] != "returns"]
     expect("calls that leak, and how many bytes", [words for words in grown if int(words[1]) >= _LEAK], [])
     others = [words for words in measured if words[1] == "returns"]
-    if others:  # that is what other scenarios are about
-        expect("calls with another result", others, [], violated=("2.6-2",))
+    if others:  # that is what other scenarios are about; the other kinds were measured
+        lab.soft_failures.append(SoftFailure(f"calls with another result: {others}", ("2.6-2",)))
 
 
 @scenario("S12", "3-4", cpus=2)

@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from patchgen.base.bases import Quirks
     from patchgen.guest.session import CommandResult, Guest
 
-__all__ = ["Call", "Failed", "Info", "Lab", "Played", "Skipped", "Vma", "errno_name", "expect", "page", "scenario"]
+__all__ = [
+    "Call",
+    "Failed",
+    "Info",
+    "Lab",
+    "Played",
+    "Skipped",
+    "SoftFailure",
+    "Vma",
+    "errno_name",
+    "expect",
+    "page",
+    "scenario",
+]
 
 _ARENA, _PAGE = 0x20000000, 4096  # guest/play.c
 _READY = ("one", "other")  # guest/initramfs.toml
