@@ -79,6 +79,7 @@ RENAMED = {
     "--series": "--assignment",
     "--sentence": "--requirement",
     "-s": "-r",
+    "--html": "--lcov of coverage",
     "--submission": "an argument: patchgen boot PATH, patchgen run PATH -- 'COMMAND' …",
 }
 

@@ -63,6 +63,9 @@ def mutants(
         and stage in (None, one.stage)
         and (not stale or one.name in old)
     ]
+    if stale and not old:
+        _say("no mutant is new or has changed")
+        return
     if not chosen:
         raise UsageError("there is no such mutant")
     for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell has let the background ignore them

@@ -75,4 +75,6 @@ def note(output: Path, found: Mapping[str, list[str]]) -> None:
 
 def tree_path(name: str) -> str:
     """Return a file's name in the kernel tree for what a compiler calls it, in whatever workspace it ran."""
-    return WORKSPACE.sub("", os.path.normpath(name)).removeprefix("../src/")
+    path = os.path.normpath(name)
+    before = WORKSPACE.match(path)
+    return path[before.end() if before else 0 :].removeprefix("../src/")
