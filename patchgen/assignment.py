@@ -146,6 +146,7 @@ class _File(Model):
     leak: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
     foundation: tuple[Foundation, ...] = ()
+    essential: tuple[str, ...] = ()
     exam: Exam = Exam()
     checks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     measured: dict[str, str] = Field(default_factory=dict)
@@ -166,6 +167,7 @@ class Assignment:
         leak: patterns (fnmatch) of the requirements, and of the checks, that only a leak is against.
         log: the same of what the kernel log is to have, and not to have.
         foundations: scenarios on which others rest, the deepest first.
+        essential: names of the scenarios that show the least that has to work.
         checks: ids of the requirements that a finding of a check is against, by patterns (fnmatch) of the check's name.
         measured: of the costs that `patchgen bench` judges, those that the report names: its words, by the bar's.
         exam: the module with its random programs, "" if it has none.
@@ -181,6 +183,7 @@ class Assignment:
     leak: tuple[str, ...]
     log: tuple[str, ...]
     foundations: tuple[Foundation, ...]
+    essential: tuple[str, ...]
     checks: Mapping[str, tuple[str, ...]]
     measured: Mapping[str, str]
     exam: str = ""
@@ -288,6 +291,7 @@ def _load(directory: Path) -> Assignment:
         leak=own.leak,
         log=own.log,
         foundations=own.foundation,
+        essential=own.essential,
         checks=own.checks,
         measured=own.measured,
         exam=own.exam.module,

@@ -62,7 +62,7 @@ def mark(
         findings += [replace(one, kind=order.kind(one, assignment)) for one in blamed]
     dates = dates or Dates()
     scenarios = {row.id: row.scenarios for row in verdict.requirements} if verdict.scenarios else {}
-    marks = scoring.mark(rubric, verdict.stages, findings, scenarios)
+    marks = scoring.mark(rubric, verdict.stages, findings, scenarios, assignment.essential)
     if by_hand:
         marks = scoring.total(marks.rubric, [_adjusted(item, by_hand.get(item.id)) for item in marks.items])
     marks = scoring.crashed(marks, rubric, findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from patchgen.findings import Finding, Result
@@ -26,7 +26,11 @@ def _zoned(moment: datetime) -> datetime:
 
 
 def mark(
-    rubric: Rubric, stages: Sequence[Stage], findings: Sequence[Finding], scenarios: Mapping[str, Mapping[str, Result]]
+    rubric: Rubric,
+    stages: Sequence[Stage],
+    findings: Sequence[Finding],
+    scenarios: Mapping[str, Mapping[str, Result]],
+    essential: Collection[str] = (),
 ) -> Marks:
     """Return the marks before any penalty.
 
@@ -35,9 +39,18 @@ def mark(
         stages: what came of them.
         findings: of all stages.
         scenarios: result of each sentence's scenarios.
+        essential: names of the scenarios that show the least that has to work. If they pass, what is blocked costs
+            nothing: what blocks it costs its own points.
     """
     by_name = {stage.name: stage for stage in stages} | {"hand": _BY_HAND}
-    return total(rubric.title, [_item(item, by_name[item.stage], findings, scenarios) for item in rubric.items])
+    free = _works(scenarios, essential)
+    return total(rubric.title, [_item(item, by_name[item.stage], findings, scenarios, free) for item in rubric.items])
+
+
+def _works(scenarios: Mapping[str, Mapping[str, Result]], essential: Collection[str]) -> bool:
+    """Whether the least works that has to; not if nobody said what that is, or it was not run."""
+    results = {name: result for found in scenarios.values() for name, result in found.items()}
+    return bool(essential) and all(results.get(name) is Result.PASS for name in essential)
 
 
 def total(rubric: str, items: Sequence[ItemMark]) -> Marks:
@@ -101,7 +114,11 @@ def late(marks: Marks, rubric: Rubric, submitted: datetime | None, deadline: dat
 
 
 def _item(
-    item: Item, stage: Stage, findings: Sequence[Finding], scenarios: Mapping[str, Mapping[str, Result]]
+    item: Item,
+    stage: Stage,
+    findings: Sequence[Finding],
+    scenarios: Mapping[str, Mapping[str, Result]],
+    free: bool,
 ) -> ItemMark:
     if stage.status is Result.BLOCKED:
         # What is mandatory of a stage that was not reached is not what is missing.
@@ -109,7 +126,7 @@ def _item(
     if stage.status in (Result.SKIP, Result.ERROR):
         return _marked(item, None, stage.status, stage.why)
     if item.requirements:
-        return _shared(item, scenarios)
+        return _shared(item, scenarios, free)
     counted = [
         finding
         for finding in findings
@@ -128,11 +145,12 @@ def _reasons(findings: Sequence[Finding]) -> str:
     return "; ".join(text.splitlines()[0] for text in texts if text) + more
 
 
-def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMark:
+def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]], free: bool) -> ItemMark:
     """Share the points out among the requirements that a scenario stands for.
 
     A requirement is lost if a scenario shows that it is violated. One whose scenarios never got to it is lost as well,
-    since nothing shows that it is met; where only some of them were blocked, the others decide.
+    since nothing shows that it is met, unless what is blocked is `free`; where only some of them were blocked, the
+    others decide.
     """
     graded = [one for one in item.among(scenarios) if scenarios.get(one)]
     results = {one: set(scenarios[one].values()) for one in graded}
@@ -143,10 +161,12 @@ def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]]) -> ItemMa
     unknown = [one for one, found in results.items() if found & {Result.ERROR, Result.NOT_RUN} and one not in failed]
     if unknown or not graded:
         return _marked(item, None, Result.ERROR, f"could not be graded: {', '.join(unknown)}")
-    lost = len(failed) + len(blocked)
+    lost = len(failed) + (0 if free else len(blocked))
     said = [f"violated: {', '.join(failed)}"] if failed else []
-    said += [f"blocked, so that nothing shows it: {', '.join(blocked)}"] if blocked else []
-    why = f"{lost} of {len(graded)} requirements are lost; {'; '.join(said)}" if lost else ""
+    cost = "blocked, which costs nothing" if free else "blocked, so that nothing shows it"
+    said += [f"{cost}: {', '.join(blocked)}"] if blocked else []
+    why = "; ".join([f"{lost} of {len(graded)} requirements are lost" if lost else "nothing is lost", *said])
+    why = why if said else ""
     return _marked(item, item.points * (len(graded) - lost) / len(graded), Result.FAIL if lost else Result.PASS, why)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from patchgen import toolchain
+from patchgen import process, toolchain
 from patchgen.base import worktree
 from patchgen.base.resolve import Source
 from patchgen.base.worktree import Workspace
@@ -63,7 +63,7 @@ class BuildRequest:
         """
         config, missing = self.config, sorted(self.origin.missing)
         before = self.chain.before(config.name) if self.chain else ()
-        untrusted = ("untrusted", sandboxed.RECIPE, *before) if self.sandbox else ()
+        untrusted = ("untrusted", *sandboxed.recipe(), *before) if self.sandbox else ()
         made_from = (config.identity(), config.settings(), self.tree, missing, toolchain.compiler())
         return digest(RECIPE, *made_from, *untrusted)
 
@@ -217,6 +217,24 @@ def compile_some(
             return maker.make(*arguments, *wanted, before=("prepare", "scripts"), anew=wanted), len(wanted)
 
 
+def update_config(request: BuildRequest, start: str, target: str) -> process.Result:
+    """Let make bring a .config up to date in a sandbox, with the programs that the base's build has left.
+
+    Args:
+        request: a build of the tree.
+        start: the .config.
+        target: the file by which make comes to this step.
+
+    Raises:
+        BuildError: it does not keep to its limits.
+    """
+    origin, cache, seed = request.origin, request.cache, objects_of_base(request)
+    with worktree.locked(origin, request.tree, request.workspace, cache, boxed=True, since=seed.tree) as space:
+        with _maker(request, space, seed) as maker:
+            (maker.output / CONFIG).write_text(start)
+            return maker.ask(target)
+
+
 @contextlib.contextmanager
 def object_with_lines(request: BuildRequest, name: str) -> Iterator[Path]:
     """Compile one object of a tree once more, with line numbers in it: its code is the same as without.
@@ -257,18 +275,28 @@ def _maker(request: BuildRequest, space: Workspace, seed: Objects | None) -> Ite
 def _objects(request: BuildRequest) -> Objects:
     """Return what an untrusted build begins with: the last of its chain, or the base's objects.
 
-    Of the two it is what leaves less to compile. The base's objects are built if need be.
+    Of the two it is what leaves less to compile.
+
+    Raises:
+        BuildError: the base does not build.
+        MachineError: a tool is missing or the disk is full.
+    """
+    last = request.chain.last.get(request.config.name) if request.chain else None
+    if last:
+        to_base = worktree.distance(request.origin, request.origin.tree, request.tree)
+        if worktree.distance(request.origin, last.tree, request.tree) < to_base:
+            return last
+    return objects_of_base(request)
+
+
+def objects_of_base(request: BuildRequest) -> Objects:
+    """Return the base's objects, which are built if need be.
 
     Raises:
         BuildError: the base does not build.
         MachineError: a tool is missing or the disk is full.
     """
     origin, cache, config = request.origin, request.cache, request.config
-    last = request.chain.last.get(config.name) if request.chain else None
-    if last:
-        to_base = worktree.distance(origin, origin.tree, request.tree)
-        if worktree.distance(origin, last.tree, request.tree) < to_base:
-            return last
     base = request.of_base()
     key = sandboxed.seed_key(base.key())
     kept = sandboxed.seed_of(key, cache)

@@ -139,6 +139,14 @@ class Maker:
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
 
+    def ask(self, target: str) -> process.Result:
+        """Make a target anew with the .config that is in `output`, and return what came of it and was said.
+
+        Args:
+            target: the file; and so is what belongs to it, with a further suffix.
+        """
+        return self._run(Call(self._make(target), self._env, remove=(target, f"{target}.cmd")), _CONFIG_SECONDS)
+
     def make(
         self,
         *targets: str,

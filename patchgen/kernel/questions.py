@@ -15,22 +15,24 @@ from pathlib import Path
 from patchgen import process, toolchain
 from patchgen.base import worktree
 from patchgen.base.resolve import Source
-from patchgen.base.worktree import Workspace
 from patchgen.cache import Cache, digest, prune, write_text
 from patchgen.errors import BuildError
-from patchgen.kernel import configs, sandboxed
-from patchgen.kernel.sandboxed import Box, Call
+from patchgen.kernel import build, configs
+from patchgen.kernel.build import BuildRequest
+from patchgen.kernel.make import make_for
 from patchgen.kernel.start import start_config
 from patchgen.sandbox import Sandbox
 
 # What a platform's kernel most likely has: most options that another one depends on are on in it.
 CONFIG = "defconfig"
+# Whose objects an untrusted make begins with: make's own programs are among them, which take some seconds.
+_OBJECTS = "small"
 HINT = "a new option without a prompt (def_bool y) takes its default, and make goes on"
 # The rule of the kernel's Makefile by which plain `make` comes to this step, on every base.
 _TARGET = "include/config/auto.conf"
 _SECONDS = 300.0
 _KEPT = 256
-_RECIPE = 1
+_RECIPE = 2
 _CODE = {".c", ".h", ".S", ".tbl"}
 # "Count the faults (PF_STAT) [Y/n/?] (NEW) aborted!": a prompt, the option, the answers; and it has no value so far.
 _NEW, _STOPS = "(NEW)", "Console input/output is redirected"
@@ -61,12 +63,12 @@ def asked(tree_id: str, source: Source, cache: Cache, *, workspace: str, sandbox
     changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
     if not kept.is_file():
-        with worktree.locked(source, tree_id, workspace, cache, boxed=sandbox is not None) as space:
-            if sandbox:
-                seen = worktree.workspace_place(source, "vanilla", cache)
-                result = _boxed(space, seen, config.arch, start, cache, sandbox)
-            else:
-                result = _plain(space, config.arch, start, cache)
+        if sandbox:
+            objects = configs.load(_OBJECTS, source.base.name)
+            request = BuildRequest(objects, tree_id, source, cache, workspace, sandbox=sandbox)
+            result = build.update_config(request, start, _TARGET)
+        else:
+            result = _plain(tree_id, source, workspace, config.arch, start, cache)
         said = result.stdout if _NEW in result.stdout else ""
         if result.status and not said:
             message = "plain make cannot bring the base's .config up to date"
@@ -91,19 +93,7 @@ def _shown(said: str) -> Iterator[str]:
     yield from dict.fromkeys(line for line in said.splitlines() if _NEW in line or line.startswith(_STOPS))
 
 
-def _plain(space: Workspace, arch: str, start: str, cache: Cache) -> process.Result:
-    with cache.scratch("questions") as output:
+def _plain(tree_id: str, source: Source, workspace: str, arch: str, start: str, cache: Cache) -> process.Result:
+    with worktree.locked(source, tree_id, workspace, cache, boxed=False) as space, cache.scratch("questions") as output:
         (output / ".config").write_text(start)
-        return process.follow(_make(output, arch), cwd=space.files, timeout=_SECONDS)
-
-
-def _boxed(space: Workspace, seen: Workspace, arch: str, start: str, cache: Cache, sandbox: Sandbox) -> process.Result:
-    with sandboxed.room_for(cache) as output:
-        (output / ".config").write_text(start)
-        box = Box(sandbox, space.files, seen, CONFIG, None, output, cache)
-        command = _make(seen.output(CONFIG), arch)
-        return box.follow(Call(command))
-
-
-def _make(output: Path, arch: str) -> list[str]:
-    return [process.find("make"), f"O={output}", f"ARCH={arch}", _TARGET]
+        return process.follow([*make_for(arch, output), _TARGET], cwd=space.files, timeout=_SECONDS)

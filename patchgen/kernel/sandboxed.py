@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from patchgen.base.worktree import Workspace
     from patchgen.sandbox import Sandbox
 
-RECIPE = 1  # Part of the key of what is built in a sandbox: a change of how that is done builds it anew.
+_RECIPE = 2  # Part of `recipe`: a change of how a sandbox builds, here, builds anew.
 # What a new system call changes for all that include it, though few use it.
 _TYPICAL = ("include/linux/syscalls.h", "asm/unistd_32.h", "include/generated/asm-offsets.h")
+_UNCHANGED = Path(unchanged.__file__)
 _PYTHON = Path("/usr/bin/python3")  # the one that a sandbox has, if there is one
 _GIVEN, _RESULTS = Path("/given"), Path("/results")
 _KEPT = 8  # Base's build directories of 55 MB and more.
@@ -53,7 +54,10 @@ eval "rm -f -- $REMOVE"
 for name in .config .config.fresh; do
   if [ -f /given/$name ]; then cmp -s /given/$name $name || cp /given/$name $name; fi
 done
-if [ -x $PYTHON ]; then PATH=/given/bin:$PATH; export PATH; fi
+if [ -x "$PYTHON" ]; then
+  PATH=/given/bin:$PATH; export PATH
+  $UNCHANGED --forget || exit 99
+fi
 results=$1; shift
 names=; while [ "$results" -gt 0 ]; do names="$names $1"; shift; results=$((results - 1)); done
 out=$PWD; cd "$SOURCE" || exit 99
@@ -187,6 +191,7 @@ class Box:
                 "REMOVE": shlex.join(call.remove),
                 "SOURCE": str(self.seen.files),
                 "PYTHON": str(_PYTHON),
+                "UNCHANGED": f"{_PYTHON} -IS {_GIVEN / _UNCHANGED.name}",
             }
             try:
                 result = process.follow(
@@ -231,8 +236,9 @@ def room_for(cache: Cache) -> Iterator[Path]:
         scratch.chmod(0o755)
         ccache = scratch / "bin" / "ccache"
         ccache.parent.mkdir()
-        shutil.copyfile(unchanged.__file__, ccache)
+        ccache.write_text(unchanged.COMPILE)
         ccache.chmod(0o755)
+        shutil.copyfile(_UNCHANGED, scratch / _UNCHANGED.name)
         yield scratch
 
 
@@ -283,7 +289,7 @@ def keep_seed(output: Path, key: str, cache: Cache) -> None:
     target = seed_of(key, cache)
     with replacing(target) as fresh, machine_faults("cannot keep the base's objects"):
         if _PYTHON.is_file():
-            words = [str(_PYTHON), "-I", "-S", unchanged.__file__, unchanged.RECORD, *_TYPICAL]
+            words = [str(_PYTHON), "-IS", str(_UNCHANGED), unchanged.RECORD, *_TYPICAL]
             process.run(words, cwd=output, timeout=_TEXTS_SECONDS)
         # The format that keeps fractions of seconds: make compares times.
         command = [process.find("tar"), "--format=posix", "-C", str(output), "-cf", str(fresh)]
@@ -293,9 +299,14 @@ def keep_seed(output: Path, key: str, cache: Cache) -> None:
     prune(target.parent, _KEPT)
 
 
+def recipe() -> tuple[int, str]:
+    """Return what is part of the key of all that a sandbox builds: how that is done."""
+    return _RECIPE, file_digest(_UNCHANGED)
+
+
 def seed_key(base: str) -> str:
     """Return the key of the base's objects, and of what is noted of them, for the key of its build."""
-    return digest("seed", file_digest(Path(unchanged.__file__)), _TYPICAL, base)
+    return digest("seed", file_digest(_UNCHANGED), _TYPICAL, base)
 
 
 def seed_of(key: str, cache: Cache) -> Path:

@@ -23,7 +23,7 @@ from patchgen.series import compose
 from patchgen.series import model as series
 
 Stage = Literal["check", "build", "patches", "x86_64", "test", "torture", "cost"]
-# What the findings of a stage can name; those of scenarios name requirements.
+# What the findings of a stage can name. Those of scenarios, which those whose kernels boot meet too, name requirements.
 STAGES: Mapping[Stage, tuple[str, ...]] = {
     "check": ("style", "build"),
     "build": ("build",),
@@ -58,6 +58,7 @@ class Mutant(Model):
         name: short, unique.
         mistake: what it is, in a sentence.
         names: what findings must name, of what the stage's can (STAGES): requirements, or a word for the stage.
+        call: patterns (fnmatch) of the requirements of the call that it is in, if `names` has others.
         stage: the cheapest that must catch it.
         shows: what a finding must say, a regular expression; for stages that find more than one kind of thing.
         change: the replacements.
@@ -66,13 +67,14 @@ class Mutant(Model):
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
     mistake: str = Field(pattern=r"\.$")
     names: tuple[str, ...] = Field(min_length=1)
+    call: tuple[str, ...] = ()
     stage: Stage
     shows: str = ""
     change: tuple[Change, ...] = Field(min_length=1)
 
     def identity(self) -> str:
-        """Return a hash of what the mutant is and must be caught by; its name and description may change."""
-        return digest(self.model_dump(exclude={"name", "mistake"}))[:12]
+        """Return a hash of what the mutant is and must be caught by; the rest may change."""
+        return digest(self.model_dump(exclude={"name", "mistake", "call"}))[:12]
 
 
 class _Catalogue(Model):
@@ -94,7 +96,7 @@ def load(assignment: Assignment) -> tuple[Mutant, ...]:
     for one in own.mutant:
         if one.name in {other.name for other in found}:
             raise UsageError(f"{path}: two mutants are called {one.name}")
-        known = STAGES[one.stage] or tuple(assignment.requirements)
+        known = (*STAGES[one.stage], *(assignment.requirements if one.stage in BOOTED else ()))
         if wrong := [name for name in one.names if name not in known]:
             raise UsageError(f"{path}: {one.name}: no finding of {one.stage} can name {wrong[0]}")
         change = tuple(each.model_copy(update={"file": each.file or own.file}) for each in one.change)

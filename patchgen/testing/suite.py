@@ -143,6 +143,7 @@ def _check(scenarios: list[Scenario], assignment: Assignment) -> None:
             raise UsageError(f"{assignment.name}: the scenario {one.name} stands for no requirement")
         if unknown := [name for name in one.requirements if name not in assignment.requirements]:
             raise UsageError(f"{assignment.name}: {one.name} stands for {unknown[0]}, which is no requirement")
-    for foundation in assignment.foundations:
-        if unknown := [name for name in foundation.scenarios if name not in names]:
-            raise UsageError(f"{assignment.name}: foundation: there is no scenario {unknown[0]}")
+    named = {"foundation": [name for one in assignment.foundations for name in one.scenarios]}
+    for key, wanted in (named | {"essential": list(assignment.essential)}).items():
+        if unknown := [name for name in wanted if name not in names]:
+            raise UsageError(f"{assignment.name}: {key}: there is no scenario {unknown[0]}")

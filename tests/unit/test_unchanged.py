@@ -72,6 +72,8 @@ def test_everything_else_counts(lines: str) -> None:
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
     """Return a directory in which an object was built as kbuild does it, and its text noted."""
+    (tmp_path / "ccache").write_text(unchanged.COMPILE)
+    (tmp_path / "ccache").chmod(0o755)
     (tmp_path / "a.h").write_text("long sys_old(int fd);\n")
     (tmp_path / "a.c").write_text('#include "a.h"\nint main(void) { return sys_old(3); }\n')
     compile_it(tmp_path)
@@ -82,6 +84,11 @@ def built(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def environment(**env: str) -> dict[str, str]:
+    """Return the environment of make in a sandbox."""
+    return {"PATH": os.environ["PATH"], "UNCHANGED": " ".join(SCRIPT), **env}
+
+
 def words(*options: str) -> list[str]:
     return ["gcc", "-O2", *options, "-c", "-o", "a.o", "a.c"]
 
@@ -89,7 +96,7 @@ def words(*options: str) -> list[str]:
 def compile_it(place: Path, *options: str, **env: str) -> bool:
     """Compile as make does in a sandbox, and return whether the compiler has made another object."""
     before = (place / "a.o").stat() if (place / "a.o").exists() else None
-    subprocess.run([*SCRIPT, *words(*options)], cwd=place, check=True, env={**os.environ, **env})
+    subprocess.run([place / "ccache", *words(*options)], cwd=place, check=True, env=environment(**env))
     after = (place / "a.o").stat()
     assert before is None or after.st_mtime_ns > before.st_mtime_ns
     return before is None or after.st_ino != before.st_ino or after.st_size != before.st_size
@@ -111,16 +118,17 @@ def test_the_object_stays(built: Path) -> None:
 @pytest.mark.parametrize("change", ["text", "command", "header", "nothing noted"])
 def test_the_object_is_made_anew(built: Path, change: str) -> None:
     mark(built)
-    options, env = [], {}
+    options = []
     if change == "text":
         (built / "a.h").write_text("#define sys_old(fd) (fd)\n")
     elif change == "command":
         options = ["-Os"]
     elif change == "header":
-        env = {unchanged.HEADERS: "include/linux/b.h include/linux/a.h"}
+        headers = environment(**{unchanged.HEADERS: "include/linux/b.h include/linux/a.h"})
+        subprocess.run([*SCRIPT, unchanged.FORGET], cwd=built, check=True, env=headers)
     else:
         Path(built / unchanged.kept("a.o")).unlink()
-    assert compile_it(built, *options, **env)
+    assert compile_it(built, *options)
     assert not (built / "a.o").read_bytes().endswith(b"kept")
     assert (built / unchanged.kept("a.o")).exists() == (change in ("text", "command"))
 
@@ -135,10 +143,9 @@ def test_what_was_made_anew_stays_the_next_time(built: Path) -> None:
 def test_the_compiler_speaks_as_it_does_without_it(built: Path) -> None:
     """Python brings a locale of its own, in which gcc has other quotes: each warning of the base would be a new one."""
     (built / "a.h").write_text("long sys_old(int fd);\nstatic int unused;\n")
-    env = {"PATH": os.environ["PATH"]}
     said = [
-        subprocess.run([*before, *words("-Wall")], cwd=built, capture_output=True, check=True, env=env).stderr
-        for before in ([], SCRIPT)
+        subprocess.run([*before, *words("-Wall")], cwd=built, capture_output=True, check=True, env=environment()).stderr
+        for before in ([], [str(built / "ccache")])
     ]
     assert b"unused" in said[0]
     assert said[0] == said[1]
@@ -146,6 +153,7 @@ def test_the_compiler_speaks_as_it_does_without_it(built: Path) -> None:
 
 def test_an_error_is_the_compilers(built: Path) -> None:
     (built / "a.h").write_text("long sys_old(int fd)\n")
-    done = subprocess.run([*SCRIPT, *words()], cwd=built, capture_output=True, text=True, check=False)
+    command, env = [str(built / "ccache"), *words()], environment()
+    done = subprocess.run(command, cwd=built, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 1
     assert "error: " in done.stderr

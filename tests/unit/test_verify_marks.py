@@ -55,6 +55,21 @@ def test_what_is_mandatory_decides() -> None:
     assert mark(finding("build-each", "build", Severity.ERROR)).mark == 10
 
 
+@pytest.mark.parametrize(
+    ("essential", "a", "wanted"),
+    [
+        (("a",), Result.PASS, 10),
+        (("a",), Result.FAIL, 4),
+        (("a",), Result.BLOCKED, 4),
+        (("a", "not run"), Result.PASS, 7),
+        ((), Result.PASS, 7),
+    ],
+)
+def test_what_is_blocked_costs_nothing_if_the_least_works(essential: tuple[str, ...], a: Result, wanted: float) -> None:
+    results = sentences(a=a, b=Result.BLOCKED)
+    assert scoring.mark(MARKS_RUBRIC, stages({}), [], results, essential).mark == wanted
+
+
 def test_points_are_shared_out_among_sentences() -> None:
     assert mark(scenarios=sentences(a=Result.FAIL)).mark == 7
     assert mark(scenarios=sentences(b=Result.FAIL)).mark == 4

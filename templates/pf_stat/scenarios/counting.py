@@ -11,12 +11,10 @@ _SHARED_BY_FORK = ("map,0,32,rw,anon", "write,0,32", "fork", "end")
 @scenario("S1", "2.2-3", "2.5-1", "2.5-2")
 def child_and_parent_count_together(lab: Lab) -> None:
     """A child that writes k shared pages and a parent that writes j count k + j in that VMA, and in the total."""
-    lab.program("one")
-    lab.set_param("one")
-    for pages, child, parent in ((1, 1, 0), (1, 1, 1), (16, 5, 3), (40, 40, 40), (1000, 1000, 7)):
+    for number, (pages, child, parent) in enumerate(((1, 1, 0), (1, 1, 1), (16, 5, 3), (40, 40, 40), (1000, 1000, 7))):
         steps = (f"map,0,{pages},rw,anon", f"write,0,{pages}", "fork", f"write,0,{child}", "end", f"write,0,{parent}")
-        lab.play("one", *steps)
-        info = lab.get_info("one")
+        lab.track(f"one{number}", *steps)
+        info = lab.get_info(f"one{number}")
         expect(f"faults of {steps}", info.pages(0, pages), child + parent)
         expect("sum over the VMAs", sum(vma.faults for vma in info.vmas), info.total)
 

@@ -224,7 +224,7 @@ def a_running_process_is_tracked_again(lab: Lab) -> None:
     expect("faults", lab.get_info("one").pages(0, 8), 6)
 
 
-@scenario("S8", "S6", cpus=2)
+@scenario("S8", cpus=2)
 def a_running_process_that_is_about_to_execute_another(lab: Lab) -> None:
     """A name that becomes tracked while its process is in the middle of an exec has nothing of what that executes."""
     lab.program("one", "other")
