@@ -65,6 +65,24 @@ def test_a_scenario_must_stand_for_a_known_requirement(tmp_path: Path, marked: s
         suite.load(assignment.load(str(place)), {})
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("essential", 'essential = ["b"]\n'),
+        ("foundation", '[[foundation]]\nscenarios = ["b"]\nrequirements = ["1-1"]\n'),
+    ],
+)
+def test_the_assignment_names_scenarios_that_are_there(tmp_path: Path, key: str, text: str) -> None:
+    place = tmp_path / "exercise-2.2"
+    (place / "scenarios").mkdir(parents=True)
+    (place / "assignment.toml").write_text(f'title = "x"\n{text}[submission]\narchive = "x.tar.gz"\n')
+    (place / "requirements.toml").write_text('[[requirement]]\nid = "1-1"\ntext = "x"\n')
+    code = 'from patchgen.testing.lab import scenario\n\n\n@scenario("1-1")\ndef a(lab):\n    """B."""\n'
+    (place / "scenarios" / "some.py").write_text(code)
+    with pytest.raises(UsageError, match=f"{key}: there is no scenario b"):
+        suite.load(assignment.load(str(place)), {})
+
+
 def bed(kernel: Path, image: str, cache: Cache) -> Testbed:
     kernel.write_text(kernel.name)
     return Testbed(kernel, Image(kernel, image), machine.load(), cache)
