@@ -69,6 +69,7 @@ def executing_another_program_ends_the_run(lab: Lab) -> None:
     lab.program("other")
     lab.track("one", *_CALM, "maps", "exec,/root/other", *_BUSY)
     info = lab.get_info("one")
+    expect("whether its VMAs are listed", bool(info.vmas), True, violated=("2.2-6",))
     faults = info.pages(0, 16)
     expect("faults", faults, 3, violated=("S6",) if faults > 3 else ("2.2-6",))
 
