@@ -11,12 +11,12 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from patchgen import progress
-from patchgen.base.git import answer, bare_repository, git_errors
+from patchgen.base.git import answer, bare_repository, failed, git_errors, objects
 from patchgen.base.resolve import Source
 from patchgen.cache import Cache, digest, machine_faults, write_text
 
@@ -167,19 +167,15 @@ def switch(space: Workspace, source: Source, tree: str) -> list[str]:
     Raises:
         MachineError: git failed, or the disk is full.
     """
-    repo = bare_repository(source.repository)
     ours = space.root / "changed.json"
     before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
     wanted = changes(source, tree)
     # Written down first: after an interruption these paths are looked at again.
     write_text(ours, json.dumps(sorted(before | set(wanted))))
-    written = []
-    for path in sorted(before | set(wanted)):
-        mode, blob = wanted.get(path) or _entry(source, source.tree, path)
-        with machine_faults("cannot write the kernel tree"):
-            data = None if blob is None else answer(repo, "cat_file", "blob", blob, data=b"")
-            if _put(space.files / path, mode, data):
-                written.append(path)
+    entries = {path: wanted.get(path) or _entry(source, source.tree, path) for path in sorted(before | set(wanted))}
+    blobs = _blobs(source, [blob for _, blob in entries.values()])
+    with machine_faults("cannot write the kernel tree"):
+        written = [path for path, (mode, blob) in entries.items() if _put(space.files / path, mode, blobs[blob])]
     write_text(ours, json.dumps(sorted(wanted)))
     return written
 
@@ -213,6 +209,7 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache, since: st
     own = set(wanted) | set(known)
     before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
     write_text(ours, json.dumps(sorted(before | own)))
+    blobs = _blobs(source, [blob for _, blob in wanted.values()])
     with machine_faults("cannot write the kernel tree"):
         for path in sorted(before | own):
             _remove(space.files / path)
@@ -220,12 +217,27 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache, since: st
             if os.path.lexists(clean / path):
                 _put_back(clean / path, space.files / path, new=path in known)
         for path, (mode, blob) in wanted.items():
-            data = answer(bare_repository(source.repository), "cat_file", "blob", blob, data=b"") if blob else None
-            _put(space.files / path, mode, data)
-            if data is not None and known.get(path) == (mode, blob):
+            _put(space.files / path, mode, blobs[blob])
+            if blob and known.get(path) == (mode, blob):
                 _make_old(space.files / path)
     write_text(ours, json.dumps(sorted(own)))
     return sorted(path for path in own if wanted.get(path) != known.get(path))
+
+
+def _blobs(source: Source, ids: Sequence[str | None]) -> dict[str | None, bytes | None]:
+    """Return the contents of blobs; None for None.
+
+    Raises:
+        MachineError: git failed, or one is missing.
+    """
+    wanted = "".join(f"{one}\n" for one in ids if one)
+    out = answer(bare_repository(source.repository), "cat_file", "--batch", data=wanted.encode()) if wanted else b""
+    found: dict[str | None, bytes | None] = {None: None}
+    for one, data in objects(out):
+        if data is None:
+            raise failed("git cat-file failed", f"{one} is missing")
+        found[one] = data
+    return found
 
 
 def distance(source: Source, one: str, other: str) -> tuple[int, int]:

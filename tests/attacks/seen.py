@@ -70,11 +70,12 @@ def _directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def _show(who: str, seen: Seen) -> Iterator[str]:
+def show(who: str, seen: Seen) -> Iterator[str]:
+    """Yield lines for people that say what a program has seen."""
     status = seen["status"]
     yield f"\n{who}, started by user {os.geteuid()}: " + ", ".join(f"{name} {status[name]}" for name in status)
     yield "  descriptors: " + "; ".join(
-        f"{number} {one['is']} {one['mode']}{' (can be opened for writing)' if one['again'] else ''}"
+        f"{number} {one['is']} {one['mode']}{' (can be opened for writing)' if one['opened again'] else ''}"
         for number, one in seen["descriptors"].items()
     )
     yield "  reads: " + ", ".join(f"{place} ({count} files)" for place, count in seen["read"].items() if count)
@@ -94,7 +95,7 @@ def main() -> None:
             "a reader": by_a_reader(),
         }
     for who, seen in found.items():
-        print("\n".join(_show(who, seen)))  # noqa: T201 - what is asked for
+        print("\n".join(show(who, seen)))  # noqa: T201 - what is asked for
 
 
 if __name__ == "__main__":

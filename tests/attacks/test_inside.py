@@ -26,6 +26,7 @@ _DEVICES = {"null", "zero", "full", "random", "urandom", "tty", "pts/ptmx"}
 
 def check(found: Seen, places: set[str], files: set[str]) -> None:
     """Hold what was found against where files may be made, and what may be written besides devices without a host."""
+    assert "\n  descriptors: 0 " in "\n".join(seen.show("it", found)), "what is printed for people"
     assert {one["is"] for one in found["descriptors"].values()} <= {"pipe", "device"}
     assert {one["target"] for one in found["descriptors"].values() if one["is"] == "device"} <= {"/dev/null"}
     status = found["status"]
