@@ -20,6 +20,7 @@ mirror=$(echo "$sources" | awk -v suite="$suite" '$3 == suite { print $2; exit }
 
 mkdir -p "$checkout/dist/fresh"
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/patchgen-fresh-XXXXXX")
+chmod 755 "$root" # it becomes /
 [ "${KEEP:-}" ] || trap 'rm -rf --one-file-system "$root"' EXIT
 echo "making a minimal $suite in $root"
 debootstrap --variant=minbase --include=ca-certificates,git,make,python3 "$suite" "$root" "$mirror" \
@@ -30,7 +31,7 @@ for file in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do
 	[ ! -e $file ] || cp $file "$root$file"
 done
 [ ! -e /etc/pip.conf ] || sed '/find-links\|file:/d' /etc/pip.conf >"$root/etc/pip.conf" # directories of this machine
-git clone -q "$checkout" "$root/root/patchgen"
+git clone -q "$checkout" "$root/srv/patchgen" # where an ordinary user can read it, for the tests that run as one
 if [ "${LINUX_SRC:-}" ]; then
 	if [ -d "$LINUX_SRC" ]; then mkdir "$root/linux"; else touch "$root/linux"; fi
 fi
@@ -45,7 +46,7 @@ mount --rbind /dev "$ROOT/dev"
 mount -t tmpfs tmpfs "$ROOT/run"
 cd "$ROOT"; mkdir old; pivot_root . old; umount -l /old; rmdir /old
 [ ! "$LINUX_SRC" ] || export LINUX_SRC=/linux
-cd /root/patchgen
+cd /srv/patchgen
 exec env -u ROOT HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash -c "$RUN"'
 # The commands as they stand in the README: the indented lines of its first section that begin with make.
 run='
@@ -62,5 +63,5 @@ env -i ROOT="$root" RUN="$run" LINUX_SRC="${LINUX_SRC:-}" LINUX_BASE="${LINUX_BA
 	$(env | grep -E '^(PIP_(INDEX_URL|EXTRA_INDEX_URL|CERT|PROXY|TRUSTED_HOST)|[a-z]*_proxy)=' || true) PATH="$PATH" \
 	unshare --mount --pid --fork --kill-child --propagation private sh -c "$enter" 2>&1 | tee "$checkout/dist/fresh/$suite.log"
 status=${PIPESTATUS[0]}
-cp -a "$root/root/patchgen/dist" "$checkout/dist/fresh/$suite" 2>/dev/null
+cp -a "$root/srv/patchgen/dist" "$checkout/dist/fresh/$suite" 2>/dev/null
 exit "$status"

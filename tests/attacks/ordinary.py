@@ -30,7 +30,9 @@ def why_not() -> str:
     if os.geteuid() != 0:
         return "these tests run as an ordinary user already"
     version = tuple(sys.version_info[:2])
-    return "" if _python(version) else f"an ordinary user can execute no Python {version}"
+    if not _python(version):
+        return f"an ordinary user can execute no Python {version}"
+    return f"an ordinary user cannot read {ROOT}" if _run(["test", "-r", str(ROOT / "tests")]) else ""
 
 
 def pytest(*words: str) -> subprocess.CompletedProcess[str]:
