@@ -217,3 +217,19 @@ def test_the_item_that_loses_most_is_that_of_the_call_that_the_mutant_is_in(one:
         if own and not own & most:
             wrong[mutant.name] = (mutant.requirements, sorted(mutant.violated), lost)
     assert wrong == {}
+
+
+@pytest.mark.parametrize("one", ASSIGNMENTS, ids=lambda one: one.name)
+def test_a_mistake_in_the_kernel_log_costs_what_is_about_the_log_only(one: assignment.Assignment) -> None:
+    if not one.has(KILL_MATRIX):
+        pytest.skip("there is NO kill matrix: make mutants")
+
+    def logged(id_: str) -> bool:
+        return any(fnmatchcase(id_, pattern) for pattern in one.log)
+
+    items = [item for item in rubric.load(one).items if item.requirements]
+    about = {item.id for item in items if any(logged(id_) for id_ in item.among(one.requirements))}
+    mutants = [mutant for mutant in KEPT[one.name] if mutant.requirements and all(map(logged, mutant.requirements))]
+    assert mutants
+    for mutant in mutants:
+        assert {item.id for item in items if item.among(mutant.violated)} <= about, mutant
