@@ -58,7 +58,7 @@ test-kernel: host-test $(VENV)/.made-dev ## of all tests those that boot a kerne
 test-fresh: ## try the set-up itself on a minimal system: SUITE=trixie or bookworm (as root)
 	@SUITE="$(SUITE)" tests/fresh.sh
 
-test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in six ways (an hour; LONG=1: each on i386_defconfig too)
+test-builds: host-test $(VENV)/.made-dev ## build each patch by itself in six ways (more than an hour; LONG=1: each on i386_defconfig too)
 	@$(PYTEST) --junitxml=$(JUNIT)/test-builds.xml -m "builds$(if $(LONG),, and not long)" -p no:xdist $(PYTEST_ARGS)
 
 nightly: host-test $(VENV)/.made-dev ## compare RANDOM_PROGRAMS=2000 random programs with the model (minutes)

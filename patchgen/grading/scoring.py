@@ -165,8 +165,8 @@ def _shared(item: Item, scenarios: Mapping[str, Mapping[str, Result]], free: boo
     said = [f"violated: {', '.join(failed)}"] if failed else []
     cost = "blocked, which costs nothing" if free else "blocked, so that nothing shows it"
     said += [f"{cost}: {', '.join(blocked)}"] if blocked else []
-    why = "; ".join([f"{lost} of {len(graded)} requirements are lost" if lost else "nothing is lost", *said])
-    why = why if said else ""
+    loss = f"{lost} of {len(graded)} requirements are lost" if lost else "nothing is lost"
+    why = "; ".join([loss, *said]) if said else ""
     return _marked(item, item.points * (len(graded) - lost) / len(graded), Result.FAIL if lost else Result.PASS, why)
 
 

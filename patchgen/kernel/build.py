@@ -206,33 +206,27 @@ def compile_some(
     Raises:
         BuildError: they do not compile.
     """
-    origin, cache, boxed = request.origin, request.cache, request.sandbox is not None
-    seed = _objects(request) if boxed else None
-    since = seed.tree if seed else ""
-    with worktree.locked(origin, request.tree, request.workspace, cache, boxed=boxed, since=since) as space:
-        with _maker(request, space, seed) as maker:
-            maker.configure(start_config(request.config, origin, cache))
-            wanted = objects(space.files)
-            # Only what is said of these files counts, not of the headers' generators, which come first.
-            return maker.make(*arguments, *wanted, before=("prepare", "scripts"), anew=wanted), len(wanted)
+    with _laid_out(request) as (maker, space):
+        maker.configure(start_config(request.config, request.origin, request.cache))
+        wanted = objects(space.files)
+        # Only what is said of these files counts, not of the headers' generators, which come first.
+        return maker.make(*arguments, *wanted, before=("prepare", "scripts"), anew=wanted), len(wanted)
 
 
 def update_config(request: BuildRequest, start: str, target: str) -> process.Result:
-    """Let make bring a .config up to date in a sandbox, with the programs that the base's build has left.
+    """Let make bring a .config up to date.
 
     Args:
-        request: a build of the tree.
+        request: a build of the tree; in a sandbox it begins with make's own programs, which the base's build left.
         start: the .config.
         target: the file by which make comes to this step.
 
     Raises:
-        BuildError: it does not keep to its limits.
+        BuildError: it does not keep to the sandbox's limits.
     """
-    origin, cache, seed = request.origin, request.cache, objects_of_base(request)
-    with worktree.locked(origin, request.tree, request.workspace, cache, boxed=True, since=seed.tree) as space:
-        with _maker(request, space, seed) as maker:
-            (maker.output / CONFIG).write_text(start)
-            return maker.ask(target)
+    with _laid_out(request) as (maker, _):
+        (maker.output / CONFIG).write_text(start)
+        return maker.make_anew(target)
 
 
 @contextlib.contextmanager
@@ -246,16 +240,23 @@ def object_with_lines(request: BuildRequest, name: str) -> Iterator[Path]:
     Raises:
         BuildError: it does not compile.
     """
+    flags = " ".join(("-pipe", *request.config.cflags, "-g1"))
+    with _laid_out(request) as (maker, _):
+        maker.configure(start_config(request.config, request.origin, request.cache))
+        results = {name: _OBJECT_MAX}
+        maker.make(f"KCFLAGS={flags}", name, before=("prepare", "scripts"), anew=[name], results=results)
+        yield maker.output / name
+
+
+@contextlib.contextmanager
+def _laid_out(request: BuildRequest) -> Iterator[tuple[Maker, Workspace]]:
+    """Give what calls make on the request's tree, and the workspace that the tree is laid out in and that is locked."""
     origin, cache, boxed = request.origin, request.cache, request.sandbox is not None
     seed = _objects(request) if boxed else None
-    flags = " ".join(("-pipe", *request.config.cflags, "-g1"))
     since = seed.tree if seed else ""
     with worktree.locked(origin, request.tree, request.workspace, cache, boxed=boxed, since=since) as space:
         with _maker(request, space, seed) as maker:
-            maker.configure(start_config(request.config, origin, cache))
-            results = {name: _OBJECT_MAX}
-            maker.make(f"KCFLAGS={flags}", name, before=("prepare", "scripts"), anew=[name], results=results)
-            yield maker.output / name
+            yield maker, space
 
 
 @contextlib.contextmanager
@@ -275,28 +276,18 @@ def _maker(request: BuildRequest, space: Workspace, seed: Objects | None) -> Ite
 def _objects(request: BuildRequest) -> Objects:
     """Return what an untrusted build begins with: the last of its chain, or the base's objects.
 
-    Of the two it is what leaves less to compile.
-
-    Raises:
-        BuildError: the base does not build.
-        MachineError: a tool is missing or the disk is full.
-    """
-    last = request.chain.last.get(request.config.name) if request.chain else None
-    if last:
-        to_base = worktree.distance(request.origin, request.origin.tree, request.tree)
-        if worktree.distance(request.origin, last.tree, request.tree) < to_base:
-            return last
-    return objects_of_base(request)
-
-
-def objects_of_base(request: BuildRequest) -> Objects:
-    """Return the base's objects, which are built if need be.
+    Of the two it is what leaves less to compile. The base's objects are built if need be.
 
     Raises:
         BuildError: the base does not build.
         MachineError: a tool is missing or the disk is full.
     """
     origin, cache, config = request.origin, request.cache, request.config
+    last = request.chain.last.get(config.name) if request.chain else None
+    if last:
+        to_base = worktree.distance(origin, origin.tree, request.tree)
+        if worktree.distance(origin, last.tree, request.tree) < to_base:
+            return last
     base = request.of_base()
     key = sandboxed.seed_key(base.key())
     kept = sandboxed.seed_of(key, cache)

@@ -139,12 +139,8 @@ class Maker:
             )
             raise BuildError(f"the {self._config.title} cannot have {len(lost)} of the options it needs", evidence=why)
 
-    def ask(self, target: str) -> process.Result:
-        """Make a target anew with the .config that is in `output`, and return what came of it and was said.
-
-        Args:
-            target: the file; and so is what belongs to it, with a further suffix.
-        """
+    def make_anew(self, target: str) -> process.Result:
+        """Remove a file and its `.cmd` file, make it with the .config in `output`, and return how make ended."""
         return self._run(Call(self._make(target), self._env, remove=(target, f"{target}.cmd")), _CONFIG_SECONDS)
 
     def make(

@@ -56,7 +56,7 @@ for name in .config .config.fresh; do
 done
 if [ -x "$PYTHON" ]; then
   PATH=/given/bin:$PATH; export PATH
-  $UNCHANGED --forget || exit 99
+  if [ "$UNCHANGED_HEADERS" ]; then $UNCHANGED --forget || exit 99; fi
 fi
 results=$1; shift
 names=; while [ "$results" -gt 0 ]; do names="$names $1"; shift; results=$((results - 1)); done

@@ -23,7 +23,7 @@ from patchgen.series import compose
 from patchgen.series import model as series
 
 Stage = Literal["check", "build", "patches", "x86_64", "test", "torture", "cost"]
-# What the findings of a stage can name. Those of scenarios, which those whose kernels boot meet too, name requirements.
+# What the findings of a stage can name. A mutant whose kernel boots also meets the scenarios, which name requirements.
 STAGES: Mapping[Stage, tuple[str, ...]] = {
     "check": ("style", "build"),
     "build": ("build",),

@@ -143,7 +143,7 @@ def _check(scenarios: list[Scenario], assignment: Assignment) -> None:
             raise UsageError(f"{assignment.name}: the scenario {one.name} stands for no requirement")
         if unknown := [name for name in one.requirements if name not in assignment.requirements]:
             raise UsageError(f"{assignment.name}: {one.name} stands for {unknown[0]}, which is no requirement")
-    named = {"foundation": [name for one in assignment.foundations for name in one.scenarios]}
-    for key, wanted in (named | {"essential": list(assignment.essential)}).items():
+    resting = [name for one in assignment.foundations for name in one.scenarios]
+    for key, wanted in (("foundation", resting), ("essential", assignment.essential)):
         if unknown := [name for name in wanted if name not in names]:
             raise UsageError(f"{assignment.name}: {key}: there is no scenario {unknown[0]}")

@@ -19,6 +19,7 @@ from patchgen.guest.initramfs import Image
 from patchgen.guest.testbed import Testbed
 from patchgen.testing import results, suite
 from patchgen.testing.runner import Outcome
+from patchgen.testing.suite import Suite
 
 ROOT = Path(__file__).parents[2]
 # Sections 2.1 to 2.6, 3, 4 and 6 of the assignment, and the 15 statements on what they mean.
@@ -44,6 +45,16 @@ def test_there_are_at_least_sixty() -> None:
     assert len(SCENARIOS) >= 60
 
 
+def load(place: Path, marked: str, text: str = "") -> Suite:
+    """Load an assignment with one requirement and one scenario, a function that is `marked`; `text` is its own."""
+    (place / "scenarios").mkdir(parents=True)
+    (place / "assignment.toml").write_text(f'title = "x"\n{text}[submission]\narchive = "x.tar.gz"\n')
+    (place / "requirements.toml").write_text('[[requirement]]\nid = "1-1"\ntext = "x"\n')
+    code = f'from patchgen.testing.lab import scenario\n\n\n{marked}\ndef a(lab):\n    """B."""\n'
+    (place / "scenarios" / "some.py").write_text(code)
+    return suite.load(assignment.load(str(place)), {})
+
+
 @pytest.mark.parametrize(
     ("marked", "wrong"),
     [
@@ -55,14 +66,8 @@ def test_there_are_at_least_sixty() -> None:
     ],
 )
 def test_a_scenario_must_stand_for_a_known_requirement(tmp_path: Path, marked: str, wrong: str) -> None:
-    place = tmp_path / "exercise-2.1"
-    (place / "scenarios").mkdir(parents=True)
-    (place / "assignment.toml").write_text('title = "x"\n[submission]\narchive = "x.tar.gz"\n')
-    (place / "requirements.toml").write_text('[[requirement]]\nid = "1-1"\ntext = "x"\n')
-    code = f'from patchgen.testing.lab import scenario\n\n\n{marked}\ndef a(lab):\n    """B."""\n'
-    (place / "scenarios" / "some.py").write_text(code)
     with pytest.raises(UsageError, match=wrong):
-        suite.load(assignment.load(str(place)), {})
+        load(tmp_path / "exercise-2.1", marked)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +78,8 @@ def test_a_scenario_must_stand_for_a_known_requirement(tmp_path: Path, marked: s
     ],
 )
 def test_the_assignment_names_scenarios_that_are_there(tmp_path: Path, key: str, text: str) -> None:
-    place = tmp_path / "exercise-2.2"
-    (place / "scenarios").mkdir(parents=True)
-    (place / "assignment.toml").write_text(f'title = "x"\n{text}[submission]\narchive = "x.tar.gz"\n')
-    (place / "requirements.toml").write_text('[[requirement]]\nid = "1-1"\ntext = "x"\n')
-    code = 'from patchgen.testing.lab import scenario\n\n\n@scenario("1-1")\ndef a(lab):\n    """B."""\n'
-    (place / "scenarios" / "some.py").write_text(code)
     with pytest.raises(UsageError, match=f"{key}: there is no scenario b"):
-        suite.load(assignment.load(str(place)), {})
+        load(tmp_path / "exercise-2.2", '@scenario("1-1")', text)
 
 
 def bed(kernel: Path, image: str, cache: Cache) -> Testbed:
