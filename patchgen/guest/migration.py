@@ -54,11 +54,13 @@ def _speaking(monitor: socket.socket, what: str) -> Iterator[QEMUMonitorProtocol
     Raises:
         MachineError: QEMU refused, failed or took too long.
     """
+    import asyncio  # here, as it takes long to load, and only a guest that is saved needs it
+
     from qemu.qmp import QMPError
     from qemu.qmp.legacy import QEMUMonitorProtocol
 
     try:
-        with QEMUMonitorProtocol(monitor) as qmp:
+        with asyncio.Runner(), QEMUMonitorProtocol(monitor) as qmp:  # that never closes the loop which it finds
             qmp.connect()
             qmp.settimeout(_SECONDS)
             qmp.cmd("migrate-set-capabilities", **_WITHOUT_MEMORY)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from attacks.catalogue import Attack, needs_sandbox
@@ -97,9 +98,10 @@ def test_a_victim_does_not_get_an_attackers_kernel(
 ) -> None:
     script, file = "scripts/link-vmlinux.sh", "init/version.c"
     plain, text = text_of(script, project, origin), text_of(file, project, origin)
-    plants = plain.replace("set -e\n", f"set -e\n{VICTIM.means}", 1)
+    # Trees of this run only: of one that is kept no objects are left for the next to begin with.
+    plants = plain.replace("set -e\n", f"set -e\n# {uuid4()}\n{VICTIM.means}", 1)
     assert plants != plain
-    victim = addition(file, text, f"{text}\n/* {tmp_path.name} */\n")
+    victim = addition(file, text, f"{text}\n/* {uuid4()} */\n")
     attacker = [addition(script, plain, plants), addition(script, plants, plain) + victim.split(b"---\n", 1)[1]]
     read = [patches.read(f"{number:04}-a.patch", mail, project.cache) for number, mail in enumerate(attacker, 1)]
     first, second = apply.apply(origin, read, project.cache).trees

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
@@ -291,6 +292,25 @@ def test_a_saved_guest_is_used_again_and_starts_afresh(own_cache: Cache, vanilla
             assert again.console.startswith(booted), "the times of its lines say that it did not boot again"
     after = state_file(own_cache).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_no_event_loop_stays_open(
+    own_cache: Cache, vanilla_kernel: Path, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python closes what stays open when it likes, and prints a traceback if the loop's socket went first."""
+    made = list[asyncio.SelectorEventLoop]()
+    create = asyncio.SelectorEventLoop.__init__
+
+    def noted(loop: asyncio.SelectorEventLoop) -> None:
+        made.append(loop)
+        create(loop)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "__init__", noted)
+    for _ in range(2):
+        with saved.ready_guest(own_cache, vanilla_kernel, image, MACHINE):
+            pass
+    assert made
+    assert all(loop.is_closed() for loop in made)
 
 
 def test_a_damaged_saved_guest_is_made_anew(own_cache: Cache, vanilla_kernel: Path, image: Image) -> None:
