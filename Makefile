@@ -20,6 +20,8 @@ PARALLEL = -n $$(($$(nproc) + 2)) --dist worksteal
 
 # The kernel to work on and where it is, whose test program and fork to use: honoured by every target.
 export ASSIGNMENT BASE BASE_SRC LINUX_SRC LINUX_BASE TEST_PROGRAM FORK_PROGRAM PATCHGEN_CACHE PATCHGEN_JOBS
+# The package is started hundreds of times: compiled anew each time, that takes half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help patch check test test-unit test-qemu test-kernel test-fresh test-builds nightly torture mutants coverage static lint bench clean

@@ -217,7 +217,7 @@ def update_config(request: BuildRequest, start: str, target: str) -> process.Res
     """Let make bring a .config up to date.
 
     Args:
-        request: a build of the tree; in a sandbox it begins with make's own programs, which the base's build left.
+        request: a build of the tree, for whose configuration the build directory has make's own programs, or gets them.
         start: the .config.
         target: the file by which make comes to this step.
 

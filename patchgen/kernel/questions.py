@@ -19,7 +19,6 @@ from patchgen.cache import Cache, digest, prune, write_text
 from patchgen.errors import BuildError
 from patchgen.kernel import build, configs
 from patchgen.kernel.build import BuildRequest
-from patchgen.kernel.make import make_for
 from patchgen.kernel.start import start_config
 from patchgen.sandbox import Sandbox
 
@@ -30,9 +29,8 @@ _OBJECTS = "small"
 HINT = "a new option without a prompt (def_bool y) takes its default, and make goes on"
 # The rule of the kernel's Makefile by which plain `make` comes to this step, on every base.
 _TARGET = "include/config/auto.conf"
-_SECONDS = 300.0
 _KEPT = 256
-_RECIPE = 2
+_RECIPE = 3
 _CODE = {".c", ".h", ".S", ".tbl"}
 # "Count the faults (PF_STAT) [Y/n/?] (NEW) aborted!": a prompt, the option, the answers; and it has no value so far.
 _NEW, _STOPS = "(NEW)", "Console input/output is redirected"
@@ -63,12 +61,10 @@ def asked(tree_id: str, source: Source, cache: Cache, *, workspace: str, sandbox
     changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
     if not kept.is_file():
-        if sandbox:
-            objects = configs.load(_OBJECTS, source.base.name)
-            request = BuildRequest(objects, tree_id, source, cache, workspace, sandbox=sandbox)
-            result = build.update_config(request, start, _TARGET)
-        else:
-            result = _plain(tree_id, source, workspace, config.arch, start, cache)
+        # Ours has a build directory of its own: where the .config changes, all objects are made anew.
+        where = configs.load(_OBJECTS, source.base.name) if sandbox else config.model_copy(update={"name": "questions"})
+        request = BuildRequest(where, tree_id, source, cache, workspace, sandbox=sandbox)
+        result = build.update_config(request, start, _TARGET)
         said = result.stdout if _NEW in result.stdout else ""
         if result.status and not said:
             message = "plain make cannot bring the base's .config up to date"
@@ -91,9 +87,3 @@ def options(said: str) -> list[str]:
 def _shown(said: str) -> Iterator[str]:
     """Yield each question once, and what make says of it."""
     yield from dict.fromkeys(line for line in said.splitlines() if _NEW in line or line.startswith(_STOPS))
-
-
-def _plain(tree_id: str, source: Source, workspace: str, arch: str, start: str, cache: Cache) -> process.Result:
-    with worktree.locked(source, tree_id, workspace, cache, boxed=False) as space, cache.scratch("questions") as output:
-        (output / ".config").write_text(start)
-        return process.follow([*make_for(arch, output), _TARGET], cwd=space.files, timeout=_SECONDS)

@@ -77,6 +77,12 @@ def unpack(archive: bytes) -> dict[str, Entry]:
     return entries
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """Return a cache of these tests': each program is compiled once for all of them."""
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def shell(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand a program of ours in for busybox, which would have to be fetched."""

@@ -88,7 +88,7 @@ def test_one_without_a_prompt_is_not(
 def test_the_answer_is_kept(project: Project, origin: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = with_option(project, origin, PROMPT).tree
     first = questions.asked(tree, origin, project.cache, workspace="series")
-    monkeypatch.setattr(questions, "_plain", lambda *_: pytest.fail("asked again"))
+    monkeypatch.setattr(kernel, "update_config", lambda *_: pytest.fail("asked again"))
     assert questions.asked(tree, origin, project.cache, workspace="series") == first
 
 
