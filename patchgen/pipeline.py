@@ -49,6 +49,11 @@ class Project:
     series: Series
     base: Base
 
+    @property
+    def workspace(self) -> str:
+        """The workspace that the series is built in: each assignment has its own, whose objects stay."""
+        return "series" if self.assignment.is_default else f"series-{self.assignment.name}"
+
     def source(self) -> Source:
         """Return the base, brought into the cache if need be, and tell the user what is odd about it.
 
@@ -152,7 +157,7 @@ def tree_under_test(project: Project, origin: Source, given: Path | None, how: H
         if not how.may_change_build:
             allowed.require(allowed.load(project.assignment), loaded.patches, applied)
         return applied.trees[-1], "submission"
-    return commit(project, origin).tree, "series"
+    return commit(project, origin).tree, project.workspace
 
 
 def patched_for(config: Config, tree_id: str, origin: Source, project: Project) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from patchgen import pipeline
-from patchgen.base import bases
+from patchgen.base import bases, worktree
 from patchgen.base.resolve import Source
 from patchgen.cli import choice
 from patchgen.errors import BaseError, DownloadError
@@ -114,6 +114,6 @@ def as_text(kernels: Kernels) -> str:
 def build(project: Project, origin: Source, *, vanilla: bool, config: str = "small") -> Kernel:
     """Return the kernel with the series, or without."""
     tree = origin.tree if vanilla else pipeline.commit(project, origin).tree
-    workspace, jobs = "vanilla" if vanilla else "series", project.settings.jobs
+    workspace, jobs = worktree.BASE_SLOT if vanilla else project.workspace, project.settings.jobs
     chosen = configs.load(config, origin.base.name)
     return kernel.build(BuildRequest(chosen, tree, origin, project.cache, workspace, jobs))

@@ -13,13 +13,11 @@ import kernels
 from patchgen import assignment, pipeline, progress
 from patchgen.checks import stress
 from patchgen.errors import BuildError, PatchgenError
-from patchgen.kernel import build as kernel
-from patchgen.kernel import configs
-from patchgen.kernel.build import BuildRequest
 from patchgen.pipeline import Project
 
-_ALL = (("vanilla", "small"), ("series", "small"), ("series", stress.CONFIG))
-_CONFORMANCE = (("series", "small"),)
+# Configurations of the base and of the series.
+_ALL = (("small",), ("small", stress.CONFIG))
+_CONFORMANCE = ((), ("small",))
 
 
 def main() -> int:
@@ -39,14 +37,14 @@ def main() -> int:
     return 0
 
 
-def build(project: Project, wanted: tuple[tuple[str, str], ...]) -> None:
+def build(project: Project, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
     """Build the kernels of a base."""
-    origin = project.source()
+    origin, (of_base, of_series) = project.source(), wanted
     try:
-        for workspace, name in wanted:
-            tree = origin.tree if workspace == "vanilla" else pipeline.commit(project, origin).tree
-            config = configs.load(name, project.base.name)
-            kernel.build(BuildRequest(config, tree, origin, project.cache, workspace, project.settings.jobs))
+        for name in of_base:
+            kernels.build(project, origin, vanilla=True, config=name)
+        for name in of_series:
+            kernels.build(project, origin, vanilla=False, config=name)
     except BuildError as error:
         progress.warn(f"{error.message}; the tests will say more")
 

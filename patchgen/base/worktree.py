@@ -21,6 +21,7 @@ from patchgen.base.resolve import Source
 from patchgen.cache import Cache, digest, machine_faults, write_text
 
 BASE_SLOT = "vanilla"  # the workspace in which nothing but the base itself is built
+_CHANGED = "changed.json"
 _OLD = 1517176800  # when linux-4.15 was released
 _MODES = {"100755": 0o755, "100644": 0o644}
 
@@ -153,6 +154,12 @@ def locked(source: Source, tree: str, name: str, cache: Cache, *, boxed: bool, s
         yield space
 
 
+def changed(space: Workspace) -> set[str]:
+    """Return the paths in which a workspace may differ from the base."""
+    ours = space.root / _CHANGED
+    return set(json.loads(ours.read_text())) if ours.is_file() else set()
+
+
 def switch(space: Workspace, source: Source, tree: str) -> list[str]:
     """Make a workspace's files those of `tree`, writing only what differs.
 
@@ -167,8 +174,7 @@ def switch(space: Workspace, source: Source, tree: str) -> list[str]:
     Raises:
         MachineError: git failed, or the disk is full.
     """
-    ours = space.root / "changed.json"
-    before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
+    ours, before = space.root / _CHANGED, changed(space)
     wanted = changes(source, tree)
     # Written down first: after an interruption these paths are looked at again.
     write_text(ours, json.dumps(sorted(before | set(wanted))))
@@ -200,14 +206,14 @@ def lay_out(space: Workspace, source: Source, tree: str, cache: Cache, since: st
     Raises:
         MachineError: git failed, or the disk is full.
     """
-    ours, clean = space.root / "changed.json", pristine(source, cache)
+    ours, clean = space.root / _CHANGED, pristine(source, cache)
     if not ours.is_file():
         for file in space.files.rglob("*"):
             _make_old(file)
     wanted = changes(source, tree)
     known = changes(source, since) if since else {}
     own = set(wanted) | set(known)
-    before: set[str] = set(json.loads(ours.read_text())) if ours.is_file() else set()
+    before = changed(space)
     write_text(ours, json.dumps(sorted(before | own)))
     blobs = _blobs(source, [blob for _, blob in wanted.values()])
     with machine_faults("cannot write the kernel tree"):

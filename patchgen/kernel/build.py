@@ -311,6 +311,7 @@ def _switch(request: BuildRequest, space: Workspace) -> list[str]:
     The list of what an unfinished build was to compile is kept until one is finished: it may have compiled any of it.
     """
     unfinished = space.output(request.config.name) / UNFINISHED
+    _begin_with_base(request, space)
     written = set(worktree.switch(space, request.origin, request.tree))
     before = set(json.loads(unfinished.read_text())) if unfinished.is_file() else set()
     for path in before:
@@ -319,3 +320,20 @@ def _switch(request: BuildRequest, space: Workspace) -> list[str]:
     changed = sorted(written | before)
     write_text(unfinished, json.dumps(changed))
     return changed
+
+
+def _begin_with_base(request: BuildRequest, space: Workspace) -> None:
+    """Let a build directory that is not there yet begin as a copy of the base's, if that was built.
+
+    Its objects fit, since all names in it are relative. All in which the workspace differs from the base is to be
+    compiled.
+    """
+    output, name = space.output(request.config.name), request.config.name
+    theirs = worktree.workspace_place(request.origin, worktree.BASE_SLOT, request.cache).output(name)
+    if output == theirs or any(output.iterdir()):
+        return
+    with request.cache.lock(worktree.workspace_lock(request.origin, worktree.BASE_SLOT)):
+        if (theirs / IMAGE).is_file() and not (theirs / UNFINISHED).is_file():
+            with replacing(output) as fresh, machine_faults("cannot copy the base's objects"):
+                shutil.copytree(theirs, fresh, symlinks=True)
+                (fresh / UNFINISHED).write_text(json.dumps(sorted(worktree.changed(space))))

@@ -50,6 +50,6 @@ def test_the_store_passes(settings: Settings) -> None:
     store = pipeline.open_project(settings.model_copy(update={"assignment": "kvs"}), {})
     origin, config = store.source(), configs.load("small", store.base.name)
     tree = pipeline.commit(store, origin).tree
-    built = kernel.build(BuildRequest(config, tree, origin, store.cache, "series", store.settings.jobs))
+    built = kernel.build(BuildRequest(config, tree, origin, store.cache, store.workspace, store.settings.jobs))
     found = exam.sit(pipeline.testbed_of(store, built.image), exam.load(store.assignment), 940, 60)
     assert (found.count, found.failed) == (60, 0), found.failure

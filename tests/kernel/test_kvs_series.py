@@ -37,11 +37,11 @@ def test_checkpatch_and_git_am_have_nothing_to_say(kvs: Project, tmp_path: Path)
 
 def test_make_asks_nothing(kvs: Project) -> None:
     origin = kvs.source()
-    assert questions.asked(pipeline.commit(kvs, origin).tree, origin, kvs.cache, workspace="series") == ""
+    assert questions.asked(pipeline.commit(kvs, origin).tree, origin, kvs.cache, workspace=kvs.workspace) == ""
 
 
 def test_the_compiler_has_nothing_to_say(kvs: Project, vanilla: Kernel) -> None:
     origin, config = kvs.source(), configs.load("small", kvs.base.name)
     tree = pipeline.commit(kvs, origin).tree
-    built = kernel.build(BuildRequest(config, tree, origin, kvs.cache, "series", kvs.settings.jobs))
+    built = kernel.build(BuildRequest(config, tree, origin, kvs.cache, kvs.workspace, kvs.settings.jobs))
     assert set(built.warnings) <= set(vanilla.warnings)
