@@ -42,7 +42,7 @@ def mutants(
     A mutant is caught if a finding names the requirement that it breaks. An interrupted run goes on where it was.
     """
     from patchgen import pipeline
-    from patchgen.assignment import KILL_MATRIX
+    from patchgen.assignment import KILL_MATRIX, MUTANTS
     from patchgen.base import bases
     from patchgen.cache import write_text
     from patchgen.errors import UsageError
@@ -67,7 +67,7 @@ def mutants(
         _say("no mutant is new or has changed")
         return
     if not chosen:
-        raise UsageError("there is no such mutant")
+        raise UsageError(f"there is no mutant {_asked(only, stage, stale)}", hint=f"they are in {MUTANTS}")
     for number in (signal.SIGINT, signal.SIGTERM):  # also where the shell has let the background ignore them
         signal.signal(number, signal.default_int_handler)
     graded: dict[str, Row] = {}
@@ -82,6 +82,14 @@ def mutants(
                 write_text(table, whole.table(all_))
             _tell(whole, all_)
     raise typer.Exit(0 if all(row.caught for row in graded.values()) else 1)
+
+
+def _asked(only: list[str] | None, stage: str | None, stale: bool) -> str:
+    """Return which mutants were asked for, in words."""
+    asked = [f"whose name has {' or '.join(map(repr, only))}"] if only else []
+    asked += [f"of the stage {stage!r}"] if stage else []
+    asked += ["that is new or has changed"] if stale else []
+    return ", ".join(asked)
 
 
 def _grade(grader: MutantGrader, chosen: list[Mutant], graded: dict[str, Row], verbose: bool) -> None:

@@ -5,6 +5,7 @@ A mutant is a few replacements in the templates of an assignment's series (`muta
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,6 +100,8 @@ def load(assignment: Assignment) -> tuple[Mutant, ...]:
         known = (*STAGES[one.stage], *(assignment.requirements if one.stage in BOOTED else ()))
         if wrong := [name for name in one.names if name not in known]:
             raise UsageError(f"{path}: {one.name}: no finding of {one.stage} can name {wrong[0]}")
+        if wrong := [call for call in one.call if not fnmatch.filter(assignment.requirements, call)]:
+            raise UsageError(f"{path}: {one.name}: {wrong[0]} is no requirement of a call")
         change = tuple(each.model_copy(update={"file": each.file or own.file}) for each in one.change)
         found.append(one.model_copy(update={"change": change}))
     return tuple(found)

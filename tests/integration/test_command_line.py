@@ -38,6 +38,7 @@ def test_help(tmp_path: Path, words: tuple[str, ...]) -> None:
         (("patch", "--set", "set_param_nr=x"), "must be a number"),
         (("patch", "--assignment", "nope"), "no assignment nope"),
         (("test", "--only", "nope"), "no scenario"),
+        (("mutants", "-k", "nope", "--stage", "build"), "no mutant whose name has 'nope', of the stage 'build'"),
         (("test", "-r", "2.2-5", "-r", "2.2-50"), "no scenario stands for '2.2-50'"),
         (("test", "-r", "2.2-5", "-k", "appendix"), "no scenario's name has 'appendix' and stands for 2.2-5"),
         (("boot",), "needs a terminal"),

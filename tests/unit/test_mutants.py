@@ -74,6 +74,7 @@ def test_a_mutant_names_what_its_stage_can_find(tmp_path: Path) -> None:
         ('names = ["style"]', 'names = ["robustness"]', "no finding of check can name robustness"),
         ('name = "trailing-blanks"', 'name = "blanks-for-tabs"', "two mutants are called"),
         ('names = ["2.4-1"]', 'names = ["9.9-9"]', "can name 9.9-9"),
+        ('call = ["2.1-*"]', 'call = ["9.9-*"]', "9.9-[*] is no requirement of a call"),
     ):
         assert old in text
         (tmp_path / "pf_stat" / "mutants.toml").write_text(text.replace(old, new, 1))
