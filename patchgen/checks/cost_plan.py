@@ -64,11 +64,13 @@ class Bar(Model):
         states: which.
         what: a group of kinds, or the name of one.
         limit: instructions.
+        elsewhere: the limit on another base, by its name, where that is another.
     """
 
     states: tuple[str, ...]
     what: str
     limit: int
+    elsewhere: dict[str, int] = Field(default_factory=dict)
 
 
 class With(Model):
@@ -220,12 +222,18 @@ class Plan(Model):
         return self
 
 
-def load(assignment: Assignment) -> Plan:
+def load(assignment: Assignment, base: str = "") -> Plan:
     """Read what is measured.
+
+    Args:
+        assignment: whose `cost.toml` it is.
+        base: name of the base whose limits these are; "" for the one that submissions are made on.
 
     Raises:
         UsageError: the assignment measures nothing, or its data is wrong; says where.
     """
     if not assignment.has(COST):
         raise UsageError(f"the assignment {assignment.name} measures no costs", hint=f"it has no {COST}")
-    return data.load(assignment.directory / COST, Plan, UsageError)
+    plan = data.load(assignment.directory / COST, Plan, UsageError)
+    bars = (bar.model_copy(update={"limit": bar.elsewhere.get(base, bar.limit)}) for bar in plan.bar)
+    return plan.model_copy(update={"bar": tuple(bars)})

@@ -37,7 +37,7 @@ def bench(target: UnderTest, json: common.Json = False) -> None:
     from patchgen.checks import cost, cost_bars, cost_plan, kept_costs
 
     project = target.project()
-    plan = cost_plan.load(project.assignment)
+    plan = cost_plan.load(project.assignment, project.base.name)
     base = UnderTest(vanilla=True, assignment=target.assignment)
     vanilla, patched = base.testbed(project), target.testbed(project)
     traced = base.testbed(project, plan.instead.config) if plan.instead else None

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from pfstat import COSTS
+from pfstat import ASSIGNMENT
 
-from patchgen.checks import cost, cost_bars
+from patchgen.checks import cost, cost_bars, cost_plan
 from patchgen.checks.cost import Costs
 from patchgen.guest.testbed import Testbed
+from patchgen.pipeline import Project
 
 
-def test_every_bar_is_met(vanilla_bed: Testbed, series_bed: Testbed) -> None:
+def test_every_bar_is_met(vanilla_bed: Testbed, series_bed: Testbed, project: Project) -> None:
     """One test, since each measures for ten seconds and may have a worker of its own."""
-    costs = cost.measure(COSTS, vanilla_bed, series_bed)
+    plan = cost_plan.load(ASSIGNMENT, project.base.name)
+    costs = cost.measure(plan, vanilla_bed, series_bed)
     missed = [f"{one.what}: +{one.measured}, at most +{one.limit}" for one in cost_bars.judge(costs) if not one.met]
     assert missed == []
     it_is_the_faults_that_were_measured(costs)
     with cost.guest(vanilla_bed) as guest:
-        reuse = next(kind for kind in COSTS.kind if kind.name == "reuse")
-        assert cost.sample(guest, COSTS, reuse).mode == costs.samples["vanilla"]["reuse"].mode, "the same once more"
+        reuse = next(kind for kind in plan.kind if kind.name == "reuse")
+        assert cost.sample(guest, plan, reuse).mode == costs.samples["vanilla"]["reuse"].mode, "the same once more"
 
 
 def it_is_the_faults_that_were_measured(costs: Costs) -> None:
     """Figures that could not be told from noise, or a tracked program that was not tracked, would meet every bar."""
     for state in costs.samples:
-        for kind in COSTS.kind:
+        for kind in costs.plan.kind:
             sample = costs.samples[state][kind.name]
             assert sample.count == kind.count
             if kind.group != "call":

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pfstat import COSTS
+from pfstat import ASSIGNMENT, COSTS
 from typer.testing import CliRunner
 
-from patchgen.checks import cost, cost_bars, kept_costs
+from patchgen.checks import cost, cost_bars, cost_plan, kept_costs
 from patchgen.checks.cost import Costs, Sample
 from patchgen.cli import app, bench_command, common
 from patchgen.cli.under_test import UnderTest
@@ -129,3 +129,13 @@ def test_the_command_fails_when_a_bar_is_missed(ticks: int, status: int, monkeyp
     assert as_json.exit_code == status
     assert json.loads(as_json.stdout)["met"] == (status == 0)
     assert kept == 2 * [cost_bars.judge(made(tracked_reuse=ticks))]
+
+
+def test_another_base_has_limits_of_its_own() -> None:
+    there = cost_plan.load(ASSIGNMENT, "debian-6.12")
+    assert there.model_copy(update={"bar": COSTS.bar}) == COSTS
+    assert [bar.what for bar, here in zip(there.bar, COSTS.bar, strict=True) if bar.limit > here.limit] == [
+        "exec",
+        "fork",
+    ]
+    assert cost_plan.load(ASSIGNMENT, "linux-4.15") == COSTS
