@@ -60,7 +60,8 @@ def _speaking(monitor: socket.socket, what: str) -> Iterator[QEMUMonitorProtocol
     from qemu.qmp.legacy import QEMUMonitorProtocol
 
     try:
-        with asyncio.Runner(), QEMUMonitorProtocol(monitor) as qmp:  # that never closes the loop which it finds
+        # The protocol takes the event loop that it finds, or makes one, and never closes it: so it finds this one.
+        with asyncio.Runner(), QEMUMonitorProtocol(monitor) as qmp:
             qmp.connect()
             qmp.settimeout(_SECONDS)
             qmp.cmd("migrate-set-capabilities", **_WITHOUT_MEMORY)

@@ -325,8 +325,8 @@ def _switch(request: BuildRequest, space: Workspace) -> list[str]:
 def _begin_with_base(request: BuildRequest, space: Workspace) -> None:
     """Let a build directory that is not there yet begin as a copy of the base's, if that was built.
 
-    Its objects fit, since all names in it are relative. All in which the workspace differs from the base is to be
-    compiled.
+    Its objects fit, since all names in it are relative. The files in which the workspace differs from the base count as
+    changed.
     """
     output, name = space.output(request.config.name), request.config.name
     theirs = worktree.workspace_place(request.origin, worktree.BASE_SLOT, request.cache).output(name)
