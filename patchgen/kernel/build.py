@@ -217,7 +217,7 @@ def update_config(request: BuildRequest, start: str, target: str) -> process.Res
     """Let make bring a .config up to date.
 
     Args:
-        request: a build of the tree, for whose configuration the build directory has make's own programs, or gets them.
+        request: a build of the tree. The build directory of its configuration keeps make's own programs.
         start: the .config.
         target: the file by which make comes to this step.
 
@@ -328,8 +328,9 @@ def _begin_with_base(request: BuildRequest, space: Workspace) -> None:
     Its objects fit, since all names in it are relative. The files in which the workspace differs from the base count as
     changed.
     """
-    output, name = space.output(request.config.name), request.config.name
-    theirs = worktree.workspace_place(request.origin, worktree.BASE_SLOT, request.cache).output(name)
+    output = space.output(request.config.name)
+    base = worktree.workspace_place(request.origin, worktree.BASE_SLOT, request.cache)
+    theirs = base.output(request.config.name)
     if output == theirs or any(output.iterdir()):
         return
     with request.cache.lock(worktree.workspace_lock(request.origin, worktree.BASE_SLOT)):

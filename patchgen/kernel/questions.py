@@ -61,7 +61,7 @@ def asked(tree_id: str, source: Source, cache: Cache, *, workspace: str, sandbox
     changed = [(path, entry) for path, entry in changes.items() if sandbox or _configures(path)]
     kept = cache.directory("questions") / f"{digest('questions', made_from, changed)}.txt"
     if not kept.is_file():
-        # Ours has a build directory of its own: where the .config changes, all objects are made anew.
+        # Our own tree's build directory stays. This .config in that of a kernel would make all its objects anew.
         where = configs.load(_OBJECTS, source.base.name) if sandbox else config.model_copy(update={"name": "questions"})
         request = BuildRequest(where, tree_id, source, cache, workspace, sandbox=sandbox)
         result = build.update_config(request, start, _TARGET)

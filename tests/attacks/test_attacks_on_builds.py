@@ -340,7 +340,7 @@ def snapshot(*places: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 def on_disk(place: Path) -> int:
-    """Return the bytes that the files below a directory take. What the disk has free is everybody's on this machine."""
+    """Return the bytes that the files below a directory take. Other programs change how much the disk has free."""
     return sum(path.lstat().st_blocks * 512 for path in place.rglob("*"))
 
 

@@ -217,7 +217,7 @@ def test_a_hostile_console() -> None:
 
 
 def test_a_console_of_short_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # An eighth of what is read of a console, and of the memory: to trace each line's takes its time.
+    # An eighth of the real limit, and of the memory: tracemalloc is slow with millions of lines.
     monkeypatch.setattr("patchgen.guest.qemu.CONSOLE_MAX", 1 << 20)
     qemu = Qemu(replace(machine.load(), sandbox=Sandbox()), [], [])
     qemu.directory = tmp_path

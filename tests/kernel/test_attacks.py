@@ -98,7 +98,7 @@ def test_a_victim_does_not_get_an_attackers_kernel(
 ) -> None:
     script, file = "scripts/link-vmlinux.sh", "init/version.c"
     plain, text = text_of(script, project, origin), text_of(file, project, origin)
-    # Trees of this run only: of one that is kept no objects are left for the next to begin with.
+    # Each run has trees of its own: a kernel that comes from the cache leaves no objects for the next build.
     plants = plain.replace("set -e\n", f"set -e\n# {uuid4()}\n{VICTIM.means}", 1)
     assert plants != plain
     victim = addition(file, text, f"{text}\n/* {uuid4()} */\n")

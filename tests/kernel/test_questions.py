@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +71,8 @@ def test_an_option_with_a_prompt_is_asked_for(
     boxed: bool, asked: Callable[[str, bool], str], project: Project, origin: Source
 ) -> None:
     said = asked(with_option(project, origin, PROMPT).tree, boxed)
-    assert re.match(r"Ask for it \(PF_ASKED\) \[Y/n(/\?)?\] \(NEW\)", said)
+    answers = "Y/n" if origin.base.name == "linux-4.15" else "Y/n/?"
+    assert said.startswith(f"Ask for it (PF_ASKED) [{answers}] (NEW)")
     assert questions.options(said) == ["PF_ASKED"]
     if origin.base.name == "linux-4.15":
         assert "aborted!" in said
