@@ -37,14 +37,18 @@ def save(monitor: socket.socket, file: Path) -> None:
             time.sleep(0.01)
 
 
-def restore(monitor: socket.socket, file: Path) -> None:
+def restore(monitor: socket.socket, descriptor: int) -> None:
     """Let the machine behind a QMP line, which waits for that, go on from a file.
+
+    Args:
+        monitor: the line.
+        descriptor: of the file; QEMU has inherited it.
 
     Raises:
         MachineError: QEMU refused, failed or took too long.
     """
     with _speaking(monitor, "restore") as qmp:
-        qmp.cmd("migrate-incoming", uri=f"exec:cat {shlex.quote(str(file))}")
+        qmp.cmd("migrate-incoming", uri=f"fd:{descriptor}")
 
 
 @contextmanager

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from patchgen.errors import PatchgenError
     from patchgen.guest.machine import Machine
-    from patchgen.guest.memory import Memory
     from patchgen.sandbox import Sandbox
 
 DEBUGGER = "debugger"  # the socket at which a debugger is waited for
@@ -55,7 +54,7 @@ class Qemu:
         arguments: what else it is started with (kernel, initramfs, -incoming).
         files: those that they name.
         written: files that it writes when it is saved.
-        memory: that of a saved guest, which it inherits. For this and for saving, a QMP line is opened.
+        inherited: descriptors of a saved guest's files. For restoring one and for saving, a QMP line is opened.
 
     Attributes:
         debugged: it waits for a debugger before its first instruction, at the socket DEBUGGER in its directory.
@@ -71,13 +70,13 @@ class Qemu:
         files: Sequence[Path],
         *,
         written: Sequence[Path] = (),
-        memory: Memory | None = None,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._machine = machine
         self.debugged = False
         self._arguments = arguments
-        self._files, self._written, self._memory = files, written, memory
-        self._lines = ["control", *(["monitor"] if written or memory else [])]
+        self._files, self._written, self._inherited = files, written, inherited
+        self._lines = ["control", *(["monitor"] if written or inherited else [])]
         self._process: subprocess.Popen[bytes] | None = None
         self._sockets: dict[str, socket.socket] = {}
         self._console = ""
@@ -210,7 +209,7 @@ class Qemu:
         return argv + self._arguments
 
     def _start(self, argv: list[str], sandbox: Sandbox | None) -> None:
-        through = process.Through(_guard(), (self._memory.descriptor,) if self._memory else ())
+        through = process.Through(_guard(), self._inherited)
         self._process = process.launch(
             argv, cwd=self.directory, stderr=subprocess.STDOUT, sandbox=sandbox, through=through
         )

@@ -79,7 +79,7 @@ def _restore(
                 if not directory.is_dir() and not _make(cache, directory, kernel, image, machine, time_scale):
                     return None
         try:
-            saved = _read(directory)
+            saved = _read(stack, directory)
             return stack.enter_context(Guest(kernel, image, machine, saved=saved, time_scale=time_scale))
         except (OSError, GuestError, MachineError) as error:
             progress.note(f"a saved guest could not be restored, it is made anew: {error}")
@@ -87,8 +87,8 @@ def _restore(
     return None
 
 
-def _read(directory: Path) -> Saved:
-    """Return a saved guest that looks whole. (QEMU waits for ever for the end of a state that is cut off.)
+def _read(stack: contextlib.ExitStack, directory: Path) -> Saved:
+    """Return a saved guest that looks whole, open until the stack's end.
 
     Raises:
         MachineError: its files are not what was written.
@@ -97,7 +97,9 @@ def _read(directory: Path) -> Saved:
     state, kept = directory / _STATE, (directory / _MEMORY).stat()
     if f"{state.stat().st_size} {kept.st_size}" != (directory / _SIZE).read_text(encoding="utf-8"):
         raise MachineError(f"{directory} is cut off")
-    return Saved(state, memory.of(directory / _MEMORY, kept.st_mtime_ns), (directory / _CONSOLE).read_text("utf-8"))
+    ram = memory.of(directory / _MEMORY, kept.st_mtime_ns)
+    opened = stack.enter_context(state.open("rb"))
+    return Saved(opened.fileno(), ram, (directory / _CONSOLE).read_text("utf-8"))
 
 
 def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, time_scale: float) -> bool:

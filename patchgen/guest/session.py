@@ -80,12 +80,12 @@ class Saved:
     """A guest that was saved, of one kernel, initramfs and machine.
 
     Attributes:
-        state: the file that QEMU wrote.
+        state: descriptor of the file that QEMU wrote; open until the guest is started.
         memory: its memory.
         console: what the kernel had printed until then.
     """
 
-    state: Path
+    state: int
     memory: Memory
     console: str
 
@@ -118,14 +118,15 @@ class Guest:
         self.machine = machine
         self._saved = saved
         self._boot_console = saved.console if saved else ""
-        files = [kernel.absolute(), image.path.absolute(), *([saved.state.absolute()] if saved else [])]
+        files = [kernel.absolute(), image.path.absolute()]
         arguments = ["-kernel", str(kernel.absolute()), "-initrd", str(image.path.absolute())]
         arguments += ["-append", " ".join(machine.cmdline)]
         if saved:
             arguments += [*memory.arguments(saved.memory.place, machine.memory, shared=False), "-incoming", "defer"]
         if to:
             arguments += memory.arguments(str(to[1].absolute()), machine.memory, shared=True)
-        self.qemu = Qemu(machine, arguments, files, written=to or (), memory=saved.memory if saved else None)
+        inherited = (saved.memory.descriptor, saved.state) if saved else ()
+        self.qemu = Qemu(machine, arguments, files, written=to or (), inherited=inherited)
         self._channel: Channel | None = None
 
     def debugged(self, on_debugger: Callable[[Path], None]) -> Guest:
@@ -151,7 +152,7 @@ class Guest:
                 self._on_debugger(self.qemu.directory / DEBUGGER)
                 self._receive(_DEBUGGING_SECONDS, "at boot", wanted=("ready",))
             elif self._saved:
-                migration.restore(self.qemu.monitor, self._saved.state.absolute())
+                migration.restore(self.qemu.monitor, self._saved.state)
                 self._send(Frame("ping"), "when restored")
                 self._receive(RESTORE_SECONDS * self._time_scale, "when restored", wanted=("ack",))
             else:
