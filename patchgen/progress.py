@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 _PLAIN_SECONDS = 10.0  # Without a terminal, a line about running work at most this often.
+_CONTROLS = dict.fromkeys(map(ord, "\a\b\v\f\r"))
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
 _quiet = False
 _hidden = ContextVar("_hidden", default=False)
 
@@ -38,16 +40,31 @@ def hidden() -> Iterator[None]:
         _hidden.reset(token)
 
 
+@functools.cache
+def _console() -> Console:
+    from rich.console import Console  # here, since only a terminal needs it, and it takes a quarter of a short command
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print text on stderr, on a terminal in a style of rich; not silenced by set_quiet."""
+    if sys.stderr.isatty():
+        _console().print(text, markup=False, style=style)
+    else:
+        print(text.translate(_CONTROLS), file=sys.stderr, flush=True)  # noqa: T201 - as rich does it
+
+
 def note(text: str) -> None:
     """Print one line about what is being done."""
     if not (_quiet or _hidden.get()):
-        console.print(text, markup=False)
+        say(text)
 
 
 @functools.cache
 def warn(text: str) -> None:
     """Print one warning, once; not silenced by set_quiet."""
-    console.print(f"warning: {text}", markup=False, style="yellow")
+    say(f"warning: {text}", "yellow")
 
 
 class Step(Protocol):
@@ -106,11 +123,20 @@ def step(title: str, total: float | None = None, *, counted: bool = False) -> It
     """
     if _quiet or _hidden.get():
         yield _Nothing()
-    elif console.is_terminal:
+    elif sys.stderr.isatty():
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         amount = MofNCompleteColumn() if counted else TaskProgressColumn()
         columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
         begin = time.monotonic()
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=_console(), transient=True) as progress:
             yield _Bar(progress, title, total)
         note(f"{title}: done in {time.monotonic() - begin:.1f} s")
     else:

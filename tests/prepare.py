@@ -7,34 +7,62 @@ succeeds: the tests are then skipped, with the same reason.
 from __future__ import annotations
 
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 
 import kernels
 
 from patchgen import assignment, pipeline, progress
 from patchgen.checks import stress
+from patchgen.cli import choice
 from patchgen.errors import BuildError, PatchgenError
 from patchgen.pipeline import Project
+from patchgen.process import running
+from patchgen.settings import Settings
 
 # Configurations of the base and of the series.
 _ALL = (("small",), ("small", stress.CONFIG))
 _CONFORMANCE = ((), ("small",))
+_END_SECONDS = 10.0  # that a build has to clean up after a Ctrl-C
 
 
 def main() -> int:
     """Build them; return the exit status."""
-    try:
-        chosen = kernels.of_this_run()
-        progress.note(chosen.sentence())
-        for name, wanted in ((chosen.main, _ALL), (chosen.second, _CONFORMANCE)):
-            # The default one has the base built, whose objects then serve the others, too.
-            for exercise in sorted(assignment.names(), key=lambda one: one != assignment.default()) if name else ():
-                settings = kernels.SETTINGS.model_copy(update={"base": name, "assignment": exercise})
-                project = pipeline.open_project(settings, {})
-                build(project, wanted if project.assignment.is_default else _CONFORMANCE)
-        print(kernels.as_text(chosen))  # noqa: T201 - what is asked for
-    except PatchgenError as error:
-        progress.warn(f"kernel tests cannot run: {error.message}")
+    with ThreadPoolExecutor(2) as pool:
+        building: list[Future[None]] = []
+
+        def obtain(settings: Settings) -> None:
+            """Get a base, and have its kernels built meanwhile: no base keeps both CPUs busy all the time."""
+            with progress.hidden() if building else nullcontext():  # a terminal has room for one bar
+                choice.fetch(settings)
+            building.append(pool.submit(build_all, settings.base, main=not building))
+
+        try:
+            chosen = kernels.decide(kernels.SETTINGS, obtain)
+            progress.note(chosen.sentence())
+            for one in building[:1]:
+                one.result()
+            for one in building[1:]:
+                with nullcontext() if one.done() else progress.step(f"building the kernels on {chosen.second}"):
+                    one.result()
+            print(kernels.as_text(chosen))  # noqa: T201 - what is asked for
+        except PatchgenError as error:
+            progress.warn(f"kernel tests cannot run: {error.message}")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            running.interrupt_all(_END_SECONDS)
+            raise
     return 0
+
+
+def build_all(base: str, *, main: bool) -> None:
+    """Build the kernels of a base; show it for the main one."""
+    with nullcontext() if main else progress.hidden():
+        # The default one has the base built, whose objects then serve the others, too.
+        for exercise in sorted(assignment.names(), key=lambda one: one != assignment.default()):
+            settings = kernels.SETTINGS.model_copy(update={"base": base, "assignment": exercise})
+            project = pipeline.open_project(settings, {})
+            build(project, _ALL if main and project.assignment.is_default else _CONFORMANCE)
 
 
 def build(project: Project, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> None:

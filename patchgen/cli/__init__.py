@@ -95,7 +95,7 @@ def main() -> None:
         getattr(error, "show", lambda: None)()
         new_name = common.RENAMED.get(getattr(error, "option_name", ""))
         if new_name:
-            progress.console.print(f"hint: that option is now {new_name}", markup=False)
+            progress.say(f"hint: that option is now {new_name}")
         status = getattr(error, "exit_code", UsageError.exit_status)
     except KeyboardInterrupt:
         progress.note("interrupted; nothing is left half-done")
@@ -108,6 +108,6 @@ def main() -> None:
         path = _crash_log()
         common.show_error(PatchgenError(f"internal error: {type(error).__name__}: {error}"))
         if path:
-            progress.console.print(f"This is a bug in patchgen. The traceback is in {path}", markup=False)
+            progress.say(f"This is a bug in patchgen. The traceback is in {path}")
         status = PatchgenError.exit_status
     sys.exit(status or 0)

@@ -164,11 +164,10 @@ def show_error(error: PatchgenError) -> int:
             }
         )
         return error.exit_status
-    console = progress.console
-    console.print(f"error: {error.message}", style="bold red", markup=False)
+    progress.say(f"error: {error.message}", "bold red")
     if error.evidence:
         for line in error.evidence.rstrip().splitlines():
-            console.print(f"  | {line}", markup=False)
+            progress.say(f"  | {line}")
     if error.hint:
-        console.print(f"hint: {error.hint}", markup=False)
+        progress.say(f"hint: {error.hint}")
     return error.exit_status
