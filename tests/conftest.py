@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,11 @@ from patchgen.cache import Cache
 from patchgen.findings import Result
 
 _CALLERS = ("GIT_", "XDG_", "PATCHGEN_", "LINUX_", "BASE")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of the garbage collector's way: it stays to the end, and is large."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

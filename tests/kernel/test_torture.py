@@ -15,7 +15,7 @@ from patchgen.pipeline import Project
 
 pytestmark = pytest.mark.timeout(600)
 
-SHORT = Plan(seed=940, seconds=12, calls=4000)
+SHORT = Plan(seed=940, seconds=8, calls=4000)
 
 
 def test_the_series_endures_it(debug_bed: Testbed, project: Project) -> None:
