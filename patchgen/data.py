@@ -16,7 +16,7 @@ _M = TypeVar("_M", bound=BaseModel)
 class Model(BaseModel):
     """What data files are read into: an unknown key is an error, and nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def read(path: Path, error: type[PatchgenError]) -> dict[str, object]:

@@ -42,17 +42,26 @@ def hidden() -> Iterator[None]:
 
 @functools.cache
 def _console() -> Console:
-    from rich.console import Console  # here, since only a terminal needs it, and it takes a quarter of a short command
+    from rich.console import Console  # here, since only a terminal needs it, and it loads slowly
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def say(text: str, style: str = "") -> None:
-    """Print text on stderr, on a terminal in a style of rich; not silenced by set_quiet."""
+    """Print a line on stderr, even when quiet.
+
+    Args:
+        text: the line.
+        style: rich's, for a terminal.
+    """
+    if sys.stderr is None:  # it was closed before we began
+        return
     if sys.stderr.isatty():
         _console().print(text, markup=False, style=style)
-    else:
-        print(text.translate(_CONTROLS), file=sys.stderr, flush=True)  # noqa: T201 - as rich does it
+        return
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it
+        sys.stderr.write(text.translate(_CONTROLS) + "\n")
+        sys.stderr.flush()
 
 
 def note(text: str) -> None:
@@ -123,7 +132,7 @@ def step(title: str, total: float | None = None, *, counted: bool = False) -> It
     """
     if _quiet or _hidden.get():
         yield _Nothing()
-    elif sys.stderr.isatty():
+    elif sys.stderr and sys.stderr.isatty():
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,

@@ -1,7 +1,7 @@
 """Runs the patchgen command the way a user does, in a process of its own.
 
 A process that starts anew loads for a third of a second what the command consists of. So one that has loaded it already
-is forked, unless the start itself is what matters.
+is forked, unless another program starts it, or coverage is measured, which forked processes do not save.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
+from patchgen import entry, resources
+
 _SECONDS = 1500  # more than pytest gives any test: it ends a test first, and the command with it
 # Root without capabilities is bound by file modes as anybody is.
 POWERLESS = ("setpriv", "--bounding-set=-all", "--") if os.geteuid() == 0 else ()
@@ -25,7 +27,7 @@ def patchgen(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -
     """Run `patchgen WORDS` with variables on top of the environment; never with a traceback as its answer."""
     whole = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **env}
     command = [*prefix, sys.executable, "-P", "-m", "patchgen", *words]
-    if prefix:
+    if prefix or "COVERAGE_PROCESS_CONFIG" in os.environ:
         done = subprocess.run(
             command, cwd=cwd, env=whole, capture_output=True, text=True, check=False, timeout=_SECONDS
         )
@@ -38,8 +40,10 @@ def patchgen(*words: str, cwd: Path, prefix: tuple[str, ...] = (), **env: str) -
                 status = process.exitcode
             finally:
                 process.kill()
+            if status is None:
+                raise subprocess.TimeoutExpired(command, _SECONDS)
             text = (Path(one.name).read_text(encoding="utf-8", errors="replace") for one in (out, error))
-            done = subprocess.CompletedProcess(command, -1 if status is None else status, *text)
+            done = subprocess.CompletedProcess(command, status, *text)
     assert "Traceback" not in done.stderr, done.stderr
     assert "internal error" not in done.stderr, done.stderr
     return done
@@ -69,6 +73,6 @@ def _run(words: tuple[str, ...], cwd: Path, env: Mapping[str, str], out: str, er
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["patchgen", *words]
-    from patchgen import entry
-
+    tests = str(Path(__file__).parent)
+    sys.path[:] = [place for place in sys.path if not place.startswith((tests, str(resources.TEMPLATES)))]
     entry.main()

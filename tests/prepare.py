@@ -7,6 +7,7 @@ succeeds: the tests are then skipped, with the same reason.
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -23,7 +24,8 @@ from patchgen.settings import Settings
 # Configurations of the base and of the series.
 _ALL = (("small",), ("small", stress.CONFIG))
 _CONFORMANCE = ((), ("small",))
-_END_SECONDS = 10.0  # that a build has to clean up after a Ctrl-C
+_END_SECONDS = 10.0  # that a build has to clean up
+_over = threading.Event()  # no other kernel is to be built
 
 
 def main() -> int:
@@ -32,7 +34,7 @@ def main() -> int:
         building: list[Future[None]] = []
 
         def obtain(settings: Settings) -> None:
-            """Get a base, and have its kernels built meanwhile: no base keeps both CPUs busy all the time."""
+            """Get a base, and let its kernels be built while the next one is fetched, which takes one CPU."""
             with progress.hidden() if building else nullcontext():  # a terminal has room for one bar
                 choice.fetch(settings)
             building.append(pool.submit(build_all, settings.base, main=not building))
@@ -48,10 +50,10 @@ def main() -> int:
             print(kernels.as_text(chosen))  # noqa: T201 - what is asked for
         except PatchgenError as error:
             progress.warn(f"kernel tests cannot run: {error.message}")
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            running.interrupt_all(_END_SECONDS)
-            raise
+        finally:  # by an error, or Ctrl-C, while kernels are still built
+            if any(not one.done() for one in building):
+                _over.set()
+                running.interrupt_all(_END_SECONDS)
     return 0
 
 
@@ -69,12 +71,12 @@ def build(project: Project, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> 
     """Build the kernels of a base."""
     origin, (of_base, of_series) = project.source(), wanted
     try:
-        for name in of_base:
-            kernels.build(project, origin, vanilla=True, config=name)
-        for name in of_series:
-            kernels.build(project, origin, vanilla=False, config=name)
+        for vanilla, name in [*((True, name) for name in of_base), *((False, name) for name in of_series)]:
+            if not _over.is_set():
+                kernels.build(project, origin, vanilla=vanilla, config=name)
     except BuildError as error:
-        progress.warn(f"{error.message}; the tests will say more")
+        if not _over.is_set():
+            progress.warn(f"{error.message}; the tests will say more")
 
 
 if __name__ == "__main__":

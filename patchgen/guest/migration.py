@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import shlex
 import time
 from collections.abc import Iterator
@@ -42,13 +45,36 @@ def restore(monitor: socket.socket, descriptor: int) -> None:
 
     Args:
         monitor: the line.
-        descriptor: of the file; QEMU has inherited it.
+        descriptor: of the pipe that the file is in (`stream`); QEMU has inherited it.
 
     Raises:
         MachineError: QEMU refused, failed or took too long.
     """
     with _speaking(monitor, "restore") as qmp:
         qmp.cmd("migrate-incoming", uri=f"fd:{descriptor}")
+
+
+def stream(file: Path) -> int:
+    """Return the descriptor of a pipe with all of a file in it; the caller closes it.
+
+    QEMU does not get the file's own: an untrusted kernel that has taken QEMU over could open it again for writing.
+
+    Raises:
+        OSError: the file cannot be read, or is larger than a pipe may be (1 MiB: see pipe(7)). A state has a quarter.
+    """
+    data = file.read_bytes()
+    read, written = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(written, fcntl.F_SETPIPE_SZ, len(data))
+        if os.write(written, data) < len(data):
+            raise OSError(errno.EFBIG, "does not fit into a pipe", str(file))
+        os.set_blocking(read, True)
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(written)
+    return read
 
 
 @contextmanager

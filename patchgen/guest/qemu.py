@@ -54,7 +54,8 @@ class Qemu:
         arguments: what else it is started with (kernel, initramfs, -incoming).
         files: those that they name.
         written: files that it writes when it is saved.
-        inherited: descriptors of a saved guest's files. For restoring one and for saving, a QMP line is opened.
+        inherited: descriptors of a saved guest's memory and state. For restoring one and for saving, a QMP line is
+            opened.
 
     Attributes:
         debugged: it waits for a debugger before its first instruction, at the socket DEBUGGER in its directory.

@@ -8,6 +8,7 @@ was made with, and those make its key. The guest runs on while it is saved, so i
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def _restore(
 
 
 def _read(stack: contextlib.ExitStack, directory: Path) -> Saved:
-    """Return a saved guest that looks whole, open until the stack's end.
+    """Return a saved guest that looks whole; what is open of it is closed with the stack.
 
     Raises:
         MachineError: its files are not what was written.
@@ -98,8 +99,9 @@ def _read(stack: contextlib.ExitStack, directory: Path) -> Saved:
     if f"{state.stat().st_size} {kept.st_size}" != (directory / _SIZE).read_text(encoding="utf-8"):
         raise MachineError(f"{directory} is cut off")
     ram = memory.of(directory / _MEMORY, kept.st_mtime_ns)
-    opened = stack.enter_context(state.open("rb"))
-    return Saved(opened.fileno(), ram, (directory / _CONSOLE).read_text("utf-8"))
+    descriptor = migration.stream(state)
+    stack.callback(os.close, descriptor)
+    return Saved(descriptor, ram, (directory / _CONSOLE).read_text("utf-8"))
 
 
 def _make(cache: Cache, directory: Path, kernel: Path, image: Image, machine: Machine, time_scale: float) -> bool:

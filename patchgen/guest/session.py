@@ -80,7 +80,7 @@ class Saved:
     """A guest that was saved, of one kernel, initramfs and machine.
 
     Attributes:
-        state: descriptor of the file that QEMU wrote; open until the guest is started.
+        state: descriptor of a pipe with the file that QEMU wrote (`migration.stream`), for one guest.
         memory: its memory.
         console: what the kernel had printed until then.
     """

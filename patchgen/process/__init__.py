@@ -136,7 +136,8 @@ def launch(
         cwd: its working directory; in a sandbox, one that it sees there.
         env: variables on top of `environment()`.
         stderr: as for subprocess.Popen.
-        sandbox: what it is shut in, and what it reads. It gets no descriptor of a file, only pipes.
+        sandbox: what it is shut in, and what it reads. It gets no descriptor of a file, only pipes, but for those that
+            `through` names.
         through: what starts it in its turn.
 
     Raises:

@@ -15,6 +15,7 @@ from attacks.seen import SYSTEM, Seen
 from patchgen import process
 from patchgen.base import worktree
 from patchgen.cache import Cache
+from patchgen.guest import migration
 from patchgen.guest.memory import Memory
 from patchgen.sandbox import Sandbox
 
@@ -93,6 +94,35 @@ def test_the_memory_of_a_saved_guest_is_read_and_never_written(tmp_path: Path) -
     with process.launch(words, cwd=Path("/tmp"), stderr=subprocess.STDOUT, sandbox=Sandbox(), through=through) as one:
         assert one.stdout is not None
         assert one.stdout.read().decode() == "refused refused refused yx xx\n"
+
+
+# Root's pipe cannot be opened again, an ordinary user's can; it is the same pipe.
+_WRITE_TO_STATE = """
+import os, sys
+descriptor = int(sys.argv[1])
+print(len(open(descriptor, "rb", closefd=False).read()))
+try:
+    open(f"/proc/self/fd/{descriptor}", "wb").write(b"changed")
+except PermissionError:
+    pass
+"""
+
+
+def test_the_state_of_a_saved_guest_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_bytes(b"saved" * 60000)
+    descriptor = migration.stream(file)
+    try:
+        words = [seen._PYTHON, "-I", "-c", _WRITE_TO_STATE, str(descriptor)]
+        through = process.Through((), (descriptor,))
+        with process.launch(
+            words, cwd=Path("/tmp"), stderr=subprocess.STDOUT, sandbox=Sandbox(), through=through
+        ) as one:
+            assert one.stdout is not None
+            assert one.stdout.read() == b"300000\n"
+    finally:
+        os.close(descriptor)
+    assert file.read_bytes() == b"saved" * 60000
 
 
 def test_no_process_of_a_sandbox_that_is_ended_is_left() -> None:

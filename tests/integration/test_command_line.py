@@ -213,3 +213,8 @@ def test_no_port_where_linux_4_15_is_asked_for(tmp_path: Path) -> None:
     placed = offline("patch", "--or-port", cwd=tmp_path, LINUX_SRC="nowhere")
     assert placed.returncode == 2
     assert not [done for done in (named, placed) if "either" in done.stderr]
+
+
+def test_a_closed_standard_error_changes_no_status(tmp_path: Path) -> None:
+    done = patchgen("test", "--list", "--only", "no-such", cwd=tmp_path, prefix=("sh", "-c", 'exec "$@" 2>&-', "sh"))
+    assert (done.returncode, done.stderr) == (2, "")

@@ -232,13 +232,14 @@ def slow_machine() -> Iterator[None]:
     """Use one CPU only, with all that is started meanwhile, and share it with another process."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
-    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        yield
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+            try:
+                yield
+            finally:
+                other.kill()
     finally:
         os.sched_setaffinity(0, before)
-        other.kill()
-        other.wait()
 
 
 def without_times(verdict: Verdict) -> dict[str, Any]:
