@@ -7,6 +7,7 @@ needs one is skipped with the reason; nothing stands in for a kernel.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,19 @@ from kernels import SETTINGS, Kernels, build, decided, of_this_run
 from patchgen import pipeline
 from patchgen.base import bases
 from patchgen.base.resolve import Source
+from patchgen.cache import Cache
 from patchgen.checks import stress
+from patchgen.guest import busybox, testbed
+from patchgen.guest.initramfs import Image
 from patchgen.guest.testbed import Testbed
 from patchgen.kernel.build import Kernel
 from patchgen.pipeline import Project
+from patchgen.series import compose
+from patchgen.series.compose import Step
 from patchgen.settings import Settings
 
 HOME = os.environ.get("HOME", "/")
+Made = Callable[..., Path]
 BUILD_TABLE = pytest.StashKey[dict[str, dict[str, str]]]()
 
 
@@ -154,3 +161,78 @@ def machine_environment(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> 
     for name, value in {**places, "BASE": settings.base}.items():
         if value:
             monkeypatch.setenv(name, str(value))
+
+
+@pytest.fixture(scope="session")
+def ours(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return our own series as a patch.tar.gz, in one patch: the kernel of its tree was built by trusted work."""
+    author, place = project.settings.submission, tmp_path_factory.mktemp("ours")
+    steps = compose.render_series(project.series, origin, author)
+    files = {path: data for step in steps for path, data in step.files.items()}
+    modes = {path: mode for step in steps for path, mode in step.modes.items()}
+    (whole,) = compose.format_patch(
+        compose.commit(origin, [Step("whole", steps[0].message, files, modes)], author, project.cache), place
+    )
+    others = {name: data for name, data in pipeline.generate(project).files.items() if not name.endswith(".patch")}
+    path = place / "patch.tar.gz"
+    path.write_bytes(pipeline.pack({**others, whole.name: whole.read_bytes()}, project).data)
+    return path
+
+
+@pytest.fixture(scope="session")
+def edited(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Return what makes a submission whose patches give a file of the base one text after the other."""
+
+    def make(path: str, *edits: Callable[[str], str]) -> Path:
+        files, modes = compose._base_files(origin, [path])
+        author = project.settings.submission.authors[0]
+        steps = [
+            Step(str(number), f"x86: Change it\n\nBecause.\n\nSigned-off-by: {author}\n", {path: data}, modes)
+            for number, data in enumerate(edit(files[path]).encode() for edit in edits)
+        ]
+        composed = compose.commit(origin, steps, project.settings.submission, project.cache)
+        target = tmp_path_factory.mktemp("edited") / "patch"
+        target.mkdir()
+        compose.format_patch(composed, target)
+        (target / "report.txt").write_text("A report.\n")
+        return target
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def idle(edited: Made) -> Path:
+    """Return a submission that only adds a comment."""
+    return edited("lib/ctype.c", lambda text: f"{text}\n/* Nothing was done. */\n")
+
+
+@pytest.fixture(scope="session")
+def foreign(idle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a patch on something else than linux-4.15."""
+    text = next(idle.glob("*.patch")).read_text()
+    assert "EXPORT_SYMBOL" in text
+    path = tmp_path_factory.mktemp("foreign") / "0001-x86-Change-it.patch"
+    path.write_text(text.replace("EXPORT_SYMBOL", "IMPORT_SYMBOL"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def user_cache(settings: Settings) -> Cache:
+    """Return the caller's own cache: busybox need not be fetched, a kernel not be booted, for every run."""
+    return Cache(settings.cache)
+
+
+@pytest.fixture(scope="session")
+def image(vanilla_kernel: Path, project: Project, user_cache: Cache) -> Image:
+    """Return our own programs, whatever the caller's settings have in their place, with the base's call numbers."""
+    ours = project.settings.model_copy(update={"test_program": None, "fork_program": None})
+    return testbed.make(
+        vanilla_kernel, testbed.Contents(ours, project.assignment, project.series.parameters), user_cache
+    ).image
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, user_cache: Cache, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """Return an empty cache; busybox need not be fetched for it."""
+    monkeypatch.setenv(busybox.VARIABLE, str(busybox.find(user_cache)))
+    return Cache(tmp_path / "cache")

@@ -1,16 +1,14 @@
-"""Real verdicts: on our own series, on patches that do nothing, do not apply or do not build, and on many at once."""
+"""Real verdicts: on our own series, and on patches that do nothing, do not apply or do not build."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,6 @@ from patchgen.grading.context import Request
 from patchgen.grading.model import Result, Verdict
 from patchgen.guest.testbed import Testbed
 from patchgen.pipeline import Project
-from patchgen.series import compose
-from patchgen.series.compose import Step
 from patchgen.testing import runner, suite
 from patchgen.testing.lab import Scenario
 
@@ -45,61 +41,8 @@ COVER = tuple(one for one in SCENARIOS if one in _FIRST.values())
 Made = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def ours(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return our own series as a patch.tar.gz, in one patch: the kernel of its tree was built by trusted work."""
-    author, place = project.settings.submission, tmp_path_factory.mktemp("ours")
-    steps = compose.render_series(project.series, origin, author)
-    files = {path: data for step in steps for path, data in step.files.items()}
-    modes = {path: mode for step in steps for path, mode in step.modes.items()}
-    (whole,) = compose.format_patch(
-        compose.commit(origin, [Step("whole", steps[0].message, files, modes)], author, project.cache), place
-    )
-    others = {name: data for name, data in pipeline.generate(project).files.items() if not name.endswith(".patch")}
-    path = place / "patch.tar.gz"
-    path.write_bytes(pipeline.pack({**others, whole.name: whole.read_bytes()}, project).data)
-    return path
-
-
-@pytest.fixture(scope="module")
-def edited(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Return what makes a submission whose patches give a file of the base one text after the other."""
-
-    def make(path: str, *edits: Callable[[str], str]) -> Path:
-        files, modes = compose._base_files(origin, [path])
-        author = project.settings.submission.authors[0]
-        steps = [
-            Step(str(number), f"x86: Change it\n\nBecause.\n\nSigned-off-by: {author}\n", {path: data}, modes)
-            for number, data in enumerate(edit(files[path]).encode() for edit in edits)
-        ]
-        composed = compose.commit(origin, steps, project.settings.submission, project.cache)
-        target = tmp_path_factory.mktemp("edited") / "patch"
-        target.mkdir()
-        compose.format_patch(composed, target)
-        (target / "report.txt").write_text("A report.\n")
-        return target
-
-    return make
-
-
 def comment(text: str) -> str:
     return text + "\n/* Nothing was done. */\n"
-
-
-@pytest.fixture(scope="module")
-def idle(edited: Made) -> Path:
-    """Return a submission that only adds a comment."""
-    return edited("lib/ctype.c", comment)
-
-
-@pytest.fixture(scope="module")
-def foreign(idle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a patch on something else than linux-4.15."""
-    text = next(idle.glob("*.patch")).read_text()
-    assert "EXPORT_SYMBOL" in text
-    path = tmp_path_factory.mktemp("foreign") / "0001-x86-Change-it.patch"
-    path.write_text(text.replace("EXPORT_SYMBOL", "IMPORT_SYMBOL"))
-    return path
 
 
 def graded(project: Project, origin: Source, given: Path, stages: str = "1-5") -> Verdict:
@@ -361,105 +304,3 @@ def test_the_command(foreign: Path, idle: Path, tmp_path: Path) -> None:
         ["--rubric", "none", str(idle)],
     ):
         assert patchgen("verify", *words, cwd=tmp_path).returncode == 2, words
-
-
-def rows(out: Path) -> dict[str, dict[str, str]]:
-    with (out / "results.csv").open(newline="") as file:
-        return {Path(row["submission"]).name: row for row in csv.DictReader(file)}
-
-
-@pytest.fixture
-def pile(ours: Path, foreign: Path, idle: Path, tmp_path: Path) -> list[str]:
-    """Return archives and patches, two of them the same."""
-    (tmp_path / "same.tar.gz").write_bytes(ours.read_bytes())
-    (tmp_path / "broken.tar.gz").write_bytes(ours.read_bytes()[:4000])
-    made = [ours, tmp_path / "same.tar.gz", tmp_path / "broken.tar.gz", foreign, next(idle.glob("*.patch"))]
-    return [str(path) for path in made]
-
-
-WANTED = {
-    "patch.tar.gz": Result.PASS,
-    "same.tar.gz": Result.PASS,
-    "broken.tar.gz": Result.FAIL,
-    "0001-x86-Change-it.patch": "",
-}
-
-
-@pytest.mark.usefixtures("machine_environment")
-def test_many(pile: list[str], tmp_path: Path) -> None:
-    words = ["verify", "--stages", "1-3", "--output", "out", "--jobs", "2", *pile]
-    done = patchgen(*words, cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    found = rows(tmp_path / "out")
-    assert {name: found[name]["status"] for name in WANTED if WANTED[name]} == {k: v for k, v in WANTED.items() if v}
-    assert len(list((tmp_path / "out/verdicts").iterdir())) == 4, "two have the same content"
-    assert len(list((tmp_path / "out/pages").iterdir())) == 5
-    again = patchgen(*words, cwd=tmp_path)
-    assert again.stdout == done.stdout
-    assert "5 of 5 were graded before" in again.stderr
-
-
-@contextlib.contextmanager
-def cluster(place: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Start a scheduler and two workers, each a process of its own."""
-    file = place / "scheduler.json"
-    common = ["--scheduler-file", str(file), "--no-dashboard"]
-    started = [subprocess.Popen([sys.executable, "-P", "-m", "distributed.cli.dask_scheduler", "--port", "0", *common])]
-    try:
-        for name in ("one", "two"):
-            words = ["--no-nanny", "--nthreads", "1", "--name", name, "--local-directory", str(place), *common]
-            started.append(subprocess.Popen([sys.executable, "-P", "-m", "distributed.cli.dask_worker", *words]))
-        for _ in range(600):
-            if file.is_file():
-                break
-            time.sleep(0.1)
-        yield json.loads(file.read_text())["address"], started[1:]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-
-
-@pytest.mark.usefixtures("machine_environment")
-def test_a_worker_that_dies_half_way(pile: list[str], tmp_path: Path) -> None:
-    """Two workers of which one is killed with a task in hand give the same results as this machine alone."""
-    pytest.importorskip("distributed")
-    assert patchgen("verify", "--stages", "1-3", "--output", "alone", *pile, cwd=tmp_path).returncode == 1
-    with cluster(tmp_path) as (address, workers):
-        words = [
-            sys.executable,
-            "-P",
-            "-m",
-            "patchgen",
-            "verify",
-            "--stages",
-            "1-3",
-            "--output",
-            "out",
-            "--scheduler",
-            address,
-            *pile,
-        ]
-        running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while not (children := _children(workers[0].pid)) and running.poll() is None:
-            time.sleep(0.02)
-        assert children, "the first worker has a task in hand"
-        workers[0].kill()
-        _, err = running.communicate(timeout=200)
-    assert running.returncode == 1, err
-    alone, shared = ({name: _graded_row(row) for name, row in rows(tmp_path / one).items()} for one in ("alone", "out"))
-    assert shared == alone
-
-
-def _graded_row(row: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in row.items() if name not in ("verdict",)}
-
-
-def _children(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):
-            if f"\nPPid:\t{pid}\n" in status.read_text():
-                found.append(int(status.parent.name))
-    return found
