@@ -1,7 +1,7 @@
 """Runs the patchgen command the way a user does, in a process of its own.
 
-A process that starts anew loads for a third of a second what the command consists of. So one that has loaded it already
-is forked, unless another program starts it, or coverage is measured, which forked processes do not save.
+Loading the command takes a third of a second. So a process that has loaded it already is forked. Two kinds of run start
+Python anew: those through another program, and those that measure coverage, which a forked process does not save.
 """
 
 from __future__ import annotations

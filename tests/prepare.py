@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -21,9 +22,9 @@ from patchgen.pipeline import Project
 from patchgen.process import running
 from patchgen.settings import Settings
 
-# Configurations of the base and of the series.
-_ALL = (("small",), ("small", stress.CONFIG))
-_CONFORMANCE = ((), ("small",))
+# Which kernels: whether of the base itself, and the configuration.
+_ALL = ((True, "small"), (False, "small"), (False, stress.CONFIG))
+_CONFORMANCE = ((False, "small"),)
 _END_SECONDS = 10.0  # that a build has to clean up
 _over = threading.Event()  # no other kernel is to be built
 
@@ -67,11 +68,11 @@ def build_all(base: str, *, main: bool) -> None:
             build(project, _ALL if main and project.assignment.is_default else _CONFORMANCE)
 
 
-def build(project: Project, wanted: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+def build(project: Project, wanted: Iterable[tuple[bool, str]]) -> None:
     """Build the kernels of a base."""
-    origin, (of_base, of_series) = project.source(), wanted
+    origin = project.source()
     try:
-        for vanilla, name in [*((True, name) for name in of_base), *((False, name) for name in of_series)]:
+        for vanilla, name in wanted:
             if not _over.is_set():
                 kernels.build(project, origin, vanilla=vanilla, config=name)
     except BuildError as error:

@@ -89,7 +89,7 @@ def _restore(
 
 
 def _read(stack: contextlib.ExitStack, directory: Path) -> Saved:
-    """Return a saved guest that looks whole; what is open of it is closed with the stack.
+    """Return a saved guest that looks whole. The stack closes the pipe with its state.
 
     Raises:
         MachineError: its files are not what was written.

@@ -136,8 +136,8 @@ def launch(
         cwd: its working directory; in a sandbox, one that it sees there.
         env: variables on top of `environment()`.
         stderr: as for subprocess.Popen.
-        sandbox: what it is shut in, and what it reads. It gets no descriptor of a file, only pipes, but for those that
-            `through` names.
+        sandbox: what it is shut in, and what it reads. Apart from the descriptors in `through` it
+            gets pipes only, never a descriptor of a file.
         through: what starts it in its turn.
 
     Raises:

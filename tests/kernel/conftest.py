@@ -168,11 +168,7 @@ def ours(project: Project, origin: Source, tmp_path_factory: pytest.TempPathFact
     """Return our own series as a patch.tar.gz, in one patch: the kernel of its tree was built by trusted work."""
     author, place = project.settings.submission, tmp_path_factory.mktemp("ours")
     steps = compose.render_series(project.series, origin, author)
-    files = {path: data for step in steps for path, data in step.files.items()}
-    modes = {path: mode for step in steps for path, mode in step.modes.items()}
-    (whole,) = compose.format_patch(
-        compose.commit(origin, [Step("whole", steps[0].message, files, modes)], author, project.cache), place
-    )
+    (whole,) = compose.format_patch(compose.commit(origin, [compose.squash(steps)], author, project.cache), place)
     others = {name: data for name, data in pipeline.generate(project).files.items() if not name.endswith(".patch")}
     path = place / "patch.tar.gz"
     path.write_bytes(pipeline.pack({**others, whole.name: whole.read_bytes()}, project).data)
