@@ -94,11 +94,14 @@ class Guest(Model):
         defines: macros that its programs are compiled with: the parameter of the series that has the value, by macro.
         try_first: a command to try in an interactive guest, "" for none.
         log_prefix: the parameter of the series with what error lines in the kernel log begin with; "" for none.
+        reset: the shell line that undoes in the kernel what a scenario has done, so that the next one can have the same
+            guest; "" if each has one of its own.
     """
 
     defines: dict[str, str] = Field(default_factory=dict)
     try_first: str = ""
     log_prefix: str = ""
+    reset: str = ""
 
 
 class Page(Model):

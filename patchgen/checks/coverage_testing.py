@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ from patchgen.testing.runner import Outcome
 
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
+    from patchgen.guest.testbed import Testbed
     from patchgen.pipeline import Project
+    from patchgen.testing.suite import Suite
 
 CONFIG = "gcov"
 
@@ -64,7 +66,10 @@ def measure(
         with lock:
             collected[scenario.name] = data
 
-    outcomes = runner.run_all(chosen, bed, tests, workers, functools.partial(runner.run_one, after=after))
+    def run(some: Sequence[Scenario], bed: Testbed, tests: Suite) -> list[Outcome]:
+        return [runner.run_one(some[0], bed, tests, after)]
+
+    outcomes = runner.run_all(chosen, bed, tests, workers, run)
     with project.cache.scratch("coverage") as scratch:
         counter = coverage.Counter(built.image.parent, added, scratch, how.sandbox)
         for one in chosen:

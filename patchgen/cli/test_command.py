@@ -61,7 +61,7 @@ def run_scenarios(
 ) -> None:
     """Run the scenarios on the kernel under test.
 
-    Each has a freshly booted guest of its own.
+    Some share a guest. One that fails is run again in a freshly booted guest, and only that counts.
     """
     from patchgen import pipeline, progress
     from patchgen.testing import junit as writing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from patchgen.checks import cost, cost_plan, stress
@@ -47,7 +47,7 @@ def prepare(context: GradingContext) -> None:
 
 
 class HangGuard:
-    """Runs scenarios one by one, for as long as that makes sense.
+    """Runs scenarios, for as long as that makes sense.
 
     A machine that fails gets another try; then the scenario has no result. A kernel that lets scenario after scenario
     run into its time limit is not waited for each time.
@@ -60,24 +60,23 @@ class HangGuard:
         self._long = _LONG_SECONDS * time_scale
         self._hung = 0
 
-    def __call__(self, scenario: Scenario, bed: Testbed, suite: Suite) -> Outcome:
-        """Run one scenario."""
+    def __call__(self, scenarios: Sequence[Scenario], bed: Testbed, suite: Suite) -> list[Outcome]:
+        """Run the first of some scenarios, and more of them, see `runner.run_some`."""
         if self._hung >= _PATIENCE:
             message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
-            return runner.Outcome(scenario, Result.BLOCKED, message, "", 0.0)
-        outcome = self._run(scenario, bed, suite)
-        if outcome.result is Result.FAIL and outcome.seconds > self._long:
-            self._hung += 1
-        return outcome
+            return [runner.Outcome(one, Result.BLOCKED, message, "", 0.0) for one in scenarios]
+        outcomes = self._run(scenarios, bed, suite)
+        self._hung += sum(one.result is Result.FAIL and one.seconds > self._long for one in outcomes)
+        return outcomes
 
-    def _run(self, scenario: Scenario, bed: Testbed, suite: Suite) -> Outcome:
+    def _run(self, scenarios: Sequence[Scenario], bed: Testbed, suite: Suite) -> list[Outcome]:
         try:
-            return runner.run_one(scenario, bed, suite)
+            return runner.run_some(scenarios, bed, suite)
         except MachineError:
             try:
-                return runner.run_one(scenario, bed, suite)
+                return runner.run_some(scenarios, bed, suite)
             except MachineError as error:
-                return runner.Outcome(scenario, Result.ERROR, error.message, error.evidence, 0.0)
+                return [runner.Outcome(scenarios[0], Result.ERROR, error.message, error.evidence, 0.0)]
 
 
 def _does_not_boot(bed: Testbed) -> GuestError | None:
@@ -90,7 +89,7 @@ def _does_not_boot(bed: Testbed) -> GuestError | None:
 
 
 def behaviour(context: GradingContext) -> Iterator[Finding]:
-    """Run the scenarios, each in a guest of its own."""
+    """Run the scenarios."""
     assert context.kernel is not None, "it was built"
     prepare(context)
     bed = context.builder.testbed(context.kernel.image)

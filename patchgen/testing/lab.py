@@ -1,4 +1,4 @@
-"""A scenario: one thing that the assignment asks for, checked in a guest of its own.
+"""A scenario: one thing that the assignment asks for, checked in a guest.
 
 A scenario is a function of a `Lab`. It raises Failed, with what it saw, as soon as the kernel under test does
 something else. It knows nothing of how guests are made, so it runs the same from pytest and from `patchgen test`.
@@ -74,7 +74,9 @@ class Scenario:
         run: the check, a function of the assignment's Lab.
         summary: what it asks for, for people.
         cpus: how many CPUs its guest has: two if it is about what happens at the same time.
-        long: it takes so long that it starts before the others, or they would all wait for it at the end.
+        long: it takes so long that it starts before the others, or they would all wait for it at the end. It has a
+            guest of its own.
+        alone: it has a guest of its own, in which nothing ran before.
     """
 
     name: str
@@ -83,16 +85,18 @@ class Scenario:
     summary: str
     cpus: int = 1
     long: bool = False
+    alone: bool = False
 
 
 _Check = TypeVar("_Check", bound=Callable[..., None])
 
 
-def scenario(*ids: str, cpus: int = 1, long: bool = False) -> Callable[[_Check], _Check]:
+def scenario(*ids: str, cpus: int = 1, long: bool = False, alone: bool = False) -> Callable[[_Check], _Check]:
     """Make a function a scenario that stands for these requirements; its name and docstring become the scenario's.
 
     A guest of one CPU takes half the time, so `cpus` is 2 only where two must run at once. `long` is for what takes a
-    good part of the time of all.
+    good part of the time of all, `alone` for what is about a kernel that has just booted, or changes in a guest what
+    the assignment's `reset` does not undo.
 
     Raises:
         ValueError: the module has another scenario of that name.
@@ -102,7 +106,8 @@ def scenario(*ids: str, cpus: int = 1, long: bool = False) -> Callable[[_Check],
         if scenario_of(function.__globals__.get(function.__name__)):
             raise ValueError(f"two scenarios are called {function.__name__}")
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        setattr(function, _MARK, Scenario(function.__name__.replace("_", "-"), ids, function, summary, cpus, long))
+        name = function.__name__.replace("_", "-")
+        setattr(function, _MARK, Scenario(name, ids, function, summary, cpus, long, alone))
         return function
 
     return wrap
@@ -142,7 +147,7 @@ class Lab:
     """A guest, seen the way scenarios need it. An assignment can add to it (patchgen.testing.suite).
 
     Args:
-        guest: a freshly restored guest.
+        guest: in which nothing is set up.
         prefix: what every error line of the kernel log must begin with.
         quirks: what the kernel's base does otherwise than linux-4.15.
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from patchgen import progress
 from patchgen.assignment import within
-from patchgen.errors import GuestError
+from patchgen.errors import GuestError, MachineError
 from patchgen.findings import Result
 from patchgen.guest import kernel_log
 from patchgen.guest.testbed import Testbed
-from patchgen.testing import blame
+from patchgen.testing import blame, sharing
 from patchgen.testing.lab import Failed, Lab, Scenario, Skipped
+from patchgen.testing.sharing import Tidy
 from patchgen.text import visible
 
 if TYPE_CHECKING:
@@ -107,9 +108,7 @@ class _Seen:
 
 
 def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | None = None) -> Outcome:
-    """Run one scenario in a guest of its own.
-
-    A kernel that dies, or that complains on its console, fails the scenario, not the run.
+    """Run one scenario in a guest of its own, see `run_some`.
 
     Args:
         scenario: which.
@@ -120,26 +119,81 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
     Raises:
         MachineError: the machine failed, which says nothing about the kernel.
     """
+    return run_some([scenario], testbed, suite, after)[0]
+
+
+def run_some(
+    scenarios: Sequence[Scenario], testbed: Testbed, suite: Suite, after: After | None = None
+) -> list[Outcome]:
+    """Run scenarios one after another in one guest, for as long as they pass; the first of them in any case.
+
+    One that does not pass after another has no outcome: it is to be run again, as the first of its guest. So a failure
+    is always one of a kernel that has just booted, and nobody fails by what another scenario has left.
+    A kernel that dies, or that complains on its console, fails the scenario, not the run.
+
+    Args:
+        scenarios: which, at least one, all for the same number of CPUs.
+        testbed: what their guest is made of, but for the number of CPUs, which the scenarios say.
+        suite: whose scenarios they are.
+        after: called with the guest after each scenario, whatever came of it, unless the kernel died.
+
+    Returns:
+        What came of the first ones.
+
+    Raises:
+        MachineError: the machine failed before the first one was over, which says nothing about the kernel.
+    """
+    outcomes: list[Outcome] = []
     begin = time.monotonic()
-    seen = _Seen()
-    lab: Lab | None = None
     try:
-        with testbed.with_cpus(scenario.cpus).ready() as guest:
-            lab = suite.lab(guest, suite.prefix, testbed.quirks)
-            lab.requirements = scenario.requirements
-            _run(scenario, lab, seen)
-            _look(lab, suite, seen)
-            if seen.message and not seen.skipped:
-                # How a kernel booted that has nothing to complain of is no evidence.
-                said = guest.console if guest.complaints else guest.said
-                seen.evidence = "\n".join([*guest.complaints, kernel_log.tail(said, _CONSOLE_LINES)])
-            if after:
-                after(scenario, guest)
+        with testbed.with_cpus(scenarios[0].cpus).ready() as guest:
+            tidy = Tidy(guest, suite.assignment.guest.reset) if scenarios[1:] else None
+            for scenario in scenarios:
+                outcome = _run_in(guest, scenario, testbed, suite, begin, after)
+                counts = outcome.passed or outcome.result is Result.SKIP
+                if outcomes and not counts:
+                    break
+                outcomes.append(outcome)
+                if scenario is scenarios[-1] or not counts or not (tidy and tidy()):
+                    break
+                begin = time.monotonic()
     except GuestError as error:
-        seen.message, seen.evidence, seen.crashed, seen.skipped = error.message, error.evidence, True, False
-        seen.died = True
-        seen.violated = (*(lab.culprits() if lab else ()), *suite.assignment.sound)
+        # It has not booted; one that dies when it is tidied up was one of several.
+        seen = _Seen(violated=suite.assignment.sound)
+        _die(seen, error)
+        return outcomes or [_outcome(scenarios[0], suite, seen, None, time.monotonic() - begin)]
+    except MachineError:
+        if not outcomes:
+            raise
+    return outcomes
+
+
+def _run_in(
+    guest: Guest, scenario: Scenario, testbed: Testbed, suite: Suite, begin: float, after: After | None
+) -> Outcome:
+    """Run a scenario in a guest. It began, with the guest's start if it is the first, at the time `begin`."""
+    seen = _Seen()
+    lab = suite.lab(guest, suite.prefix, testbed.quirks)
+    lab.requirements = scenario.requirements
+    try:
+        _run(scenario, lab, seen)
+        _look(lab, suite, seen)
+        if seen.message and not seen.skipped:
+            # How a kernel booted that has nothing to complain of is no evidence.
+            said = guest.console if guest.complaints else guest.said
+            seen.evidence = "\n".join([*guest.complaints, kernel_log.tail(said, _CONSOLE_LINES)])
+        if after:
+            after(scenario, guest)
+    except GuestError as error:
+        seen.violated = (*lab.culprits(), *suite.assignment.sound)
+        _die(seen, error)
     return _outcome(scenario, suite, seen, lab, time.monotonic() - begin)
+
+
+def _die(seen: _Seen, error: GuestError) -> None:
+    """Note that the kernel has died."""
+    seen.message, seen.evidence, seen.skipped = error.message, error.evidence, False
+    seen.crashed = seen.died = True
 
 
 def _run(scenario: Scenario, lab: Lab, seen: _Seen) -> None:
@@ -203,30 +257,38 @@ def run_all(
     testbed: Testbed,
     suite: Suite,
     workers: int,
-    run: Callable[[Scenario, Testbed, Suite], Outcome] = run_one,
+    run: Callable[[Sequence[Scenario], Testbed, Suite], list[Outcome]] = run_some,
     told: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Run scenarios, `workers` at a time; the outcomes come in the order of the scenarios.
+    """Run scenarios in `workers` guests at a time; the outcomes come in the order of the scenarios.
 
-    The long ones start first. `run` runs one of them. `told` is called with each outcome in the order of the scenarios,
-    as soon as those before it are there; what it rests on may still fail then.
+    The long ones start first. `run` runs the first of those that may share a guest, and as many of the others as it
+    likes. `told` is called with each outcome in the order of the scenarios, as soon as those before it are there; what
+    it rests on may still fail then.
 
     Raises:
         MachineError: the machine failed.
     """
     done = 0
+    futures = {scenario.name: Future[Outcome]() for scenario in scenarios}
     with ThreadPoolExecutor(workers) as pool:
         with progress.step("running scenarios", len(scenarios), counted=True) as step:
 
-            def one(scenario: Scenario) -> Outcome:
+            def run_group(waiting: Sequence[Scenario]) -> None:
                 nonlocal done
-                outcome = run(scenario, testbed, suite)
-                done += 1
-                step.update(done)
-                return outcome
+                try:
+                    while waiting:
+                        outcomes = run(waiting, testbed, suite)
+                        waiting = waiting[len(outcomes) :]
+                        done += len(outcomes)
+                        step.update(done)
+                        for outcome in outcomes:
+                            futures[outcome.scenario.name].set_result(outcome)
+                except BaseException as error:
+                    futures[waiting[0].name].set_exception(error)
 
-            queued = sorted(scenarios, key=lambda scenario: not scenario.long)
-            futures = {scenario.name: pool.submit(one, scenario) for scenario in queued}
+            for group in sharing.groups(scenarios, suite.assignment.guest.reset):
+                pool.submit(run_group, group)
             try:
                 outcomes = []
                 for scenario in scenarios:

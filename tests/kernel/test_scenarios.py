@@ -13,10 +13,12 @@ from kernels import SETTINGS, Kernels, build
 from pfstat import suite_of
 
 from patchgen import assignment, pipeline
+from patchgen.base.resolve import Source
 from patchgen.guest.session import Guest
 from patchgen.guest.testbed import Testbed
-from patchgen.testing import runner
+from patchgen.testing import runner, sharing
 from patchgen.testing.lab import Scenario
+from patchgen.testing.sharing import Tidy
 
 SUITES = {name: suite_of(name) for name in assignment.names()}
 EACH = pytest.mark.parametrize(
@@ -45,15 +47,20 @@ def test_the_series(name: str, scenario: Scenario, beds: Beds, kernels: Kernels)
     assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
 
 
-@EACH
+# As people run them: those that may share a guest do. Each group is a test, so that no worker is without one.
+TOGETHER = [
+    pytest.param(name, group, id=f"{name}-{group[0].name}")
+    for name, tests in SUITES.items()
+    for group in sharing.groups(tests.scenarios, tests.assignment.guest.reset)
+]
+
+
+@pytest.mark.parametrize(("name", "group"), TOGETHER)
 @pytest.mark.usefixtures("second_bed")
-def test_the_series_on_the_second_base(name: str, scenario: Scenario, beds: Beds, kernels: Kernels) -> None:
-    outcome = runner.run_one(scenario, beds(name, kernels.second), SUITES[name])
-    assert outcome.passed, f"{outcome.message}\n{outcome.evidence}"
-
-
-# Removes what was not there at first.
-_TIDY = 'first=$(cat /first); for i in *; do case "$first" in *"|$i|"*) ;; *) rm -r "./$i" ;; esac; done'
+def test_the_series_on_the_second_base(name: str, group: list[Scenario], beds: Beds, kernels: Kernels) -> None:
+    outcomes = runner.run_some(group, beds(name, kernels.second), SUITES[name])
+    assert [(one.message, one.evidence) for one in outcomes if not one.passed] == []
+    assert len(outcomes) == len(group), "each passes after those before it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +68,15 @@ class OneGuest(Testbed):
     """A testbed that has one guest for all: on a kernel without the calls nothing is left of a scenario but files."""
 
     guest: Guest | None = None
+    tidy: Tidy | None = None
 
     @contextmanager
     def ready(self) -> Iterator[Guest]:
         """Give the guest."""
         assert self.guest
+        assert self.tidy
         yield self.guest
-        assert self.guest.run(_TIDY).status == 0
+        assert self.tidy()
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +89,7 @@ def control_beds(vanilla_kernel: Path, kernels: Kernels) -> Iterator[Callable[[s
             settings = SETTINGS.model_copy(update={"assignment": name, "base": kernels.main})
             bed = pipeline.testbed_of(pipeline.open_project(settings, {}), vanilla_kernel)
             guest = stack.enter_context(bed.ready())
-            assert guest.run("printf '|%s' * '' > /first").status == 0
-            return OneGuest(**vars(bed), guest=guest)
+            return OneGuest(**vars(bed), guest=guest, tidy=Tidy(guest, reset=""))
 
         yield make
 
@@ -92,3 +100,18 @@ def test_an_unpatched_kernel_fails(name: str, scenario: Scenario, control_beds: 
     outcome = runner.run_one(scenario, control_beds(name), SUITES[name])
     assert not outcome.passed
     assert "ENOSYS" in outcome.message or "not implemented" in outcome.message
+
+
+def test_what_a_scenario_leaves_is_undone(beds: Beds, kernels: Kernels, origin: Source) -> None:
+    """Before the next scenario in a guest: no process, no file and no tracked name of the one before it."""
+    tests = SUITES["pf_stat"]
+    with beds("pf_stat", kernels.main).ready() as guest:
+        tidy = Tidy(guest, tests.assignment.guest.reset)
+        lab = tests.lab(guest, tests.prefix)
+        lab.run("pfcall set fork -; (trap '' TERM; sleep 1000) & ln play mine; mkdir -p /tmp/a/b; touch '/tmp/a b'")
+        lab.run("pidof sleep && ls /root/mine /tmp/a/b '/tmp/a b'")
+        assert tidy()
+        lab.run("while pidof sleep; do usleep 10000; done; ! ls /root/mine && ! ls /tmp/*")
+        assert lab.run("pfcall get fork - here").text == "ret -13\n"
+        lab.run("ls /root/play /root/test /root/fork")
+        assert guest.complaints == ()

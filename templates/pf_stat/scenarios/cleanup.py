@@ -52,7 +52,7 @@ def cleanup_takes_no_argument(lab: Lab) -> None:
     lab.fail("EACCES", "cleanup", "junk")
 
 
-@scenario("2.4-1")
+@scenario("2.4-1", alone=True)
 def the_numbers_of_the_calls(lab: Lab) -> None:
     """385, 386 and 387 are the calls; the numbers beside them are not."""
     other = lab.quirks.numbers

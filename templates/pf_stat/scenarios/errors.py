@@ -69,7 +69,7 @@ def get_info_of_an_untracked_program(lab: Lab) -> None:
     lab.fail("EINVAL", "get", "other", "-", "here")
 
 
-@scenario("2.1-1", "2.6-2", "2.6-6", "2.3-3", "S13")
+@scenario("2.1-1", "2.6-2", "2.6-6", "2.3-3", "S13", alone=True)
 def nothing_set_up(lab: Lab) -> None:
     """pf_get_info and pf_cleanup before any pf_set_param: EACCES, each time."""
     for _ in range(2):
@@ -77,7 +77,7 @@ def nothing_set_up(lab: Lab) -> None:
         lab.fail("EACCES", "cleanup")
 
 
-@scenario("2.1-1", "2.6-2", "S13")
+@scenario("2.1-1", "2.6-2", "S13", alone=True)
 def a_failed_set_param_sets_nothing_up(lab: Lab) -> None:
     """A pf_set_param that fails does not count as one."""
     lab.fail("EINVAL", "set", "fork", "0")

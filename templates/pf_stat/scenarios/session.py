@@ -43,7 +43,7 @@ def _row(line: str, number: int) -> tuple[int, int, int]:
     return start, end, int(match[5])
 
 
-@scenario("2.6-6", "2.6-1")
+@scenario("2.6-6", "2.6-1", alone=True)
 def test_program_before_set_param(lab: Lab) -> None:
     """get_info and cleanup before anything is tracked: [ERROR], exit status 1, one log line."""
     for command in ("./test -o get_info -p fork", "./test -o cleanup"):
