@@ -60,23 +60,25 @@ class HangGuard:
         self._long = _LONG_SECONDS * time_scale
         self._hung = 0
 
-    def __call__(self, scenarios: Sequence[Scenario], bed: Testbed, suite: Suite) -> list[Outcome]:
+    def __call__(self, scenarios: Sequence[Scenario], bed: Testbed, suite: Suite) -> Iterator[Outcome]:
         """Run the first of some scenarios, and more of them, see `runner.run_some`."""
         if self._hung >= _PATIENCE:
             message = f"not run: {_PATIENCE} scenarios before it have run into their time limits"
-            return [runner.Outcome(one, Result.BLOCKED, message, "", 0.0) for one in scenarios]
-        outcomes = self._run(scenarios, bed, suite)
-        self._hung += sum(one.result is Result.FAIL and one.seconds > self._long for one in outcomes)
-        return outcomes
+            yield from (runner.Outcome(one, Result.BLOCKED, message, "", 0.0) for one in scenarios)
+            return
+        for outcome in self._run(scenarios, bed, suite):
+            if outcome.result is Result.FAIL and outcome.seconds > self._long:
+                self._hung += 1
+            yield outcome
 
-    def _run(self, scenarios: Sequence[Scenario], bed: Testbed, suite: Suite) -> list[Outcome]:
+    def _run(self, scenarios: Sequence[Scenario], bed: Testbed, suite: Suite) -> Iterator[Outcome]:
         try:
-            return runner.run_some(scenarios, bed, suite)
+            yield from runner.run_some(scenarios, bed, suite)
         except MachineError:
             try:
-                return runner.run_some(scenarios, bed, suite)
+                yield from runner.run_some(scenarios, bed, suite)
             except MachineError as error:
-                return [runner.Outcome(scenarios[0], Result.ERROR, error.message, error.evidence, 0.0)]
+                yield runner.Outcome(scenarios[0], Result.ERROR, error.message, error.evidence, 0.0)
 
 
 def _does_not_boot(bed: Testbed) -> GuestError | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ class Outcome:
             be run on this kernel); or ERROR (the machine failed).
         message: why it has not passed, "" if it has.
         evidence: the end of the kernel's console, for a failure.
-        seconds: how long it took, with the guest's start.
+        seconds: how long it took, with the guest's start if it was the first in it.
         picture: the last statistics that it saw, beside those that it wanted.
         notes: in what this kernel is held to something else than linux-4.15, and why.
         violated: ids of the requirements that it shows to be violated.
@@ -119,12 +120,13 @@ def run_one(scenario: Scenario, testbed: Testbed, suite: Suite, after: After | N
     Raises:
         MachineError: the machine failed, which says nothing about the kernel.
     """
-    return run_some([scenario], testbed, suite, after)[0]
+    [outcome] = run_some([scenario], testbed, suite, after)
+    return outcome
 
 
 def run_some(
     scenarios: Sequence[Scenario], testbed: Testbed, suite: Suite, after: After | None = None
-) -> list[Outcome]:
+) -> Iterator[Outcome]:
     """Run scenarios one after another in one guest, for as long as they pass; the first of them in any case.
 
     One that does not pass after another has no outcome: it is to be run again, as the first of its guest. So a failure
@@ -137,35 +139,34 @@ def run_some(
         suite: whose scenarios they are.
         after: called with the guest after each scenario, whatever came of it, unless the kernel died.
 
-    Returns:
-        What came of the first ones.
+    Yields:
+        What came of them, as far as it got.
 
     Raises:
         MachineError: the machine failed before the first one was over, which says nothing about the kernel.
     """
-    outcomes: list[Outcome] = []
-    begin = time.monotonic()
+    begin, any_counts = time.monotonic(), False
     try:
         with testbed.with_cpus(scenarios[0].cpus).ready() as guest:
             tidy = Tidy(guest, suite.assignment.guest.reset) if scenarios[1:] else None
             for scenario in scenarios:
                 outcome = _run_in(guest, scenario, testbed, suite, begin, after)
-                counts = outcome.passed or outcome.result is Result.SKIP
-                if outcomes and not counts:
-                    break
-                outcomes.append(outcome)
-                if scenario is scenarios[-1] or not counts or not (tidy and tidy()):
-                    break
+                fine = outcome.passed or outcome.result is Result.SKIP
+                if any_counts and not fine:
+                    return
+                any_counts = True
+                yield outcome
+                if scenario is scenarios[-1] or not fine or not (tidy and tidy()):
+                    return
                 begin = time.monotonic()
     except GuestError as error:
-        # It has not booted; one that dies when it is tidied up was one of several.
-        seen = _Seen(violated=suite.assignment.sound)
-        _die(seen, error)
-        return outcomes or [_outcome(scenarios[0], suite, seen, None, time.monotonic() - begin)]
+        if not any_counts:  # It has not booted.
+            seen = _Seen(violated=suite.assignment.sound)
+            _die(seen, error)
+            yield _outcome(scenarios[0], suite, seen, None, time.monotonic() - begin)
     except MachineError:
-        if not outcomes:
+        if not any_counts:
             raise
-    return outcomes
 
 
 def _run_in(
@@ -257,7 +258,7 @@ def run_all(
     testbed: Testbed,
     suite: Suite,
     workers: int,
-    run: Callable[[Sequence[Scenario], Testbed, Suite], list[Outcome]] = run_some,
+    run: Callable[[Sequence[Scenario], Testbed, Suite], Iterable[Outcome]] = run_some,
     told: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Run scenarios in `workers` guests at a time; the outcomes come in the order of the scenarios.
@@ -269,23 +270,31 @@ def run_all(
     Raises:
         MachineError: the machine failed.
     """
-    done = 0
+    done, stopped = 0, threading.Event()
     futures = {scenario.name: Future[Outcome]() for scenario in scenarios}
     with ThreadPoolExecutor(workers) as pool:
         with progress.step("running scenarios", len(scenarios), counted=True) as step:
 
-            def run_group(waiting: Sequence[Scenario]) -> None:
+            def run_group(group: list[Scenario]) -> None:
                 nonlocal done
+                waiting, together = group, True
                 try:
-                    while waiting:
-                        outcomes = run(waiting, testbed, suite)
-                        waiting = waiting[len(outcomes) :]
-                        done += len(outcomes)
-                        step.update(done)
-                        for outcome in outcomes:
+                    while waiting and not stopped.is_set():
+                        some = waiting if together else waiting[:1]
+                        outcomes = []
+                        for outcome in run(some, testbed, suite):
+                            outcomes.append(outcome)
+                            waiting = waiting[1:]
                             futures[outcome.scenario.name].set_result(outcome)
+                            done += 1
+                            step.update(done)
+                            if stopped.is_set():
+                                return
+                        # A kernel that hangs when it is tidied up is not waited for after each of them.
+                        together = together and (len(outcomes) > 1 or not outcomes[0].passed)
                 except BaseException as error:
-                    futures[waiting[0].name].set_exception(error)
+                    for scenario in waiting:
+                        futures[scenario.name].set_exception(error)
 
             for group in sharing.groups(scenarios, suite.assignment.guest.reset):
                 pool.submit(run_group, group)
@@ -296,5 +305,6 @@ def run_all(
                     told(outcomes[-1])
                 return blame.settle(outcomes, suite.assignment)
             except BaseException:
+                stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

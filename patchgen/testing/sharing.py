@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from patchgen.guest.session import Guest
 
 TOGETHER = 8
+_SECONDS = 5.0
 _LIST = "printf '|%s' /root/* /tmp/* ''"
 _TIDY = """kill -9 -1 2>/dev/null
 for i in /root/* /tmp/*; do case "$FIRST" in *"|$i|"*) ;; *) rm -r "$i" ;; esac; done
@@ -64,4 +65,4 @@ class Tidy:
             GuestError: the kernel died of it.
             MachineError: QEMU failed.
         """
-        return self._guest.run(self._line, env={"FIRST": self._first}).status == 0
+        return self._guest.run(self._line, _SECONDS, env={"FIRST": self._first}).status == 0

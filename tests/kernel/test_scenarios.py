@@ -58,7 +58,7 @@ TOGETHER = [
 @pytest.mark.parametrize(("name", "group"), TOGETHER)
 @pytest.mark.usefixtures("second_bed")
 def test_the_series_on_the_second_base(name: str, group: list[Scenario], beds: Beds, kernels: Kernels) -> None:
-    outcomes = runner.run_some(group, beds(name, kernels.second), SUITES[name])
+    outcomes = list(runner.run_some(group, beds(name, kernels.second), SUITES[name]))
     assert [(one.message, one.evidence) for one in outcomes if not one.passed] == []
     assert len(outcomes) == len(group), "each passes after those before it"
 

@@ -36,6 +36,7 @@ class _Bed:
 
     guests: list[SimpleNamespace] = field(default_factory=list)
     untidy: int = 0
+    tidied: int = 0
     quirks: Quirks = field(default_factory=Quirks)
 
     def with_cpus(self, _: int) -> _Bed:
@@ -43,7 +44,8 @@ class _Bed:
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[SimpleNamespace]:
-        def tidy(line: str, **_: object) -> SimpleNamespace:
+        def tidy(*_: object, **how: object) -> SimpleNamespace:
+            self.tidied += bool(how)
             return SimpleNamespace(text="|", status=self.untidy)
 
         guest = SimpleNamespace(ran=list[str](), console="", said="", complaints=(), run=tidy)
@@ -124,15 +126,18 @@ def test_a_failure_is_one_in_a_guest_of_its_own() -> None:
 )
 def test_what_another_scenario_has_left_fails_nobody(error: Exception) -> None:
     bed = _Bed()
-    found = run_all(bed, scenario("one"), scenario("two", after_others(error)), scenario("three"))
+    others = scenario("two"), scenario("four")
+    found = run_all(bed, scenario("one"), others[0], scenario("three", after_others(error)), others[1])
     assert {result for _, result in found} == {Result.PASS}
-    assert bed.ran() == [["one", "two"], ["two", "three"]]
+    assert bed.ran() == [["one", "two", "three"], ["three", "four"]]
 
 
 def test_a_guest_that_cannot_be_tidied_up_is_not_used_again() -> None:
     bed = _Bed(untidy=1)
-    assert {result for _, result in run_all(bed, scenario("one"), scenario("two"))} == {Result.PASS}
-    assert bed.ran() == [["one"], ["two"]]
+    found = run_all(bed, scenario("one"), scenario("two"), scenario("three"))
+    assert {result for _, result in found} == {Result.PASS}
+    assert bed.ran() == [["one"], ["two"], ["three"]]
+    assert bed.tidied == 1, "if it hangs, it is waited for once"
 
 
 def test_what_cannot_be_run_is_not_run_again() -> None:
