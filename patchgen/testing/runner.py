@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from patchgen.testing.suite import Suite
 
 After = Callable[[Scenario, "Guest"], None]
+Run = Callable[[Sequence[Scenario], Testbed, "Suite"], Iterable["Outcome"]]
 
 _CONSOLE_LINES = 25
 
@@ -258,7 +259,7 @@ def run_all(
     testbed: Testbed,
     suite: Suite,
     workers: int,
-    run: Callable[[Sequence[Scenario], Testbed, Suite], Iterable[Outcome]] = run_some,
+    run: Run = run_some,
     told: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Run scenarios in `workers` guests at a time; the outcomes come in the order of the scenarios.
@@ -277,24 +278,17 @@ def run_all(
 
             def run_group(group: list[Scenario]) -> None:
                 nonlocal done
-                waiting, together = group, True
                 try:
-                    while waiting and not stopped.is_set():
-                        some = waiting if together else waiting[:1]
-                        outcomes = []
-                        for outcome in run(some, testbed, suite):
-                            outcomes.append(outcome)
-                            waiting = waiting[1:]
-                            futures[outcome.scenario.name].set_result(outcome)
-                            done += 1
-                            step.update(done)
-                            if stopped.is_set():
-                                return
-                        # A kernel that hangs when it is tidied up is not waited for after each of them.
-                        together = together and (len(outcomes) > 1 or not outcomes[0].passed)
+                    for outcome in _run_group(group, lambda some: run(some, testbed, suite)):
+                        futures[outcome.scenario.name].set_result(outcome)
+                        done += 1
+                        step.update(done)
+                        if stopped.is_set():
+                            break
                 except BaseException as error:
-                    for scenario in waiting:
-                        futures[scenario.name].set_exception(error)
+                    for one in group:
+                        if not futures[one.name].done():
+                            futures[one.name].set_exception(error)
 
             for group in sharing.groups(scenarios, suite.assignment.guest.reset):
                 pool.submit(run_group, group)
@@ -308,3 +302,16 @@ def run_all(
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _run_group(group: Sequence[Scenario], run: Callable[[Sequence[Scenario]], Iterable[Outcome]]) -> Iterator[Outcome]:
+    """Run the scenarios of a group in one guest after another, until all have an outcome."""
+    together = True
+    while group:
+        count = 0
+        for outcome in run(group if together else group[:1]):
+            count += 1
+            yield outcome
+        # A kernel that hangs when it is tidied up is not waited for after each of them.
+        together = together and (count > 1 or not outcome.passed)
+        group = group[count:]
