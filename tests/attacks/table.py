@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from attacks import (
+    builds,
     kernels,
     test_archives,
-    test_attacks_on_builds,
     test_build_changes,
     test_chains,
     test_grader_directory,
@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[Attack, ...]] = {
     "Reports": (*test_reports.ATTACKS, *test_reports.OTHERS),
     "Verdicts and batches": test_verdicts.ATTACKS,
     "Changes to the build": test_build_changes.ATTACKS,
-    "Builds": (*test_attacks_on_builds.ATTACKS, *test_attacks_on_builds.OTHERS, *kernels.BUILDS),
+    "Builds": (*builds.ATTACKS, *builds.OTHERS, *kernels.BUILDS),
     "What builds leave": test_chains.ATTACKS,
     "System calls": test_system_calls.ATTACKS,
     "Guests": (*test_guests.ATTACKS, *test_guests.OTHERS, *kernels.GUESTS),
