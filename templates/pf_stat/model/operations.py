@@ -168,3 +168,10 @@ Op = (
     | Execute
 )
 Program = tuple[Op, ...]
+
+
+def touch_word(access: Access, pages: range) -> str:
+    """Return the word of guest/play.c that touches a range of pages."""
+    if pages.start >= HEAP:
+        return f"h{access},{pages.start - HEAP},{len(pages)}"
+    return f"{access},{pages.start},{len(pages)}" + (f",{RACERS}" if access == "race" else "")

@@ -30,7 +30,6 @@ from .operations import (
     FILE_PAGES,
     HEAP,
     OTHER_PATH,
-    RACERS,
     TRACKED,
     TRACKED_PATH,
     Access,
@@ -54,6 +53,7 @@ from .operations import (
     Thread,
     Touch,
     Unmap,
+    touch_word,
 )
 
 
@@ -303,7 +303,7 @@ class _Player:
             if access in ("write", "race"):
                 for unsure in _runs(run, lambda page: space[page].state is _State.MAYBE):
                     self._touch(process, "read", unsure)
-            self.words.append(_touch_word(access, run))
+            self.words.append(touch_word(access, run))
             for page in run:
                 self._access(process, access, page)
 
@@ -381,12 +381,6 @@ class _Player:
         if after:
             after()
         raise _EndedError
-
-
-def _touch_word(access: Access, pages: range) -> str:
-    if pages.start >= HEAP:
-        return f"h{access},{pages.start - HEAP},{len(pages)}"
-    return f"{access},{pages.start},{len(pages)}" + (f",{RACERS}" if access == "race" else "")
 
 
 def _runs(pages: Iterable[int], wanted: Callable[[int], bool]) -> Iterator[range]:
