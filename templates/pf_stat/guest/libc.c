@@ -3,8 +3,8 @@
  * libc PAGES CHILD PARENT: an ordinary program of a C library, with a known number of copy-on-write faults.
  *
  * Like what users run it has a loader, a heap, threads and buffered output, all with faults of their own. Only the
- * memory that it maps itself is known exactly: PAGES pages, touched, forked; a child writes CHILD of them from two
- * threads, then the parent PARENT. Prints "area START END", then /proc/self/maps as it is at the end.
+ * memory that it maps itself is known exactly: PAGES pages, touched, forked; a child writes CHILD of them in one
+ * thread after the other, then the parent PARENT. Prints "area START END", then /proc/self/maps as it is at the end.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -35,17 +35,17 @@ static void *write_part(void *argument)
 	return NULL;
 }
 
-/* Both threads write the same pages: one fault for each all the same. */
+/* A second thread writes the same pages after the first: no further fault, and nothing left to chance. */
 static void write_twice(char *start, int pages)
 {
 	struct part part = { start, pages };
 	pthread_t other;
 
+	write_part(&part);
 	if (pthread_create(&other, NULL, write_part, &part)) {
 		fprintf(stderr, "libc: cannot start a thread\n");
 		exit(1);
 	}
-	write_part(&part);
 	pthread_join(other, NULL);
 }
 
