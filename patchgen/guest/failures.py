@@ -13,6 +13,7 @@ from typing import Literal
 from patchgen.errors import GuestError, MachineError, PatchgenError
 from patchgen.guest import kernel_log
 
+_TERMINATED = "terminating on signal"  # what QEMU prints then
 Kind = Literal["panic", "reset", "never-boots", "hang", "garbled", "flood"]
 
 
@@ -45,10 +46,11 @@ def ended(status: int, said: str, console: str, operation: str) -> PatchgenError
     """
     if status == -signal.SIGXFSZ:
         return flooded(console, operation)
-    if status < 0:
-        return MachineError(f"QEMU was ended by signal {-status} {operation}", evidence=said)
-    if status > 0:
-        return MachineError(f"QEMU failed with status {status} {operation}", evidence=said)
+    if status:
+        how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
+        return MachineError(f"QEMU {how} {operation}", evidence=said)
+    if _TERMINATED in said:  # By SIGINT, SIGTERM or SIGHUP, of which it makes a status of 0.
+        return MachineError(f"somebody has ended QEMU {operation}", evidence=said)
     cause = kernel_log.fatal(console)
     if cause is not None:
         return KernelFailedError(f"the kernel died {operation}: {cause}", kind="panic", console=console)

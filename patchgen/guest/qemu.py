@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING
 
 from patchgen import process
 from patchgen.errors import MachineError
+from patchgen.process import running
 from patchgen.sandbox import GUEST, MIB, Watch, open_to
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Qemu:
         self._flooded = False
         self._said: str | None = None
         self._watch: Watch | None = None
+        self._noted = contextlib.ExitStack()
 
     def __enter__(self) -> Qemu:
         """Start it.
@@ -172,6 +174,7 @@ class Qemu:
             self._watch.stop()
         if self._process is not None:
             _end(self._process)
+            self._noted.close()
             self.said()
             assert self._process.stdout is not None, "it was started with a pipe"
             self._process.stdout.close()
@@ -214,6 +217,7 @@ class Qemu:
         self._process = process.launch(
             argv, cwd=self.directory, stderr=subprocess.STDOUT, sandbox=sandbox, through=through
         )
+        self._noted.enter_context(running.noted(self._process))
         if sandbox:
             self._watch = Watch(GUEST, self._process)
 

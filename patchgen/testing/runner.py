@@ -15,6 +15,7 @@ from patchgen.errors import GuestError, MachineError
 from patchgen.findings import Result
 from patchgen.guest import kernel_log
 from patchgen.guest.testbed import Testbed
+from patchgen.process import running
 from patchgen.testing import blame, sharing
 from patchgen.testing.lab import Failed, Lab, Scenario, Skipped
 from patchgen.testing.sharing import Tidy
@@ -29,6 +30,7 @@ After = Callable[[Scenario, "Guest"], None]
 Run = Callable[[Sequence[Scenario], Testbed, "Suite"], Iterable["Outcome"]]
 
 _CONSOLE_LINES = 25
+_END_SECONDS = 1.0  # that guests have to end after a Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -298,9 +300,11 @@ def run_all(
                     outcomes.append(futures[scenario.name].result())
                     told(outcomes[-1])
                 return blame.settle(outcomes, suite.assignment)
-            except BaseException:
+            except BaseException as error:
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, KeyboardInterrupt):
+                    running.interrupt_all(_END_SECONDS)
                 raise
 
 

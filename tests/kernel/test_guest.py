@@ -210,9 +210,12 @@ def test_a_silent_guest_hangs(own_guest: Guest, monkeypatch: pytest.MonkeyPatch)
     assert error.evidence.count("\n") <= 25
 
 
-def test_qemu_killed_is_not_the_kernels_fault(own_guest: Guest) -> None:
-    os.kill(own_guest.qemu._running.pid, signal.SIGKILL)
-    with pytest.raises(MachineError, match="signal 9"):
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGKILL, "signal 9"), (signal.SIGTERM, "somebody has ended QEMU")]
+)
+def test_qemu_killed_is_not_the_kernels_fault(own_guest: Guest, number: int, said: str) -> None:
+    os.kill(own_guest.qemu._running.pid, number)
+    with pytest.raises(MachineError, match=said):
         own_guest.run("true")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -155,3 +156,20 @@ def test_the_machine_fails() -> None:
 
     with pytest.raises(MachineError):
         run_all(_Bed(), scenario("one"), scenario("two", dies), scenario("three"))
+
+
+def test_ctrl_c_ends_guests_and_waits_for_no_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    qemu_ended = threading.Event()
+    monkeypatch.setattr(runner.running, "interrupt_all", lambda _: qemu_ended.set())
+
+    def waits(_: Lab) -> None:
+        assert qemu_ended.wait(60)
+        raise MachineError("somebody has ended QEMU")
+
+    def interrupted(_: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    both = [scenario("one"), scenario("two", waits, alone=True)]
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_all(both, cast("Testbed", _Bed()), GENERIC, 2, told=interrupted)
+    assert qemu_ended.is_set()
