@@ -61,7 +61,8 @@ def run_scenarios(
 ) -> None:
     """Run the scenarios on the kernel under test.
 
-    Some share a guest. One that fails is run again in a freshly booted guest, and only that counts.
+    Several may share a guest. If one fails after another, it runs again in a freshly booted guest, and only that result
+    counts.
     """
     from patchgen import pipeline, progress
     from patchgen.testing import junit as writing

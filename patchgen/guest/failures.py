@@ -13,7 +13,9 @@ from typing import Literal
 from patchgen.errors import GuestError, MachineError, PatchgenError
 from patchgen.guest import kernel_log
 
-_TERMINATED = "terminating on signal"  # what QEMU prints then
+# QEMU prints this on SIGINT, SIGTERM and SIGHUP, and ends with status 0.
+_TERMINATED = "terminating on signal"
+
 Kind = Literal["panic", "reset", "never-boots", "hang", "garbled", "flood"]
 
 
@@ -49,7 +51,7 @@ def ended(status: int, said: str, console: str, operation: str) -> PatchgenError
     if status:
         how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
         return MachineError(f"QEMU {how} {operation}", evidence=said)
-    if _TERMINATED in said:  # By SIGINT, SIGTERM or SIGHUP, of which it makes a status of 0.
+    if _TERMINATED in said:
         return MachineError(f"somebody has ended QEMU {operation}", evidence=said)
     cause = kernel_log.fatal(console)
     if cause is not None:

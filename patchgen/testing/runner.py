@@ -148,27 +148,27 @@ def run_some(
     Raises:
         MachineError: the machine failed before the first one was over, which says nothing about the kernel.
     """
-    begin, any_counts = time.monotonic(), False
+    begin, first_is_over = time.monotonic(), False
     try:
         with testbed.with_cpus(scenarios[0].cpus).ready() as guest:
             tidy = Tidy(guest, suite.assignment.guest.reset) if scenarios[1:] else None
             for scenario in scenarios:
                 outcome = _run_in(guest, scenario, testbed, suite, begin, after)
                 fine = outcome.passed or outcome.result is Result.SKIP
-                if any_counts and not fine:
+                if first_is_over and not fine:
                     return
-                any_counts = True
+                first_is_over = True
                 yield outcome
                 if scenario is scenarios[-1] or not fine or not (tidy and tidy()):
                     return
                 begin = time.monotonic()
     except GuestError as error:
-        if not any_counts:  # It has not booted.
+        if not first_is_over:  # It has not booted.
             seen = _Seen(violated=suite.assignment.sound)
             _die(seen, error)
             yield _outcome(scenarios[0], suite, seen, None, time.monotonic() - begin)
     except MachineError:
-        if not any_counts:
+        if not first_is_over:
             raise
 
 

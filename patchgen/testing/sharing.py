@@ -15,8 +15,9 @@ from patchgen.testing.lab import Scenario
 if TYPE_CHECKING:
     from patchgen.guest.session import Guest
 
-TOGETHER = 8
-_SECONDS = 5.0
+TOGETHER = 8  # More save no time (docs/speed.md).
+_SECONDS = 5.0  # after which a kernel hangs in the assignment's line
+# The files of a guest that has just booted; then: end every process, and remove every file that is not among those.
 _LIST = "printf '|%s' /root/* /tmp/* ''"
 _TIDY = """kill -9 -1 2>/dev/null
 for i in /root/* /tmp/*; do case "$FIRST" in *"|$i|"*) ;; *) rm -r "$i" ;; esac; done
@@ -32,18 +33,16 @@ def groups(scenarios: Sequence[Scenario], reset: str) -> list[list[Scenario]]:
         scenarios: those to run.
         reset: the assignment's shell line; "" if each scenario has a guest of its own.
     """
-    alone = [[one] for one in scenarios if one.long]
-    waiting = [one for one in scenarios if not one.long]
     together: dict[int, list[Scenario]] = {}
     found = []
-    for one in waiting:
-        group = [] if one.alone or not reset else together.setdefault(one.cpus, [])
+    for one in sorted(scenarios, key=lambda scenario: not scenario.long):
+        group = [] if one.long or one.alone or not reset else together.setdefault(one.cpus, [])
         if not group:
             found.append(group)
         group.append(one)
         if len(group) == TOGETHER:
             del together[one.cpus]
-    return alone + found
+    return found
 
 
 class Tidy:
